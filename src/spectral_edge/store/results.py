@@ -1,0 +1,110 @@
+"""What an analysis leaves behind: claim rows, verdicts, and the arrays the figures are drawn from."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["ClaimRow", "Claims", "NullSummary", "PeakNull", "RunSummary", "Verdict"]
+
+Checkpoint = Literal["early", "memorisation", "transition", "stop", "final"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NullSummary(_Frozen):
+    """A null distribution of one statistic, and where the measured value lies in it.
+
+    ``pvalue`` is (b + 1)/(n + 1), b the null draws at least as extreme as the measurement in the direction
+    ``alternative``; ``pvalue_adjusted`` is its Benjamini-Hochberg value within the claim's table.
+    """
+
+    kind: Literal["random_directions", "input_permutation"]
+    n: int = Field(ge=1)
+    mean: float
+    std: float
+    quantile95: float
+    alternative: Literal["greater", "less"]
+    pvalue: float = Field(gt=0, le=1)
+    pvalue_adjusted: float | None
+
+
+class PeakNull(_Frozen):
+    """How often a null direction peaks at the measured frequency: ``pvalue`` = (same + 1)/(n + 1)."""
+
+    kind: Literal["random_directions"]
+    n: int = Field(ge=1)
+    same: int = Field(ge=0)
+    pvalue: float = Field(gt=0, le=1)
+
+
+class ClaimRow(_Frozen):
+    """One measured number with everything needed to compute it again. A key that does not apply is ``None``.
+
+    ``inputs`` says where f was evaluated: ``"test"`` (held-out pairs, as published) or ``"all"`` (whole domain).
+    ``top`` lists the strongest frequencies, strongest first (pairs of frequencies for a 2-D spectrum).
+    """
+
+    claim: str
+    task: str
+    seed: int
+    weight_decay: float
+    checkpoint: Checkpoint
+    step: int
+    stride: int
+    window: int
+    centered: bool
+    method: Literal["jvp", "finite_difference"] | None
+    direction: str | None
+    statistic: str
+    grouping: str | None
+    inputs: Literal["test", "all"] | None
+    measured: float
+    peak: int | None
+    top: list[int] | list[tuple[int, int]] | None
+    published: float | None
+    published_peak: int | None
+    null: NullSummary | None
+    permutation_null: NullSummary | None
+    peak_null: PeakNull | None
+    run_id: str
+
+
+class Verdict(_Frozen):
+    """Both answers for one claim: does the published number come back, and does the effect beat its null?"""
+
+    claim: str
+    statement: str
+    reproduces: bool | None
+    survives_null: bool | None
+    because: str
+
+
+class RunSummary(_Frozen):
+    """One training run as the report lists it."""
+
+    run_id: str
+    task: str
+    seed: int
+    weight_decay: float
+    steps: int
+    grok_step: int | None
+    test_accuracy: float
+    analysed_steps: dict[str, int]
+
+
+class Claims(_Frozen):
+    """The whole of ``claims.json``."""
+
+    schema_: Literal[1] = Field(1, alias="schema")
+    profile: str
+    environment: dict[str, Any]
+    wall_seconds: float
+    runs: list[RunSummary]
+    rows: list[ClaimRow]
+    verdicts: list[Verdict]
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
