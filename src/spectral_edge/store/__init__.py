@@ -1,1 +1,52 @@
-"""."""
+"""Runs and results to disk and back: the only room that touches files, and it trusts none it reads."""
+
+from spectral_edge.store.analysis import Analysis, read_analysis, read_claims, write_analysis, write_claims
+from spectral_edge.store.configuration import run_id
+from spectral_edge.store.environment import describe_environment
+from spectral_edge.store.errors import (
+    ConfigMismatchError,
+    RunCorruptError,
+    RunLockedError,
+    RunMissingError,
+    SchemaError,
+    StoreError,
+)
+from spectral_edge.store.files import append_line, read_lines, sha256_file, write_atomically
+from spectral_edge.store.results import (
+    Checkpoint,
+    ClaimRow,
+    Claims,
+    NullSummary,
+    PeakNull,
+    RunSummary,
+    Verdict,
+)
+from spectral_edge.store.run_directory import RunDirectory
+
+__all__ = [
+    "Analysis",
+    "Checkpoint",
+    "ClaimRow",
+    "Claims",
+    "ConfigMismatchError",
+    "NullSummary",
+    "PeakNull",
+    "RunCorruptError",
+    "RunDirectory",
+    "RunLockedError",
+    "RunMissingError",
+    "RunSummary",
+    "SchemaError",
+    "StoreError",
+    "Verdict",
+    "append_line",
+    "describe_environment",
+    "read_analysis",
+    "read_claims",
+    "read_lines",
+    "run_id",
+    "sha256_file",
+    "write_analysis",
+    "write_atomically",
+    "write_claims",
+]

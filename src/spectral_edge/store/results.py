@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["ClaimRow", "Claims", "NullSummary", "PeakNull", "RunSummary", "Verdict"]
+__all__ = ["Checkpoint", "ClaimRow", "Claims", "NullSummary", "PeakNull", "RunSummary", "Verdict"]
 
 Checkpoint = Literal["early", "memorisation", "transition", "stop", "final"]
 

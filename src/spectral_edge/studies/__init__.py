@@ -1,1 +1,25 @@
-"""."""
+"""Studies: a frozen configuration in, a stored result out."""
+
+from spectral_edge.studies.assembly import assemble, find_analyses
+from spectral_edge.studies.reproduce import Progress, ReproduceConfig, reproduce
+from spectral_edge.studies.run_analysis import AnalysisConfig, analyze_run, stored_analysis
+from spectral_edge.studies.training_run import RunConfig, open_run, run_folder, train_run
+from spectral_edge.studies.verdicts import CLAIM_RULES, ClaimRule, judge
+
+__all__ = [
+    "CLAIM_RULES",
+    "AnalysisConfig",
+    "ClaimRule",
+    "Progress",
+    "ReproduceConfig",
+    "RunConfig",
+    "analyze_run",
+    "assemble",
+    "find_analyses",
+    "judge",
+    "open_run",
+    "reproduce",
+    "run_folder",
+    "stored_analysis",
+    "train_run",
+]

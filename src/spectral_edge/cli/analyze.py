@@ -1,0 +1,39 @@
+"""``spectral-edge analyze``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from spectral_edge.cli.output import Output
+from spectral_edge.studies import AnalysisConfig, analyze_run
+
+__all__ = ["Analyze"]
+
+
+@dataclass(frozen=True)
+class Analyze:
+    """Find the edge of a trained run, turn it into functional modes, and test them against their nulls.
+
+    Example:  spectral-edge analyze runs/quick/runs/add-s42-0123456789 --window 10
+    """
+
+    run_path: tyro.conf.Positional[Path]
+    """A run directory (it holds config.json)."""
+    config: tyro.conf.OmitArgPrefixes[AnalysisConfig] = field(default_factory=AnalysisConfig)
+    output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def run(self) -> None:
+        """Analyse, or find the analysis done, and print each measured number beside its null."""
+        analysis = analyze_run(self.run_path, self.config, self.output.say)
+        lines = [
+            f"{row.claim:4} {row.checkpoint:10} {row.direction or '':14} {row.statistic:16} {row.grouping or '':24} "
+            f"{row.measured:7.3f}  null {row.null.mean:.3f} (95 % {row.null.quantile95:.3f})  p {row.null.pvalue:.3f}"
+            for row in analysis.rows
+            if row.null is not None
+        ]
+        folder = self.run_path / self.config.folder
+        values = {"analysis": str(folder), "rows": [row.model_dump() for row in analysis.rows]}
+        self.output.result(values, "\n".join([*lines, str(folder)]))

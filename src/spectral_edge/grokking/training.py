@@ -1,0 +1,195 @@
+"""Train on a modular task exactly by the published protocol, one resumable step at a time."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from spectral_edge.grokking.tasks import ModularTask
+from spectral_edge.grokking.transformer import ModularTransformer
+
+__all__ = ["Evaluation", "Training", "TrainingConfig"]
+
+
+class TrainingConfig(BaseModel):
+    """The published protocol (paper, section 2); every field may be changed, none needs to be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    operation: str = "add"
+    """Operation: add, sub, mul, div, x2_y2, x2_xy_y2, x3_xy, or one that you registered."""
+    p: int = Field(97, ge=5)
+    """Modulus."""
+    seed: int = Field(42, ge=0)
+    """Seed of the split, the initialisation and the batches."""
+    frac_train: float = Field(0.5, gt=0, lt=1)
+    """Fraction of the pairs to train on."""
+    d_model: int = Field(128, ge=1)
+    """Width of the residual stream."""
+    n_heads: int = Field(4, ge=1)
+    """Attention heads per layer."""
+    n_layers: int = Field(2, ge=1)
+    """Transformer layers."""
+    d_mlp: int = Field(256, ge=1)
+    """Hidden width of the MLP."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """AdamW learning rate."""
+    beta1: float = Field(0.9, ge=0, lt=1)
+    """AdamW first-moment decay."""
+    beta2: float = Field(0.98, ge=0, lt=1)
+    """AdamW second-moment decay."""
+    weight_decay: float = Field(1.0, ge=0)
+    """AdamW weight decay, on all parameters."""
+    batch_size: int = Field(512, ge=1)
+    """Pairs per step, drawn with replacement."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradient-norm clip."""
+    eval_every: int = Field(100, ge=1)
+    """Steps between evaluations; snapshots are taken at the same steps."""
+    stop_accuracy: float = Field(0.98, gt=0, le=1)
+    """Test accuracy to stop at."""
+    stop_patience: int = Field(3, ge=1)
+    """Evaluations in a row that must reach it."""
+    max_steps: int = Field(50_000, ge=1)
+    """Give up after this many steps."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean cross-entropy (nats) and accuracy on both sides of the split after ``step`` optimizer steps."""
+
+    step: int
+    train_loss: float
+    test_loss: float
+    train_accuracy: float
+    test_accuracy: float
+
+    def to_dict(self) -> dict[str, float]:
+        """The fields as a plain dict."""
+        return asdict(self)
+
+
+class Training:
+    """The state of one training run: model, optimizer, batch generator, step and stopping counter.
+
+    Everything random comes from ``config.seed`` in the order of the published protocol: global torch, numpy and
+    random seeds, then the data, then the model. Batches come from ``np.random.RandomState(seed)``, which is the
+    stream that ``np.random.seed(seed)`` followed by ``np.random.randint`` gives.
+
+    Args:
+        config: the protocol.
+        device: where the model lives.
+
+    Raises:
+        ValueError: unknown operation or unusable modulus, from :class:`ModularTask`.
+
+    >>> training = Training(TrainingConfig(p=7, d_model=8, n_heads=2, d_mlp=16, max_steps=2, batch_size=8))
+    >>> while not training.finished: training.step()
+    >>> training.steps
+    2
+    """
+
+    def __init__(self, config: TrainingConfig, device: torch.device | str = "cpu") -> None:
+        torch.manual_seed(config.seed)
+        np.random.seed(config.seed)  # noqa: NPY002 - the protocol's own generator
+        random.seed(config.seed)
+        self.config = config
+        self.task = ModularTask(config.operation, config.p)
+        self.split = self.task.split(config.frac_train, config.seed)
+        self.model = ModularTransformer(
+            config.p, (config.operation,), config.d_model, config.n_heads, config.n_layers, config.d_mlp
+        ).to(device)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=config.learning_rate,
+            betas=(config.beta1, config.beta2),
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        self.steps = 0
+        self._batches = np.random.RandomState(config.seed)
+        self._above = 0
+
+    @cached_property
+    def _data(self) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+        device = self.model.pos_emb.device
+        pairs = torch.from_numpy(self.task.pairs).to(device)
+        labels = torch.from_numpy(self.task.labels).to(device)
+        sides = {"train": self.split.train, "test": self.split.test}
+        return {
+            side: (pairs[i, 0].contiguous(), pairs[i, 1].contiguous(), labels[i])
+            for side, i in ((side, torch.from_numpy(index)) for side, index in sides.items())
+        }
+
+    @property
+    def finished(self) -> bool:
+        """Whether test accuracy held for ``stop_patience`` evaluations, or ``max_steps`` is reached."""
+        return self.grokked or self.steps >= self.config.max_steps
+
+    @property
+    def grokked(self) -> bool:
+        """Whether the stopping rule on test accuracy was met."""
+        return self._above >= self.config.stop_patience
+
+    def step(self) -> None:
+        """Draw one batch and take one optimizer step."""
+        a, b, labels = self._data["train"]
+        index = torch.from_numpy(self._batches.randint(0, len(labels), self.config.batch_size)).to(labels.device)
+        loss = F.cross_entropy(self.model(a[index], b[index]), labels[index])
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+        self.optimizer.step()
+        self.steps += 1
+
+    @torch.no_grad()
+    def evaluate(self) -> Evaluation:
+        """Measure both sides of the split; does not change any state."""
+        loss, accuracy = {}, {}
+        for side, (a, b, labels) in self._data.items():
+            logits = self.model(a, b)
+            loss[side] = F.cross_entropy(logits, labels).item()
+            accuracy[side] = (logits.argmax(-1) == labels).double().mean().item()
+        return Evaluation(self.steps, loss["train"], loss["test"], accuracy["train"], accuracy["test"])
+
+    def note(self, evaluation: Evaluation) -> None:
+        """Advance the stopping rule by one evaluation."""
+        reached = evaluation.test_accuracy >= self.config.stop_accuracy
+        self._above = self._above + 1 if reached else 0
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and JSON-able scalars from which the run continues bitwise."""
+        tensors = {f"model.{name}": value.detach().clone() for name, value in self.model.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value.clone() for name, value in state.items()}
+        generator = self._batches.get_state(legacy=False)
+        tensors["batches.key"] = torch.from_numpy(generator["state"]["key"].astype(np.int64))
+        scalars = {"steps": self.steps, "above": self._above, "batch_position": int(generator["state"]["pos"])}
+        return tensors, scalars
+
+    def load_state_dict(self, tensors: dict[str, Tensor], scalars: dict[str, Any]) -> None:
+        """Restore :meth:`state_dict`.
+
+        Raises:
+            KeyError: a tensor is missing.
+        """
+        self.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+        restored = self.optimizer.state_dict()
+        restored["state"] = {}
+        for name, value in tensors.items():
+            if name.startswith("optimizer."):
+                _, index, field = name.split(".")
+                restored["state"].setdefault(int(index), {})[field] = value
+        self.optimizer.load_state_dict(restored)
+        key = tensors["batches.key"].numpy().astype(np.uint32)
+        state = {"bit_generator": "MT19937", "state": {"key": key, "pos": scalars["batch_position"]}}
+        self._batches.set_state(state | {"has_gauss": 0, "gauss": 0.0})
+        self.steps, self._above = scalars["steps"], scalars["above"]

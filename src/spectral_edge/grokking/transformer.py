@@ -1,0 +1,135 @@
+"""The paper's two-token transformer, computed without the work that never reaches the answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["ModularTransformer"]
+
+
+class ModularTransformer(nn.Module):
+    """A pre-norm Transformer encoder over the two tokens (a, b), read at position 0 (paper, section 2).
+
+    Parameters, their names and the order of the random draws are those of ``nn.Embedding``, a (2, d) position
+    table, ``nn.TransformerEncoder`` (both layers start equal: it copies one), ``nn.LayerNorm`` and ``nn.Linear``.
+    The encoder holds the weights; the arithmetic below replaces its forward pass, equal to float32 rounding:
+
+    * the first layer sees only 2p different rows (token a at position 0, token b at position 1), so its
+      normalisation and projections are made once for a table and looked up;
+    * a softmax over two keys is a sigmoid of the difference of their scores, so attention is
+      v_1 + sigmoid(q · (k_0 - k_1) / sqrt(d_head)) (v_0 - v_1);
+    * the last layer is computed at position 0 only, the one that is read.
+
+    The key bias cancels in k_0 - k_1: it has no effect on the function and, up to rounding, no gradient.
+
+    Args:
+        p: number of tokens and classes.
+        tasks: one name -> head called ``head``; several -> ``head_<task>`` each.
+        d_model: width, divisible by ``n_heads``.
+        n_heads: heads per layer.
+        n_layers: encoder layers, at least 1.
+        d_mlp: hidden width of the MLP.
+
+    >>> model = ModularTransformer(p=97)
+    >>> sum(w.numel() for w in model.parameters())
+    290401
+    >>> logits, residual = model(torch.tensor([1, 2]), torch.tensor([3, 4]), return_residual=True)
+    >>> logits.shape, residual.shape
+    (torch.Size([2, 97]), torch.Size([2, 128]))
+    """
+
+    def __init__(
+        self,
+        p: int = 97,
+        tasks: Sequence[str] = ("add",),
+        d_model: int = 128,
+        n_heads: int = 4,
+        n_layers: int = 2,
+        d_mlp: int = 256,
+    ) -> None:
+        super().__init__()
+        if d_model % n_heads:
+            raise ValueError(f"ModularTransformer: d_model = {d_model} is not divisible by n_heads = {n_heads}")
+        if n_layers < 1:
+            raise ValueError(f"ModularTransformer: n_layers = {n_layers}, at least 1 is needed")
+        if not tasks or len(set(tasks)) != len(tasks):
+            raise ValueError(f"ModularTransformer: tasks = {tuple(tasks)} must be distinct and not empty")
+        self.p, self.d_model, self.n_heads, self.tasks = p, d_model, n_heads, tuple(tasks)
+        self.tok_emb = nn.Embedding(p, d_model)
+        self.pos_emb = nn.Parameter(torch.randn(2, d_model) / math.sqrt(d_model))
+        layer = nn.TransformerEncoderLayer(
+            d_model, n_heads, d_mlp, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.encoder = nn.TransformerEncoder(layer, n_layers, enable_nested_tensor=False)
+        self.ln = nn.LayerNorm(d_model)
+        for name in self._head_names.values():
+            setattr(self, name, nn.Linear(d_model, p))
+
+    @property
+    def _head_names(self) -> dict[str, str]:
+        single = len(self.tasks) == 1
+        return {task: "head" if single else f"head_{task}" for task in self.tasks}
+
+    def forward(
+        self, a: Tensor, b: Tensor, return_residual: bool = False
+    ) -> Tensor | dict[str, Tensor] | tuple[Tensor | dict[str, Tensor], Tensor]:
+        """Logits for pairs of tokens.
+
+        Args:
+            a: (B,) int64 in 0..p-1, the token at position 0.
+            b: (B,) int64, the token at position 1.
+            return_residual: also return the stream at position 0 after the last block, before the final norm.
+
+        Returns:
+            (B, p), or {task: (B, p)} if there are several tasks; with ``return_residual`` a pair of that and (B, d).
+        """
+        residual = self._residual(a, b)
+        normed = self.ln(residual)
+        outputs = {task: getattr(self, name)(normed) for task, name in self._head_names.items()}
+        logits = outputs[self.tasks[0]] if len(self.tasks) == 1 else outputs
+        return (logits, residual) if return_residual else logits
+
+    @property
+    def _layers(self) -> list[nn.TransformerEncoderLayer]:
+        return [layer for layer in self.encoder.layers if isinstance(layer, nn.TransformerEncoderLayer)]
+
+    def _residual(self, a: Tensor, b: Tensor) -> Tensor:
+        layers = self._layers
+        table = torch.cat([self.tok_emb.weight + self.pos_emb[0], self.tok_emb.weight + self.pos_emb[1]])
+        rows = torch.cat([a, b + self.p])
+        qkv_table = _project(layers[0], layers[0].norm1(table), "qkv")
+        x = F.embedding(rows, table).unflatten(0, (2, -1))  # (2, B, d), position first
+        query, keys, value = F.embedding(rows, qkv_table).unflatten(0, (2, -1)).split(self.d_model, dim=-1)
+        key_difference = keys[0] - keys[1]
+        for i, layer in enumerate(layers):
+            read = slice(0, 1) if layer is layers[-1] else slice(None)  # positions needed after this layer
+            if i > 0:
+                normed = layer.norm1(x)
+                query = _project(layer, normed[read], "q")
+                key_difference = _project(layer, normed[0] - normed[1], "k")
+                value = _project(layer, normed, "v")
+            x = x[read] + layer.self_attn.out_proj(self._attend(query[read], key_difference, value))
+            x = x + layer.linear2(F.gelu(layer.linear1(layer.norm2(x))))
+        return x[0]
+
+    def _attend(self, query: Tensor, key_difference: Tensor, value: Tensor) -> Tensor:
+        """Attention over two keys: query (Q, B, d), k_0 - k_1 (B, d), value (2, B, d) -> (Q, B, d)."""
+        heads = (self.n_heads, self.d_model // self.n_heads)
+        score = (query * key_difference).unflatten(-1, heads).sum(-1, keepdim=True) / math.sqrt(heads[1])
+        first, second = value.unflatten(-1, heads)
+        return (second + torch.sigmoid(score) * (first - second)).flatten(-2)
+
+
+def _project(layer: nn.TransformerEncoderLayer, x: Tensor, which: str) -> Tensor:
+    """Apply the named thirds of ``in_proj``; the key bias is left out of "k" as it is used on differences only."""
+    d = x.shape[-1]
+    weight, bias = layer.self_attn.in_proj_weight, layer.self_attn.in_proj_bias
+    if which == "qkv":
+        return F.linear(x, weight, bias)
+    start = "qkv".index(which) * d
+    return F.linear(x, weight[start : start + d], None if which == "k" else bias[start : start + d])

@@ -1,0 +1,234 @@
+"""Responses of a model to parameter directions, exactly (Jacobian-vector product) or by finite difference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jvp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from spectral_edge.parameters import ParameterSubset, attention_weights
+
+__all__ = ["FunctionalModes", "Method", "discrepancy", "functional_modes", "iterate_responses", "mode_energy"]
+
+Method = Literal["jvp", "finite_difference"]
+Forward = Callable[[nn.Module, Tensor], Tensor]
+
+# Inputs x directions evaluated at once: their activations then stay inside a core's share of the cache.
+_DIRECTIONS_AT_ONCE = 8
+_INPUTS_AT_ONCE = 512
+
+
+@dataclass(frozen=True)
+class FunctionalModes:
+    """Responses of a model to k directions on N inputs, and the functions they induce.
+
+    Attributes:
+        response: (k, N, d) float32, dh/deps along v_k at eps = 0 (``jvp``), or the difference quotient
+            [h(theta + eps v_k) - h(theta)] / eps (``finite_difference``): the same unit for both methods.
+        energy: (k, N) float64, f_k(x) = ||response_k(x)||^2.
+        method: how the response was computed.
+        epsilon: the step eps of the difference quotient, ``None`` for ``jvp``. The paper's dh is eps x response.
+    """
+
+    response: Tensor
+    energy: Tensor
+    method: Method
+    epsilon: float | None
+
+    def __repr__(self) -> str:
+        k, n, d = self.response.shape
+        return f"FunctionalModes(k={k}, inputs={n}, d={d}, method={self.method!r})"
+
+
+def _residual_of_pairs(model: nn.Module, pairs: Tensor) -> Tensor:
+    return model(pairs[:, 0], pairs[:, 1], return_residual=True)[1]
+
+
+@contextmanager
+def _differentiable_attention() -> Iterator[None]:
+    # The fused attention kernels and the encoder fast path have no forward-mode derivative.
+    was = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was)
+
+
+def iterate_responses(
+    model: nn.Module,
+    directions: Tensor,
+    inputs: Tensor,
+    *,
+    parameters: ParameterSubset | None = None,
+    method: Method = "jvp",
+    relative_epsilon: float = 0.005,
+    forward: Forward | None = None,
+) -> Iterator[Tensor]:
+    """Yield responses (<= 8, N, d) of consecutive groups of directions: :func:`functional_modes` in bounded memory.
+
+    Arguments and errors as there.
+    """
+    parameters = attention_weights(model) if parameters is None else parameters
+    directions = torch.as_tensor(directions)
+    inputs = torch.as_tensor(inputs)
+    if directions.ndim != 2 or directions.shape[1] != parameters.dim:
+        raise ValueError(
+            f"functional_modes: directions must be (k, {parameters.dim}) for these parameters, "
+            f"got {tuple(directions.shape)}"
+        )
+    if not torch.isfinite(directions).all() or (directions == 0).all(1).any():
+        raise ValueError("functional_modes: a direction is zero or not finite; drop it before the analysis")
+    if len(inputs) == 0:
+        raise ValueError("functional_modes: there are no inputs")
+    respond = _RESPONSE.get(method)
+    if respond is None:
+        raise ValueError(f"functional_modes: method = {method!r}; choose 'jvp' or 'finite_difference'")
+    epsilon = epsilon_of(parameters, relative_epsilon)
+    forward = forward or _residual_of_pairs
+    was_training = model.training
+    model.eval()
+    try:
+        with _differentiable_attention(), torch.no_grad():
+            for group in directions.split(_DIRECTIONS_AT_ONCE):
+                pieces = [
+                    respond(model, parameters, group, batch, epsilon, forward)
+                    for batch in inputs.split(_INPUTS_AT_ONCE)
+                ]
+                yield torch.cat(pieces, dim=1)
+    finally:
+        model.train(was_training)
+
+
+def epsilon_of(parameters: ParameterSubset, relative_epsilon: float) -> float:
+    """Step of the finite difference, relative_epsilon x ||theta|| of the subset.
+
+    Raises:
+        ValueError: the step is not positive.
+    """
+    epsilon = relative_epsilon * float(parameters.flatten().double().norm())
+    if not epsilon > 0:
+        raise ValueError(
+            f"finite difference: relative_epsilon = {relative_epsilon} times the parameter norm gives a step of "
+            f"{epsilon}; it must be positive"
+        )
+    return epsilon
+
+
+def _jacobian_vector_product(
+    model: nn.Module,
+    parameters: ParameterSubset,
+    directions: Tensor,
+    inputs: Tensor,
+    _: float,
+    forward: Forward,
+) -> Tensor:
+    values = {name: parameter.detach() for name, parameter in parameters.parameters.items()}
+
+    def function(subset: dict[str, Tensor]) -> Tensor:
+        return functional_call(_Bound(model, forward), {f"model.{k}": v for k, v in subset.items()}, (inputs,))
+
+    def tangent(direction: dict[str, Tensor]) -> Tensor:
+        return jvp(function, (values,), (direction,))[1]
+
+    return vmap(tangent)(parameters.unflatten(directions.to(next(iter(values.values())).dtype)))
+
+
+def _difference_quotient(
+    model: nn.Module,
+    parameters: ParameterSubset,
+    directions: Tensor,
+    inputs: Tensor,
+    epsilon: float,
+    forward: Forward,
+) -> Tensor:
+    values = {name: parameter.detach() for name, parameter in parameters.parameters.items()}
+    base = forward(model, inputs)
+    quotients = []
+    for direction in directions:
+        moved = {f"model.{k}": values[k] + epsilon * v for k, v in parameters.unflatten(direction).items()}
+        quotients.append((functional_call(_Bound(model, forward), moved, (inputs,)) - base) / epsilon)
+    return torch.stack(quotients)
+
+
+_RESPONSE = {"jvp": _jacobian_vector_product, "finite_difference": _difference_quotient}
+
+
+class _Bound(nn.Module):
+    """A model together with the function that reads it, so that ``functional_call`` swaps the model's parameters."""
+
+    def __init__(self, model: nn.Module, read: Forward) -> None:
+        super().__init__()
+        self.model = model
+        self.read = read
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.read(self.model, inputs)
+
+
+def functional_modes(
+    model: nn.Module,
+    directions: Tensor | np.ndarray,
+    inputs: Tensor | np.ndarray,
+    *,
+    parameters: ParameterSubset | None = None,
+    method: Method = "jvp",
+    relative_epsilon: float = 0.005,
+    forward: Forward | None = None,
+) -> FunctionalModes:
+    """Turn parameter directions into functions of the input: f_k(x) = ||d h(x; theta + eps v_k) / d eps||^2.
+
+    Source: paper, section 1 and Definition 1. The model is left as it was; it is evaluated in ``eval`` mode.
+
+    Args:
+        model: any module; by default one called as ``model(a, b, return_residual=True)[1]`` on pairs.
+        directions: (k, D) in the layout of ``parameters``; not normalised here.
+        inputs: (N, 2) pairs, or whatever ``forward`` takes, batched along the first axis.
+        parameters: the subset the directions live in; :func:`attention_weights` of the model if left out.
+        method: ``"jvp"``, exact, batched over directions; or ``"finite_difference"``.
+        relative_epsilon: step of the finite difference as a fraction of the norm of the subset.
+        forward: ``forward(model, inputs) -> (N, d)``, the representation h.
+
+    Raises:
+        ValueError: directions do not fit the subset, are zero or not finite, no inputs, unknown method, or a step
+            that is not positive.
+
+    Cost: about three forward passes a direction for ``jvp``, one for ``finite_difference``; memory k N d floats for
+    the result and 8 directions x 512 inputs of activations.
+    """
+    parameters = attention_weights(model) if parameters is None else parameters
+    groups = iterate_responses(
+        model,
+        torch.as_tensor(directions),
+        torch.as_tensor(inputs),
+        parameters=parameters,
+        method=method,
+        relative_epsilon=relative_epsilon,
+        forward=forward,
+    )
+    response = torch.cat(list(groups))
+    epsilon = epsilon_of(parameters, relative_epsilon) if method == "finite_difference" else None
+    return FunctionalModes(response, mode_energy(response), method, epsilon)
+
+
+def mode_energy(response: Tensor) -> Tensor:
+    """f_k(x) = ||response_k(x)||^2, (k, N, d) -> (k, N) float64."""
+    return torch.linalg.vector_norm(response, dim=-1, dtype=torch.float64).square()
+
+
+def discrepancy(exact: FunctionalModes, approximate: FunctionalModes) -> Tensor:
+    """Relative distance ||r' - r|| / ||r|| of two computations of the same responses, one number a direction (k,).
+
+    For a finite difference against the exact derivative it grows in proportion to eps (curvature) and, at very
+    small eps, to 1/eps (rounding).
+    """
+    difference = (approximate.response.double() - exact.response.double()).flatten(1).norm(dim=1)
+    return difference / exact.response.double().flatten(1).norm(dim=1)

@@ -1,0 +1,141 @@
+"""Singular values, gaps and accuracy over training as an interactive plot, one per task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from spectral_edge.report.drawing import INK, SERIES
+from spectral_edge.report.formatting import operation
+from spectral_edge.report.selection import run_source
+from spectral_edge.report.training import STRIDES, Spectrum, stored_spectrum
+
+if TYPE_CHECKING:
+    from spectral_edge.store.analysis import Analysis
+
+__all__ = ["MOST_POINTS", "Plot", "interactive_training"]
+
+MOST_POINTS = 3000
+# Named one by one: the default set includes buttons that lead out of an offline page.
+_CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtons": [["toImage", "resetScale2d"]]}
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One plot as an HTML fragment that expects plotly's script on the page; ``html`` is safe markup."""
+
+    heading: str
+    source: str
+    html: str
+
+
+def interactive_training(runs: Mapping[str, Analysis]) -> list[Plot]:
+    """Return one plot per task that has a stored spectrum; buttons switch between the strides.
+
+    Series longer than ``MOST_POINTS`` are thinned evenly: the page has to open on a laptop.
+    """
+    plots = []
+    for index, (task, run) in enumerate(runs.items()):
+        spectra = {stride: found for stride in STRIDES if (found := stored_spectrum(run, stride)) is not None}
+        if spectra:
+            figure = _figure(run, spectra)
+            html = figure.to_html(
+                full_html=False,
+                include_plotlyjs=False,
+                div_id=f"training-{index}",
+                config=_CONFIG,
+            )
+            plots.append(Plot(operation(task), run_source(run), html))
+    return plots
+
+
+def _figure(run: Analysis, spectra: Mapping[int, Spectrum]) -> go.Figure:
+    figure = make_subplots(
+        rows=4, cols=1, shared_xaxes=True, vertical_spacing=0.035, row_heights=[0.2, 0.36, 0.22, 0.22]
+    )
+    _add_accuracy(figure, run)
+    shared = len(figure.data)
+    shown: list[int | None] = [None] * shared
+    for stride, spectrum in spectra.items():
+        _add_spectrum(figure, spectrum, visible=stride == next(iter(spectra)))
+        shown += [stride] * (len(figure.data) - len(shown))
+    if run.summary.grok_step is not None:
+        figure.add_vline(run.summary.grok_step, line={"color": "#777777", "width": 1, "dash": "dot"})
+    _lay_out(figure, shown, list(spectra))
+    return figure
+
+
+def _add_accuracy(figure: go.Figure, run: Analysis) -> None:
+    for name, series in (("train", SERIES[1]), ("test", SERIES[0])):
+        accuracy = run.arrays.get(f"metrics.{name}_accuracy")
+        steps = run.arrays.get("metrics.step")
+        if accuracy is not None and steps is not None:
+            line = {"color": series.colour, "dash": series.dash, "width": 1.6}
+            figure.add_scatter(x=steps, y=accuracy.astype(np.float32), name=name, line=line, mode="lines", row=1, col=1)
+
+
+def _add_spectrum(figure: go.Figure, spectrum: Spectrum, *, visible: bool) -> None:
+    every = slice(None, None, -(-len(spectrum.steps) // MOST_POINTS))
+    steps = spectrum.steps[every].astype(np.int32)
+    values = spectrum.singular_values[every].astype(np.float32)
+
+    def add(row: int, y: np.ndarray, name: str, line: dict, *, legend: bool) -> None:
+        figure.add_scatter(
+            x=steps,
+            y=y,
+            name=name,
+            line={"width": 1.4, **line},
+            mode="lines",
+            showlegend=legend,
+            visible=visible,
+            row=row,
+            col=1,
+        )
+
+    for index, series in enumerate(SERIES[: values.shape[1]]):
+        line = {"color": series.colour, "dash": series.dash}
+        add(2, values[:, index], f"σ{'₁₂₃₄₅'[index]}", line, legend=True)
+    add(3, spectrum.eigengap[every].astype(np.float32), "g₂₃", {"color": INK}, legend=False)
+    add(4, spectrum.gap_ratio[every].astype(np.float32), "σ₁/σ₂", {"color": INK}, legend=False)
+
+
+def _lay_out(figure: go.Figure, shown: list[int | None], strides: list[int]) -> None:
+    buttons = [
+        {
+            "label": f"stride {stride}",
+            "method": "update",
+            "args": [{"visible": [owner in (None, stride) for owner in shown]}],
+        }
+        for stride in strides
+    ]
+    menu = {
+        "type": "buttons",
+        "direction": "right",
+        "buttons": buttons,
+        "x": 0,
+        "xanchor": "left",
+        "y": 1.02,
+        "yanchor": "bottom",
+        "showactive": True,
+    }
+    figure.update_layout(
+        template="simple_white",
+        height=680,
+        font={"family": _FONT, "size": 12, "color": INK},
+        margin={"l": 62, "r": 14, "t": 52, "b": 96},
+        legend={"orientation": "h", "y": -0.1, "yanchor": "top", "x": 0, "itemwidth": 36},
+        hovermode="x",
+        updatemenus=[menu],
+    )
+    figure.update_yaxes(exponentformat="power", title_standoff=6)
+    figure.update_yaxes(title_text="accuracy", range=[-0.03, 1.05], row=1, col=1)
+    figure.update_yaxes(title_text="σ", type="log", nticks=4, row=2, col=1)
+    figure.update_yaxes(title_text="g₂₃", type="log", nticks=3, row=3, col=1)
+    figure.update_yaxes(title_text="σ₁/σ₂", row=4, col=1)
+    figure.update_xaxes(title_text="optimizer step", row=4, col=1)

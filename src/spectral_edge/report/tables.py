@@ -1,0 +1,160 @@
+"""The stored results as data frames for the CSV files, and as rows of text for the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from pydantic import BaseModel
+
+from spectral_edge.report.formatting import DASH, measurement, number, yes_no
+from spectral_edge.store.results import ClaimRow, NullSummary, PeakNull, RunSummary, Verdict
+
+__all__ = [
+    "ROW_COLUMNS",
+    "RUN_COLUMNS",
+    "Column",
+    "claims_frame",
+    "environment_items",
+    "runs_frame",
+    "verdicts_frame",
+]
+
+_NESTED: dict[str, type[BaseModel]] = {
+    "null": NullSummary,
+    "permutation_null": NullSummary,
+    "peak_null": PeakNull,
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table on the page: its heading, the text of a cell, and whether it holds numbers."""
+
+    heading: str
+    text: Callable[[Any], str]
+    numeric: bool = True
+
+
+def claims_frame(rows: Sequence[ClaimRow]) -> pl.DataFrame:
+    """Return one line per row with the fields of ``ClaimRow`` as columns.
+
+    A null distribution is spread over columns ``null.mean``, ``null.pvalue``, …; ``top`` is written as JSON.
+    """
+    columns = [
+        f"{name}.{inner}" if inner else name
+        for name in ClaimRow.model_fields
+        for inner in (_NESTED[name].model_fields if name in _NESTED else ("",))
+    ]
+    return _frame([_flat(row) for row in rows], columns)
+
+
+def verdicts_frame(verdicts: Sequence[Verdict]) -> pl.DataFrame:
+    """Return one line per claim with its two answers."""
+    return _frame([verdict.model_dump() for verdict in verdicts], list(Verdict.model_fields))
+
+
+def runs_frame(runs: Sequence[RunSummary]) -> pl.DataFrame:
+    """Return one line per run; ``analysed_steps`` is written as JSON."""
+    lines = [{**run.model_dump(), "analysed_steps": json.dumps(run.analysed_steps)} for run in runs]
+    return _frame(lines, list(RunSummary.model_fields))
+
+
+def _flat(row: ClaimRow) -> dict[str, Any]:
+    line = row.model_dump()
+    line["top"] = None if row.top is None else json.dumps(row.top)
+    for name in _NESTED:
+        nested = line.pop(name) or {}
+        line |= {f"{name}.{inner}": value for inner, value in nested.items()}
+    return line
+
+
+def _frame(lines: list[dict[str, Any]], columns: list[str]) -> pl.DataFrame:
+    series = [pl.Series(name, [line.get(name) for line in lines], strict=False) for name in columns]
+    return pl.DataFrame(series)
+
+
+def _plain(name: str) -> Callable[[Any], str]:
+    def text(row: Any) -> str:
+        value = getattr(row, name)
+        if isinstance(value, bool):
+            return yes_no(value)
+        return value if isinstance(value, str) else number(value)
+
+    return text
+
+
+def _measured(name: str) -> Callable[[Any], str]:
+    def text(row: Any) -> str:
+        return measurement(getattr(row, name))
+
+    return text
+
+
+def _of_null(name: str, field: str) -> Callable[[Any], str]:
+    def text(row: Any) -> str:
+        nested = getattr(row, name)
+        return DASH if nested is None else measurement(getattr(nested, field))
+
+    return text
+
+
+def _analysed(run: RunSummary) -> str:
+    return ", ".join(f"{name} {step}" for name, step in run.analysed_steps.items()) or DASH
+
+
+ROW_COLUMNS = (
+    Column("claim", _plain("claim"), numeric=False),
+    Column("task", _plain("task"), numeric=False),
+    Column("direction", _plain("direction"), numeric=False),
+    Column("statistic", _plain("statistic"), numeric=False),
+    Column("grouping", _plain("grouping"), numeric=False),
+    Column("measured", _measured("measured")),
+    Column("published", _measured("published")),
+    Column("null mean", _of_null("null", "mean")),
+    Column("null s.d.", _of_null("null", "std")),
+    Column("null 95 %", _of_null("null", "quantile95")),
+    Column("p", _of_null("null", "pvalue")),
+    Column("adjusted p", _of_null("null", "pvalue_adjusted")),
+    Column("permutation p", _of_null("permutation_null", "pvalue")),
+    Column("peak ω", _plain("peak")),
+    Column("published ω", _plain("published_peak")),
+    Column("peak p", _of_null("peak_null", "pvalue")),
+    Column("checkpoint", _plain("checkpoint"), numeric=False),
+    Column("step", _plain("step")),
+    Column("stride", _plain("stride")),
+    Column("window", _plain("window")),
+    Column("centred", _plain("centered"), numeric=False),
+    Column("method", _plain("method"), numeric=False),
+    Column("inputs", _plain("inputs"), numeric=False),
+    Column("seed", _plain("seed")),
+    Column("weight decay", _plain("weight_decay")),
+    Column("run", _plain("run_id"), numeric=False),
+)
+
+RUN_COLUMNS = (
+    Column("run", _plain("run_id"), numeric=False),
+    Column("task", _plain("task"), numeric=False),
+    Column("seed", _plain("seed")),
+    Column("weight decay", _plain("weight_decay")),
+    Column("steps", _plain("steps")),
+    Column("grokked at step", _plain("grok_step")),
+    Column("test accuracy", _measured("test_accuracy")),
+    Column("analysed at step", _analysed, numeric=False),
+)
+
+
+def environment_items(environment: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the environment as pairs of text, nested sections joined with a dot."""
+    items: list[tuple[str, str]] = []
+    for name, value in environment.items():
+        if isinstance(value, dict):
+            items += [(f"{name}.{inner}", text) for inner, text in environment_items(value)]
+        elif isinstance(value, bool):
+            items.append((name, yes_no(value)))
+        else:
+            items.append((name, DASH if value is None else str(value)))
+    return items

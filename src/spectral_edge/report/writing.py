@@ -1,0 +1,82 @@
+"""Write the whole report: page, figures and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spectral_edge.report.concentration import draw_concentration
+from spectral_edge.report.drawing import Drawing, save
+from spectral_edge.report.interactive import interactive_training
+from spectral_edge.report.maps import draw_characters, draw_modes
+from spectral_edge.report.page import Illustration, illustrate, render_page
+from spectral_edge.report.selection import representatives
+from spectral_edge.report.spectra import draw_spectra
+from spectral_edge.report.tables import claims_frame, runs_frame, verdicts_frame
+from spectral_edge.report.training import (
+    STRIDES,
+    draw_training,
+    stored_spectrum,
+    stored_windows,
+    training_caption,
+)
+from spectral_edge.store.results import Claims
+
+if TYPE_CHECKING:
+    from spectral_edge.store.analysis import Analysis
+
+__all__ = ["write_report"]
+
+
+def write_report(claims: Claims, analyses: Sequence[Analysis], out: Path) -> Path:
+    """Write ``report.html``, ``figures/*.{png,pdf}`` and ``tables/*.csv`` into ``out``.
+
+    The figures show one run per task: with weight decay before without, the paper's seed before others.
+    The tables hold everything in ``claims``. A figure whose arrays are not stored is left out and the page
+    says so; equal inputs give equal files, byte for byte.
+
+    Args:
+        claims: the rows, verdicts, runs and environment to print.
+        analyses: the runs to draw, each with its stored arrays; may be empty or miss any array.
+        out: directory to write into, created if absent; files of an earlier report are replaced.
+
+    Returns:
+        The path of ``report.html``: one file that loads nothing from outside itself.
+    """
+    figures, tables = out / "figures", out / "tables"
+    for folder in (figures, tables):
+        folder.mkdir(parents=True, exist_ok=True)
+    runs = representatives(analyses)
+    drawings = [
+        draw_spectra(runs),
+        draw_concentration(runs),
+        draw_modes(runs),
+        draw_characters(runs),
+    ]
+    training = [draw_training(runs, stride) for stride in STRIDES]
+    for drawing in (*drawings, *training):
+        save(drawing, figures)
+    claims_frame(claims.rows).write_csv(tables / "claims.csv")
+    verdicts_frame(claims.verdicts).write_csv(tables / "verdicts.csv")
+    runs_frame(claims.runs).write_csv(tables / "runs.csv")
+    first, *rest = [illustrate(drawing, figures) for drawing in drawings]
+    page = out / "report.html"
+    page.write_text(render_page(claims, [first, _training(runs, training), *rest]), encoding="utf-8")
+    return page
+
+
+def _training(runs: dict[str, Analysis], static: list[Drawing]) -> Illustration:
+    """Return the interactive figure that stands on the page for the static one of each stride."""
+    plots = tuple(interactive_training(runs))
+    windows = stored_windows(stored_spectrum(run, stride) for run in runs.values() for stride in STRIDES)
+    return Illustration(
+        "training",
+        "Spectrum over training",
+        training_caption("100 or 1 optimizer steps (choose above each plot)", windows),
+        None,
+        0,
+        plots,
+        tuple(plot.source for plot in plots),
+        tuple(note for drawing in static for note in drawing.notes),
+    )

@@ -1,0 +1,218 @@
+"""What chance gives: random directions, permuted inputs, p-values and their adjustment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from spectral_edge.statistics.concentration import profile_of_partition
+from spectral_edge.statistics.partition import as_modes, partition
+
+__all__ = ["NullDistribution", "PermutedProfiles", "adjust", "permuted_profiles", "random_directions"]
+
+Floats = NDArray[np.float64]
+
+
+def random_directions(n: int, dim: int, seed: int) -> torch.Tensor:
+    """Draw ``n`` independent unit vectors, uniform on the sphere in ``dim`` dimensions.
+
+    Row i depends on (seed, i) only, so a longer list extends a shorter one and a null can be enlarged
+    without drawing it again. Source: ours; paper section 5, null (a).
+
+    Args:
+        n: How many, at least 1.
+        dim: Dimension D of the parameter subset, at least 1.
+        seed: A nonnegative integer.
+
+    Returns:
+        (n, dim) float32 on the CPU, normalised in float64 before the cast. Costs n·dim normal draws.
+
+    Raises:
+        ValueError: ``n``, ``dim`` or ``seed`` is out of range.
+
+    >>> random_directions(2, 1000, seed=0).norm(dim=1)
+    tensor([1., 1.])
+    """
+    _check_draws(n, seed)
+    if dim < 1:
+        raise ValueError(f"dim = {dim}; a direction needs at least 1 dimension")
+    directions = torch.empty(n, dim, dtype=torch.float32)
+    for i in range(n):
+        draw = _generator(seed, i).standard_normal(dim)
+        directions[i] = torch.from_numpy(draw / np.linalg.norm(draw))
+    return directions
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PermutedProfiles:
+    """Statistics of k functions after each of n permutations of their inputs.
+
+    Attributes:
+        concentration: (k, n); NaN for a constant f.
+        variance_share: (k, n); NaN for a constant f.
+    """
+
+    concentration: Floats
+    variance_share: Floats
+
+    def __repr__(self) -> str:
+        k, n = self.concentration.shape
+        return f"PermutedProfiles(k={k}, n={n}; mean F {self.concentration.mean():.3f})"
+
+
+def permuted_profiles(
+    values: ArrayLike,
+    labels: ArrayLike,
+    order: int,
+    n: int,
+    seed: int,
+) -> PermutedProfiles:
+    """Recompute F and the variance share after shuffling which input has which value, ``n`` times.
+
+    The null keeps f's distribution of values and the group counts and breaks their tie. Permutation i
+    depends on (seed, i) only, is the same for all k functions, and moves only inputs with a label: those
+    without one never enter the statistic. Source: ours; paper section 5, null (c).
+
+    Args:
+        values: (k, N) or (N,) finite numbers.
+        labels: (N,) integers in -1 … M-1.
+        order: M, the number of groups.
+        n: Number of permutations, at least 1.
+        seed: A nonnegative integer.
+
+    Returns:
+        Both statistics, (k, n) each. Costs n times a :func:`fourier_profile`; about 1 ms each
+        at k = 8, N = 9409.
+
+    Raises:
+        ValueError: As :func:`fourier_profile`, or ``n`` or ``seed`` is out of range.
+
+    >>> labels = np.arange(70) % 7
+    >>> permuted_profiles(np.cos(2 * np.pi * labels / 7), labels, 7, n=99, seed=0).concentration.max() < 1
+    np.True_
+    """
+    _check_draws(n, seed)
+    modes = as_modes(values)
+    groups = partition(labels, order, modes.shape[1])
+    concentration, variance_share = np.empty((2, len(modes), n))
+    for i in range(n):
+        profile = profile_of_partition(modes, groups, _generator(seed, i).permutation(groups.members))
+        concentration[:, i], variance_share[:, i] = profile.concentration, profile.variance_share
+    return PermutedProfiles(concentration, variance_share)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NullDistribution:
+    """Draws of one statistic where there is nothing to find.
+
+    Attributes:
+        samples: (n,) finite float64, read-only; at least one.
+        kind: What was drawn: "random_directions", "input_permutation", …
+    """
+
+    samples: Floats
+    kind: str
+
+    def __post_init__(self) -> None:
+        samples = np.array(self.samples, dtype=np.float64)
+        if samples.ndim != 1 or samples.size == 0:
+            raise ValueError(f"a {self.kind} null needs samples of shape (n,), n at least 1, not {samples.shape}")
+        if not np.isfinite(samples).all():
+            at = np.flatnonzero(~np.isfinite(samples))[0]
+            raise ValueError(f"samples[{at}] of the {self.kind} null is {samples[at]}; is the function constant there?")
+        samples.setflags(write=False)
+        object.__setattr__(self, "samples", samples)
+
+    @property
+    def n(self) -> int:
+        """Number of draws."""
+        return len(self.samples)
+
+    @property
+    def mean(self) -> float:
+        """Mean of the draws."""
+        return float(self.samples.mean())
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the draws, with divisor n: 0 for a single draw."""
+        return float(self.samples.std())
+
+    @property
+    def quantile95(self) -> float:
+        """The value that 95 % of the draws do not exceed (linear interpolation)."""
+        return float(np.quantile(self.samples, 0.95))
+
+    def pvalue(self, measured: float, alternative: Literal["greater", "less"] = "greater") -> float:
+        """Return p = (b + 1)/(n + 1), b the draws at least as extreme as ``measured``, ties included.
+
+        Never 0: the measurement counts as one draw of the null. Source: paper section 5.
+
+        Args:
+            measured: The statistic as measured, finite.
+            alternative: Whether large ("greater") or small ("less") values speak against the null.
+
+        Returns:
+            The p-value, in [1/(n+1), 1].
+
+        Raises:
+            ValueError: ``measured`` is not finite or ``alternative`` is unknown.
+
+        >>> NullDistribution([0.1, 0.2, 0.3, 0.3], "random_directions").pvalue(0.3)
+        0.6
+        """
+        if not np.isfinite(measured):
+            raise ValueError(f"measured = {measured} has no p-value under the {self.kind} null")
+        if alternative not in ("greater", "less"):
+            raise ValueError(f"alternative = {alternative!r} is unknown; use 'greater' or 'less'")
+        extreme = self.samples >= measured if alternative == "greater" else self.samples <= measured
+        return (int(extreme.sum()) + 1) / (self.n + 1)
+
+    def __repr__(self) -> str:
+        return f"NullDistribution({self.kind}, n={self.n}, {self.mean:.3g} ± {self.std:.3g})"
+
+
+def adjust(pvalues: ArrayLike) -> Floats:
+    """Adjust one table's p-values for their number, after Benjamini and Hochberg.
+
+    Rejecting where the adjusted value is at most α keeps the expected share of false rejections at most α
+    for independent or positively dependent tests. Source: paper section 5, null (e).
+
+    Args:
+        pvalues: (m,) in [0, 1]; m = 0 gives an empty array.
+
+    Returns:
+        (m,) adjusted p-values in the same order, none below its p-value.
+
+    Raises:
+        ValueError: A p-value is missing (None or NaN) or outside [0, 1].
+
+    >>> adjust([0.01, 0.04, 0.03])
+    array([0.03, 0.04, 0.04])
+    """
+    array = np.array(pvalues, dtype=np.float64)  # None becomes NaN
+    if array.ndim != 1:
+        raise ValueError(f"pvalues must have shape (m,), one table at a time, not {array.shape}")
+    refused = np.flatnonzero(~((array >= 0) & (array <= 1)))
+    if refused.size:
+        raise ValueError(
+            f"pvalues[{refused[0]}] is {array[refused[0]]}, not a number in [0, 1]; "
+            "adjust only the rows that have a p-value"
+        )
+    return stats.false_discovery_control(array) if array.size else array
+
+
+def _generator(seed: int, i: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(i,)))
+
+
+def _check_draws(n: int, seed: int) -> None:
+    if n < 1:
+        raise ValueError(f"n = {n} draws asked for; a null needs at least 1")
+    if seed < 0:
+        raise ValueError(f"seed = {seed}; need a nonnegative integer")

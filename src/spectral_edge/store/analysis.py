@@ -1,0 +1,141 @@
+"""What an analysis leaves behind, on disk: rows and summary as JSON, arrays as safetensors, claims.json."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from spectral_edge.store.errors import RunMissingError, storage_error
+from spectral_edge.store.files import write_atomically
+from spectral_edge.store.records import read_document
+from spectral_edge.store.results import ClaimRow, Claims, RunSummary
+from spectral_edge.store.strict_json import encode_json
+from spectral_edge.store.tensors import decode_arrays, encode_arrays, read_verified
+
+__all__ = ["Analysis", "read_analysis", "read_claims", "write_analysis", "write_claims"]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The stored analysis of one run.
+
+    Attributes:
+        rows: one measured number each.
+        summary: the run as the report lists it.
+        arrays: what the figures are drawn from, by name.
+    """
+
+    rows: list[ClaimRow]
+    summary: RunSummary
+    arrays: dict[str, np.ndarray]
+
+    def __repr__(self) -> str:
+        return f"Analysis({self.summary.run_id!r}, {len(self.rows)} rows, {len(self.arrays)} arrays)"
+
+
+class _RowsFile(BaseModel):
+    """``rows.json``, which commits an analysis: its digest names the arrays file and proves its content."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+    schema_: Literal[1] = Field(1, alias="schema")
+    arrays_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    arrays_bytes: int = Field(ge=0)
+    summary: RunSummary
+    rows: list[ClaimRow]
+
+
+def write_analysis(folder: Path, rows: list[ClaimRow], summary: RunSummary, arrays: dict[str, np.ndarray]) -> None:
+    """Store an analysis; ``rows.json``, written last, commits it.
+
+    The arrays file is named after its digest, so a new analysis never overwrites the arrays of the committed
+    one: killed at any instant, either the old analysis or the new one can be read.
+
+    Args:
+        folder: where to; made if missing, and used for nothing else that is named ``arrays-*``.
+        rows: one measured number each.
+        summary: the run as the report lists it.
+        arrays: boolean or real arrays by name; NaN is allowed in them, unlike in ``rows``.
+
+    Raises:
+        StoreError: an array does not fit safetensors, or the disk refuses; an older analysis stays readable.
+    """
+    data = encode_arrays(arrays, folder / "arrays.safetensors")
+    digest = hashlib.sha256(data).hexdigest()
+    document = _RowsFile(arrays_sha256=digest, arrays_bytes=len(data), summary=summary, rows=rows)
+    _make_folder(folder)
+    arrays_file = folder / _arrays_name(digest)
+    write_atomically(arrays_file, data)
+    _write_document(folder / "rows.json", document)
+    for other in folder.glob("arrays-*.safetensors"):
+        if other.name != arrays_file.name:
+            other.unlink(missing_ok=True)
+
+
+def read_analysis(folder: Path) -> Analysis | None:
+    """Read the committed analysis of ``folder``, trusting nothing in it.
+
+    Args:
+        folder: where `write_analysis` stored it.
+
+    Returns:
+        The analysis, or None if none is committed there.
+
+    Raises:
+        RunCorruptError: a file is damaged, or the arrays are not those committed; names the file.
+        SchemaError: it was written under another schema version.
+    """
+    path = folder / "rows.json"
+    if not path.exists():
+        return None
+    stored = read_document(path, _RowsFile)
+    arrays_file = folder / _arrays_name(stored.arrays_sha256)
+    data = read_verified(arrays_file, stored.arrays_bytes, stored.arrays_sha256)
+    return Analysis(stored.rows, stored.summary, decode_arrays(data, arrays_file))
+
+
+def write_claims(path: Path, claims: Claims) -> None:
+    """Write ``claims.json`` as one step.
+
+    Args:
+        path: the file; its folder is made if missing.
+        claims: the whole content.
+
+    Raises:
+        StoreError: ``path`` is a directory, the environment holds what JSON cannot, or the disk refuses.
+    """
+    _make_folder(path.parent)
+    _write_document(path, claims)
+
+
+def read_claims(path: Path) -> Claims:
+    """Read and validate a ``claims.json``.
+
+    Raises:
+        RunMissingError: there is no such file.
+        RunCorruptError: it is damaged, or a key is missing or of the wrong kind; names the first.
+        SchemaError: it was written under another schema version.
+    """
+    if not path.exists():
+        raise RunMissingError(f"{path}: there are no claims here. Run `spectral-edge reproduce` first.")
+    return read_document(path, Claims)
+
+
+def _arrays_name(digest: str) -> str:
+    return f"arrays-{digest[:16]}.safetensors"
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise storage_error(folder, cause, "created") from cause
+
+
+def _write_document(path: Path, document: BaseModel) -> None:
+    write_atomically(path, encode_json(document.model_dump(mode="json", by_alias=True), path, indent=1) + b"\n")

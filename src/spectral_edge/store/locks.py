@@ -1,0 +1,108 @@
+"""One writer per run, enforced by the kernel, so that a killed writer never leaves a run locked."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from spectral_edge.store.errors import RunLockedError, storage_error
+
+__all__ = ["LockHolder", "hold_lock"]
+
+_RETRY_SECONDS = 0.05
+
+
+class LockHolder(BaseModel):
+    """Who holds a lock: written into the lock file for the error message of whoever comes second."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    pid: int
+    host: str
+    command: str
+    since: str
+
+    @classmethod
+    def of_this_process(cls) -> LockHolder:
+        """Describe the running process, as of now."""
+        return cls(
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            command=shlex.join(sys.argv),
+            since=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+
+@contextlib.contextmanager
+def hold_lock(path: Path, wait: float = 2.0) -> Iterator[None]:
+    """Hold the exclusive ``flock`` of the file ``path`` while the block runs.
+
+    The kernel drops the lock when the process ends, however it ends (also ``kill -9``); a process forked
+    from the holder keeps it alive until it ends too. Not re-entrant. Needs a POSIX system.
+
+    Args:
+        path: the lock file, created if missing and never removed: removing it would let two processes lock
+            two different files of the same name.
+        wait: seconds to try before giving up; 0 tries once.
+
+    Raises:
+        RunLockedError: another process (or this one, once already) holds it after ``wait`` seconds.
+        StoreError: the file cannot be opened, or its file system has no locks.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError as cause:
+        raise storage_error(path, cause, "locked") from cause
+    try:
+        _acquire(descriptor, path, wait)
+        _write_holder(descriptor, LockHolder.of_this_process().model_dump_json().encode())
+        try:
+            yield
+        finally:
+            _write_holder(descriptor, b"")
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, path: Path, wait: float) -> None:
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as cause:
+            if time.monotonic() >= deadline:
+                raise _locked_error(descriptor, path, wait) from cause
+            time.sleep(_RETRY_SECONDS)
+        except OSError as cause:
+            raise storage_error(path, cause, "locked") from cause
+
+
+def _write_holder(descriptor: int, text: bytes) -> None:
+    # The holder's name is a courtesy: on a full disk the lock itself still holds.
+    with contextlib.suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text, 0)
+
+
+def _locked_error(descriptor: int, path: Path, wait: float) -> RunLockedError:
+    try:
+        holder = LockHolder.model_validate_json(os.pread(descriptor, 65536, 0))
+        who = f"process {holder.pid} on {holder.host} since {holder.since} ({holder.command})"
+    except (ValidationError, OSError):
+        who = "a process that left no name"
+    return RunLockedError(
+        f"{path.parent}: in use by {who}; waited {wait:g} s. Let it finish, stop it, or choose another "
+        "output folder. The lock goes away with the process: do not delete the lock file."
+    )

@@ -1,0 +1,74 @@
+"""Which steps of a run the paper's words name: early, memorisation, transition, stop (paper, section 4, item 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from spectral_edge.store import RunDirectory
+
+__all__ = ["Metrics", "checkpoint_step", "grok_step", "snapshots_before"]
+
+Metrics = Sequence[dict[str, Any]]
+
+
+def grok_step(metrics: Metrics, stop_accuracy: float, patience: int) -> int | None:
+    """First of ``patience`` evaluations in a row at or above ``stop_accuracy``; ``None`` if that never happened."""
+    above = 0
+    for i, line in enumerate(metrics):
+        above = above + 1 if line["test_accuracy"] >= stop_accuracy else 0
+        if above == patience:
+            return int(metrics[i - patience + 1]["step"])
+    return None
+
+
+def checkpoint_step(metrics: Metrics, checkpoint: str, window: int) -> int | None:
+    """The step a checkpoint name stands for, ``None`` where the run has no such phase.
+
+    * ``stop``: last evaluation with test accuracy > 0.95;
+    * ``transition``: first evaluation with test accuracy > 0.5;
+    * ``memorisation``: middle of the evaluations with train accuracy > 0.8 and test accuracy < 0.3;
+    * ``early``: evaluation number max(W, n/10) of n;
+    * ``final``: last evaluation.
+
+    Raises:
+        ValueError: unknown name, or no evaluations.
+    """
+    if not metrics:
+        raise ValueError("checkpoint_step: the run has no evaluations yet; train it first")
+    steps = [int(line["step"]) for line in metrics]
+    test = [line["test_accuracy"] for line in metrics]
+    train = [line["train_accuracy"] for line in metrics]
+    if checkpoint == "final":
+        return steps[-1]
+    if checkpoint == "early":
+        i = max(window, len(steps) // 10)
+        return steps[i] if i < len(steps) else None
+    phases = {
+        "stop": [s for s, accuracy in zip(steps, test, strict=True) if accuracy > 0.95][-1:],
+        "transition": [s for s, accuracy in zip(steps, test, strict=True) if accuracy > 0.5][:1],
+        "memorisation": [s for s, a, b in zip(steps, train, test, strict=True) if a > 0.8 and b < 0.3],
+    }
+    if checkpoint not in phases:
+        raise ValueError(
+            f"checkpoint_step: {checkpoint!r} is unknown; choose early, memorisation, transition, stop or final"
+        )
+    found = phases[checkpoint]
+    return found[len(found) // 2] if found else None
+
+
+def snapshots_before(run: RunDirectory, step: int, stride: int, window: int) -> list[int]:
+    """The window + 1 snapshot steps, ``stride`` apart, that end at ``step``.
+
+    Raises:
+        ValueError: the trajectory does not hold them.
+    """
+    wanted = list(range(step - window * stride, step + 1, stride))
+    known = set(run.snapshot_steps())
+    missing = [s for s in wanted if s not in known]
+    if missing:
+        raise ValueError(
+            f"{run.path}: a window of {window} updates of stride {stride} ending at step {step} needs snapshots from "
+            f"step {wanted[0]} on; {len(missing)} are missing (first {missing[0]}). Use a smaller window or later step."
+        )
+    return wanted

@@ -1,0 +1,100 @@
+"""Everything the claims need of a set of directions at one checkpoint, in one pass over their responses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spectral_edge.grokking import ModularTask, ModularTransformer
+from spectral_edge.modes import iterate_responses, mode_energy
+from spectral_edge.parameters import ParameterSubset
+from spectral_edge.representation import RidgeProbe, effective_rank, head_purity, principal_scores
+
+__all__ = ["Measured", "measure", "mixture_names"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Functions and scalars of k directions; N inputs in the order of the task's pairs.
+
+    Attributes:
+        energy: (k, N) f_k.
+        first_component: (k, N) scores on the first principal component of the response.
+        effective_rank: (k,) of the response.
+        head_purity: (k,) of the direction itself.
+        mixtures: (g, 4, N): f of v_1+v_2, v_1+v_3, v_2+v_3, v_1+v_2+v_3, each over sqrt(number), for each of g
+            groups of three directions. Responses add, so they cost no further pass.
+        triples: (g, 3) the directions of each group.
+        cross_term_r2: (k,) ridge R^2 of the response on sum, discrete-log and cross-term features; NaN where the
+            task does not ask for it.
+    """
+
+    energy: np.ndarray
+    first_component: np.ndarray
+    effective_rank: np.ndarray
+    head_purity: np.ndarray
+    mixtures: np.ndarray
+    triples: np.ndarray
+    cross_term_r2: np.ndarray
+
+
+def mixture_names() -> list[str]:
+    """Names of the four mixtures, in the order of :attr:`Measured.mixtures`."""
+    return ["v1+v2", "v1+v3", "v2+v3", "v1+v2+v3"]
+
+
+def measure(
+    model: ModularTransformer,
+    directions: Tensor,
+    task: ModularTask,
+    parameters: ParameterSubset,
+    probe: tuple[RidgeProbe, np.ndarray] | None = None,
+) -> Measured:
+    """Measure k directions on every pair of the task, with the exact derivative.
+
+    Mixtures are formed within consecutive groups of responses, cyclically: (1,2,3), (2,3,4), …; random directions
+    are exchangeable, so any such grouping is a fair null for the mixtures of the edge. At least 3 directions.
+
+    Args:
+        model: at the checkpoint.
+        directions: (k, D) unit rows.
+        task: gives the inputs.
+        parameters: layout of the directions.
+        probe: a ridge probe and the (N,) mask of inputs it was built for.
+
+    Cost: k Jacobian-vector products over all pairs; memory k N floats and one group of responses.
+    """
+    parts = []
+    triples: list[np.ndarray] = []
+    start = 0
+    for response in iterate_responses(model, directions, torch.from_numpy(task.pairs), parameters=parameters):
+        k = len(response)
+        energy = mode_energy(response)
+        parts.append(
+            (
+                energy.numpy(),
+                principal_scores(response).numpy(),
+                np.atleast_1d(effective_rank(response)),
+                _mixtures(response, energy).numpy(),
+                np.full(k, np.nan) if probe is None else probe[0].r2(response[:, torch.from_numpy(probe[1])].numpy()),
+            )
+        )
+        triples.append(start + (np.arange(k)[:, None] + np.arange(3)) % k)
+        start += k
+    energies, component, rank, mixtures, r2 = (np.concatenate(part) for part in zip(*parts, strict=True))
+    purity = np.atleast_1d(head_purity(directions, parameters))
+    return Measured(energies, component, rank, purity, mixtures, np.concatenate(triples), r2)
+
+
+def _mixtures(response: Tensor, energy: Tensor) -> Tensor:
+    """Energies of the mixtures of (i, i+1, i+2), from ||sum r||^2 = sum f + 2 sum <r, r'>; shape (k, 4, N)."""
+    second, third = response.roll(-1, 0), response.roll(-2, 0)
+    f1, f2, f3 = energy, energy.roll(-1, 0), energy.roll(-2, 0)
+    g12 = (response * second).sum(-1).double()
+    g13 = (response * third).sum(-1).double()
+    g23 = g12.roll(-1, 0)
+    pairs = [(f1 + f2) / 2 + g12, (f1 + f3) / 2 + g13, (f2 + f3) / 2 + g23]
+    return torch.stack([*pairs, (f1 + f2 + f3 + 2 * (g12 + g13 + g23)) / 3], dim=1)

@@ -1,0 +1,146 @@
+"""Train one model into a run directory, with its updates recorded, so that a kill at any moment costs seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from spectral_edge.grokking import Training, TrainingConfig
+from spectral_edge.recording import Recorder, watch
+from spectral_edge.store import RunDirectory, describe_environment, run_id
+
+__all__ = ["RunConfig", "open_run", "run_folder", "train_run"]
+
+# A checkpoint holds the optimizer state and the window of updates (14 MB for the paper's model): every 500 steps it
+# is about 1 % of the time, and a kill repeats a few seconds.
+_CHECKPOINT_EVERY = 500
+
+
+class RunConfig(BaseModel):
+    """What a run computes: the training protocol and the window of per-step updates recorded with it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    training: TrainingConfig = TrainingConfig()
+    """The training protocol."""
+    window: int = Field(20, ge=2)
+    """Updates in the rolling window of per-step spectra."""
+    threads: int = Field(1, ge=1)
+    """Threads of the training process: floating-point sums, hence the bits of the result, depend on it."""
+
+    @property
+    def run_id(self) -> str:
+        """Operation, seed, and a hash of the whole configuration."""
+        return run_id(self, f"{self.training.operation}-s{self.training.seed}")
+
+
+def run_folder(root: Path, config: RunConfig) -> Path:
+    """Where a study under ``root`` keeps this run."""
+    return root / "runs" / config.run_id
+
+
+def open_run(path: Path) -> tuple[RunDirectory, RunConfig]:
+    """Open a run directory and read its configuration.
+
+    Raises:
+        StoreError: the directory is missing, half written, damaged, or from another schema version.
+    """
+    run = RunDirectory.open(path)
+    return run, RunConfig.model_validate(run.config)
+
+
+def train_run(path: Path, config: RunConfig, on_status: Callable[[dict[str, Any]], None] | None = None) -> RunDirectory:
+    """Train to the stopping rule, or continue, or find it finished; returns the run.
+
+    Writes, every ``eval_every`` steps including step 0, all parameters (the trajectory), the evaluation, and the
+    singular values of the last W per-step updates. Killed at any moment, the next call continues from the last
+    checkpoint, and every file but ``status.json`` ends bitwise as if nothing had happened (same machine, same threads).
+
+    Args:
+        path: the run directory; made if missing.
+        config: what to compute; must be that of an existing directory.
+        on_status: called with each new status.
+
+    Raises:
+        StoreError: the directory belongs to another configuration or process, is damaged, or cannot be written.
+        FloatingPointError: the loss is no longer finite; the run is marked failed.
+    """
+    torch.set_num_threads(config.threads)
+    run = RunDirectory.create(path, config, describe_environment())
+    with run.lock():
+        if run.status.get("state") != "finished":
+            _train(run, config, on_status or (lambda status: None))
+    return run
+
+
+def _train(run: RunDirectory, config: RunConfig, on_status: Callable[[dict[str, Any]], None]) -> None:
+    training = Training(config.training)
+    with watch(training.model, training.optimizer, window=config.window, every=1) as recorder:
+        resumed = _resume(run, training, recorder)
+        if not resumed:
+            run.write_snapshot(0, training.model.state_dict())
+        clock, first_step = time.monotonic(), training.steps
+        while not training.finished:
+            training.step()
+            if training.steps % config.training.eval_every == 0 or training.finished:
+                line = _evaluate(training, recorder)
+                run.write_snapshot(training.steps, training.model.state_dict())
+                run.append_metrics(line)
+                if training.steps % _CHECKPOINT_EVERY == 0:
+                    _checkpoint(run, training, recorder)
+                speed = (training.steps - first_step) / (time.monotonic() - clock)
+                status = _status(training, line, speed)
+                run.write_status(status)
+                on_status(status)
+
+
+def _evaluate(training: Training, recorder: Recorder) -> dict[str, Any]:
+    evaluation = training.evaluate()
+    values = (evaluation.train_loss, evaluation.test_loss)
+    if not torch.isfinite(torch.tensor(values)).all():
+        raise FloatingPointError(
+            f"training diverged at step {training.steps}: train loss {values[0]}, test loss {values[1]}; "
+            "lower the learning rate"
+        )
+    training.note(evaluation)
+    sigma = recorder.edge(center=False).singular_values.tolist() if recorder.window.full else None
+    return {**evaluation.to_dict(), "singular_values": sigma}
+
+
+def _status(training: Training, line: dict[str, Any], speed: float) -> dict[str, Any]:
+    sigma = line["singular_values"]
+    return {
+        "state": "finished" if training.finished else "running",
+        "step": training.steps,
+        "max_steps": training.config.max_steps,
+        "grokked": training.grokked,
+        "train_accuracy": line["train_accuracy"],
+        "test_accuracy": line["test_accuracy"],
+        "sigma_ratio": sigma[0] / sigma[1] if sigma else None,
+        "steps_per_second": speed,
+    }
+
+
+def _checkpoint(run: RunDirectory, training: Training, recorder: Recorder) -> None:
+    tensors, scalars = training.state_dict()
+    recorded = {f"recorder.{name}": value for name, value in recorder.state_dict().items()}
+    run.write_checkpoint(training.steps, tensors | recorded, scalars)
+
+
+def _resume(run: RunDirectory, training: Training, recorder: Recorder) -> bool:
+    """Load the newest intact checkpoint and forget what came after it; False if the run starts at step 0."""
+    checkpoint = run.latest_checkpoint()
+    if checkpoint is None:
+        run.rewind(-1)
+        return False
+    step, tensors, scalars = checkpoint
+    run.rewind(step)
+    prefix = "recorder."
+    recorder.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    training.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(prefix)}, scalars)
+    return True

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+
+from spectral_edge.bases import Operation, operation, operation_names, operations, register_operation
+
+# The operations as paper section 2 writes them, on Python integers.
+DEFINITIONS = {
+    "add": lambda a, b, p: (a + b) % p,
+    "sub": lambda a, b, p: (a - b) % p,
+    "mul": lambda a, b, p: a * b % p,
+    "div": lambda a, b, p: a * pow(b, -1, p) % p if b else -1,
+    "x2_y2": lambda a, b, p: (a**2 + b**2) % p,
+    "x2_xy_y2": lambda a, b, p: (a**2 + a * b + b**2) % p,
+    "x3_xy": lambda a, b, p: (a**3 + a * b) % p,
+}
+
+
+@pytest.fixture
+def own_registry(monkeypatch):
+    monkeypatch.setattr(operations, "_OPERATIONS", dict(operations._OPERATIONS))
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+@pytest.mark.parametrize("p", [5, 13, 97])
+def test_output_follows_the_definition_everywhere(name, p):
+    pairs = operation("add").pairs(p)
+    output = operation(name).output(pairs, p)
+    assert output.dtype == np.int64
+    assert output.tolist() == [DEFINITIONS[name](a, b, p) for a, b in pairs.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "first"),
+    [
+        ("add", 97 * 97, (0, 0)),
+        ("mul", 96 * 96, (1, 1)),
+        ("div", 97 * 96, (0, 1)),
+        ("x2_y2", 97 * 97, (0, 0)),
+    ],
+)
+def test_pairs_are_a_major_on_the_domain(name, n, first):
+    pairs = operation(name).pairs(97)
+    assert pairs.shape == (n, 2)
+    assert pairs.dtype == np.int64
+    assert tuple(pairs[0]) == first
+    assert pairs.tolist() == sorted(pairs.tolist())
+
+
+@pytest.mark.parametrize("name", operation_names())
+def test_every_operation_has_a_value_on_its_whole_domain(name):
+    assert (operation(name).output(operation(name).pairs(13), 13) >= 0).all()
+
+
+def test_built_in_operations_are_the_ones_documented():
+    assert set(DEFINITIONS) <= set(operation_names())
+
+
+def test_output_takes_tensors():
+    assert operation("mul").output(torch.tensor([[3, 4]]), 5).tolist() == [2]
+
+
+def test_a_cube_does_not_overflow():
+    p = 3_000_017
+    assert operation("x3_xy").output([[p - 1, p - 2]], p).tolist() == [1]  # (-1)³ + (-1)(-2)
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_registered_operation_is_found():
+    registered = register_operation(Operation("twice", lambda a, b, p: 2 * a % p, "2a"))
+    assert operation("twice") is registered
+    assert operation("twice").output([[4, 0]], 5).tolist() == [3]
+
+
+def test_a_taken_name_is_refused():
+    with pytest.raises(ValueError, match=r"'add' is already registered as a \+ b"):
+        register_operation(Operation("add", lambda a, b, p: a, "a"))
+
+
+def test_an_unknown_name_gets_the_nearest_suggestion_and_the_list():
+    with pytest.raises(ValueError, match=r"unknown operation 'x2y2'; did you mean 'x2_y2'\? Known: add, div"):
+        operation("x2y2")
+
+
+def test_an_unknown_domain_is_refused():
+    with pytest.raises(ValueError, match="unknown domain of operation 'f' 'non_zero'; did you mean 'nonzero'"):
+        Operation("f", lambda a, b, p: a, "a", domain="non_zero")
+
+
+@pytest.mark.parametrize("function", [lambda a, b, p: a + b, lambda a, b, p: a - p, lambda a, b, p: a[:1]])
+def test_a_function_that_leaves_the_residues_is_refused(function):
+    with pytest.raises(ValueError, match=r"operation 'f' .* must return one residue mod p per pair"):
+        Operation("f", function, "?").output([[4, 4], [1, 1]], 5)

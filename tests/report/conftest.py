@@ -1,0 +1,26 @@
+"""One complete report, written once and read by many tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from report.synthetic import make_analysis, make_claims
+from spectral_edge.report import write_report
+
+
+@pytest.fixture(scope="session")
+def analyses():
+    return [make_analysis(task) for task in ("x2_y2", "add", "mul", "sub")]
+
+
+@pytest.fixture(scope="session")
+def claims(analyses):
+    return make_claims(analyses)
+
+
+@pytest.fixture(scope="session")
+def report(claims, analyses, tmp_path_factory):
+    """The folder of a complete report on four tasks."""
+    out = tmp_path_factory.mktemp("report")
+    assert write_report(claims, analyses, out) == out / "report.html"
+    return out

@@ -1,0 +1,65 @@
+"""Which run, checkpoint and rows the figures take when more than one would do."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from report.synthetic import fake_row, make_analysis
+from spectral_edge.report.selection import (
+    concentration_rows,
+    latest_checkpoint,
+    representatives,
+    spectrum_panels,
+)
+
+
+def bare(task: str, seed: int, weight_decay: float = 1.0):
+    analysis = make_analysis(task, seed)
+    summary = analysis.summary.model_copy(update={"weight_decay": weight_decay})
+    return dataclasses.replace(analysis, summary=summary)
+
+
+def test_one_run_per_task_in_the_papers_order():
+    runs = [bare("x2_y2", 7), bare("add", 42, 0.0), bare("add", 137), bare("add", 2024), bare("mul", 42)]
+    chosen = representatives(runs)
+    assert list(chosen) == ["add", "mul", "x2_y2"]
+    assert chosen["add"] is runs[2]
+
+
+def test_order_of_the_input_does_not_matter():
+    runs = [bare("add", 137), bare("add", 42), bare("add", 2024)]
+    assert representatives(runs)["add"] is representatives(runs[::-1])["add"] is runs[1]
+
+
+def test_the_stop_checkpoint_goes_before_the_transition():
+    analysis = make_analysis("add")
+    assert latest_checkpoint(analysis, "energy") == "stop"
+    transition = dataclasses.replace(analysis, arrays={"energy.transition": np.ones((3, 5, 5))})
+    assert latest_checkpoint(transition, "energy") == "transition"
+    assert latest_checkpoint(transition, "profile", ".sum.power") is None
+
+
+def test_rows_of_one_setting_are_kept_together():
+    power = np.array([[0.7, 0.3], [0.6, 0.4]])
+    rows = [
+        fake_row("add", "r", direction=direction, measured=measured, stride=stride)
+        for stride, values in ((1, (0.2, 0.1)), (100, (0.7, 0.6)))
+        for direction, measured in zip(("v1", "v2"), values, strict=True)
+    ]
+    analysis = dataclasses.replace(make_analysis("add"), rows=rows, arrays={"profile.stop.sum.power": power})
+    kept = concentration_rows(analysis, "stop", "sum")
+    assert {direction: row.stride for direction, row in kept.items()} == {"v1": 100, "v2": 100}
+
+
+def test_of_two_claims_citing_one_measurement_the_published_value_is_kept():
+    rows = [fake_row("add", "r"), fake_row("add", "r", claim="C14", published=0.4)]
+    analysis = dataclasses.replace(make_analysis("add"), rows=rows, arrays={})
+    assert concentration_rows(analysis, "stop", "sum")["v1"].published == 0.4
+
+
+def test_panels_say_why_one_is_missing():
+    panels, missing = spectrum_panels({"add": make_analysis("add")})
+    assert [panel.title for panel in panels] == ["add, by sum (a + b)"]
+    assert missing[0] == "sub by difference: no run of this task"

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
+from torch import nn
+
+import spectral_edge as se
+from spectral_edge.representation import RidgeProbe, cross_term_features
+
+
+def test_purity_of_a_planted_head_is_one():
+    model = se.ModularTransformer(p=7, d_model=16, n_heads=4, d_mlp=8)
+    params = se.attention_weights(model)
+    direction = {name: torch.zeros_like(w) for name, w in params.parameters.items()}
+    in_name, out_name = params.names[2:]  # second layer
+    direction[in_name].view(3, 4, 4, 16)[1, 2] = 1.0  # W_K rows of head 2
+    direction[out_name][:, 8:12] = 2.0  # W_O columns of head 2
+    assert se.head_purity(params.flatten(direction), params) == 1.0
+    direction[params.names[0]].view(3, 4, 4, 16)[0, 0] = 1.0  # W_Q rows of head 0, first layer: 64 of 64 + 64 + 256
+    assert se.head_purity(params.flatten(direction), params) == pytest.approx(320 / 384)
+
+
+def test_purity_of_an_even_direction_is_one_over_the_number_of_heads():
+    params = se.attention_weights(se.ModularTransformer(p=7, d_model=16, n_heads=4, d_mlp=8))
+    assert se.head_purity(torch.ones(params.dim), params) == pytest.approx(1 / 8)
+    stack = se.head_purity(torch.ones(3, params.dim), params)
+    assert stack.shape == (3,)
+
+
+def test_purity_errors():
+    layer = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="no heads"):
+        se.head_purity(torch.ones(6), se.select_parameters(layer, ""))
+    params = se.attention_weights(se.ModularTransformer(p=7, d_model=16, n_heads=4, d_mlp=8))
+    with pytest.raises(ValueError, match="zero"):
+        se.head_purity(torch.zeros(params.dim), params)
+
+
+def test_effective_rank_of_known_spectra():
+    q = torch.linalg.qr(torch.randn(50, 4)).Q
+    assert se.effective_rank(q) == pytest.approx(4, rel=1e-5)
+    assert se.effective_rank(q[:, :1] @ torch.ones(1, 6)) == pytest.approx(1, rel=1e-5)
+    s = torch.tensor([2.0, 1.0, 1.0, 0.0])
+    shares = np.array([4, 1, 1]) / 6
+    expected = np.exp(-(shares * np.log(shares)).sum())
+    assert se.effective_rank(q * s) == pytest.approx(expected, rel=1e-4)
+    assert se.effective_rank(torch.stack([q, q * s])).tolist() == pytest.approx([4, expected], rel=1e-4)
+    with pytest.raises(ValueError, match="zero"):
+        se.effective_rank(torch.zeros(3, 3))
+
+
+def test_principal_scores_equal_the_svd():
+    response = torch.randn(2, 40, 6) * torch.tensor([3.0, 1, 1, 1, 1, 1])
+    scores = se.principal_scores(response)
+    for k in range(2):
+        u, s, _ = np.linalg.svd(
+            response[k].double().numpy() - response[k].double().numpy().mean(0), full_matrices=False
+        )
+        np.testing.assert_allclose(np.abs(scores[k].numpy()), np.abs(u[:, 0] * s[0]), rtol=1e-6, atol=1e-6)
+
+
+def test_cross_term_features_have_the_published_numbers_of_columns():
+    pairs = se.ModularTask("mul", p=97).pairs
+    sizes = {which: cross_term_features(pairs, 97, which).shape[1] for which in ("add", "mul", "both", "cross")}
+    assert sizes == {"add": 96, "mul": 96, "both": 192, "cross": 592}
+    with pytest.raises(ValueError, match="zero"):
+        cross_term_features(np.array([[0, 1]]), 97)
+    with pytest.raises(ValueError, match="choose"):
+        cross_term_features(pairs, 97, "all")
+
+
+@pytest.mark.parametrize("alpha", [0.1, 1.0, 50.0])
+def test_ridge_r2_equals_scikit_learn(alpha):
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(60, 5)) + 3
+    response = np.einsum("nm,kmd->knd", features, rng.normal(size=(2, 5, 3))) + rng.normal(size=(2, 60, 3)) + 1
+    r2 = RidgeProbe(features, alpha).r2(response)
+    for k in range(2):
+        fitted = Ridge(alpha=alpha).fit(features, response[k]).predict(features)
+        expected = r2_score(response[k], fitted, multioutput="variance_weighted")
+        assert r2[k] == pytest.approx(expected, rel=1e-9)

@@ -1,0 +1,71 @@
+import pytest
+import torch
+
+import spectral_edge as se
+from spectral_edge.spectrum import gram_matrix
+
+
+def filled(n, size=4, dim=60, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    window = se.UpdateWindow(size, dim)
+    updates = torch.randn(n, dim, generator=generator)
+    for update in updates:
+        window.push(update)
+    return window, updates
+
+
+@pytest.mark.parametrize("n", [4, 5, 7, 8, 13])
+def test_rolling_gram_is_that_of_the_last_updates(n):
+    window, updates = filled(n)
+    assert torch.equal(window.updates, updates[-4:])
+    assert torch.equal(window.gram_matrix, gram_matrix(updates[-4:]))
+
+
+def test_reading_every_step_changes_nothing():
+    read_often, updates = filled(0), torch.randn(11, 60)
+    often, once = se.UpdateWindow(4, 60), se.UpdateWindow(4, 60)
+    for update in updates:
+        often.push(update)
+        once.push(update)
+        _ = often.gram_matrix
+    torch.testing.assert_close(often.gram_matrix, once.gram_matrix, rtol=1e-14, atol=1e-14)
+    assert read_often[0].full is False
+
+
+def test_edge_is_not_changed_by_later_pushes():
+    window, _ = filled(6)
+    edge = window.edge()
+    before = edge.directions(2)
+    window.push(torch.ones(60))
+    assert torch.equal(edge.directions(2), before)
+
+
+def test_state_dict_continues_bitwise():
+    window, _ = filled(6)
+    other = se.UpdateWindow(4, 60)
+    other.load_state_dict(window.state_dict())
+    window.push(torch.ones(60))
+    other.push(torch.ones(60))
+    assert torch.equal(window.updates, other.updates)
+    assert window.edge().singular_values.tolist() == other.edge().singular_values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: se.UpdateWindow(1, 5), "at least 2"),
+        (lambda: se.UpdateWindow(3, 0), "empty"),
+        (lambda: filled(3)[0].edge(), "only 3 of 4 updates"),
+        (lambda: filled(3)[0].push(torch.zeros(5)), r"shape \(5,\), expected \(60,\)"),
+        (lambda: filled(3)[0].load_state_dict(se.UpdateWindow(5, 60).state_dict()), "stored window"),
+        (lambda: se.stacked_updates([torch.zeros(3)] * 4, window=4), "needs 5 snapshots, there are 4"),
+    ],
+)
+def test_errors(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_stacked_updates_are_the_last_differences():
+    theta = [torch.tensor([float(t**2)]) for t in range(5)]
+    assert se.stacked_updates(theta, window=2).tolist() == [[5.0], [7.0]]

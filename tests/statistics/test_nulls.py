@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+import torch
+
+from spectral_edge.statistics import (
+    NullDistribution,
+    adjust,
+    fourier_profile,
+    permuted_profiles,
+    random_directions,
+)
+
+
+def test_random_directions_are_unit_float32_rows():
+    directions = random_directions(20, 4096, seed=1)
+    assert directions.shape == (20, 4096)
+    assert directions.dtype == torch.float32
+    torch.testing.assert_close(directions.double().norm(dim=1), torch.ones(20).double(), atol=1e-6, rtol=0)
+
+
+def test_a_longer_list_of_directions_extends_a_shorter_one():
+    torch.testing.assert_close(random_directions(9, 50, seed=3)[:4], random_directions(4, 50, seed=3), atol=0, rtol=0)
+
+
+def test_directions_differ_between_rows_and_seeds():
+    rows = torch.cat([random_directions(4, 10_000, seed) for seed in (0, 1, 2**32)])
+    cosines = rows @ rows.T - torch.eye(12)
+    assert cosines.abs().max() < 6 / 10_000**0.5  # each is N(0, 1/dim)
+
+
+@pytest.mark.parametrize(
+    ("n", "dim", "seed", "message"),
+    [(0, 5, 0, "n = 0 draws"), (2, 0, 0, "dim = 0"), (2, 5, -1, "seed = -1")],
+)
+def test_impossible_directions_are_refused(n, dim, seed, message):
+    with pytest.raises(ValueError, match=message):
+        random_directions(n, dim, seed)
+
+
+LABELS = np.repeat(np.arange(-1, 7), 6)
+VALUES = np.random.default_rng(0).standard_normal((3, 48))
+
+
+def test_permutations_extend_and_are_shared_by_all_functions():
+    few, many = (permuted_profiles(VALUES, LABELS, 7, n, seed=5) for n in (3, 8))
+    np.testing.assert_array_equal(many.concentration[:, :3], few.concentration)
+    alone = permuted_profiles(VALUES[1], LABELS, 7, 3, seed=5)
+    np.testing.assert_allclose(alone.concentration[0], few.concentration[1])
+    np.testing.assert_allclose(alone.variance_share[0], few.variance_share[1])
+    assert many.variance_share.shape == (3, 8)
+    assert repr(many).startswith("PermutedProfiles(k=3, n=8; mean F 0.")
+
+
+def test_permuting_draws_every_arrangement_of_a_tiny_input():
+    """f = (0, 0, 1, 1) on groups of two: shuffled, the groups agree in 1/3 of the cases, or differ fully."""
+    draws = permuted_profiles([0.0, 0, 1, 1], [0, 1, 0, 1], 2, 600, seed=0).variance_share[0]
+    assert set(np.round(draws, 12)) == {0.0, 1.0}
+    between = (draws > 0.5).mean()  # 2 of the 6 arrangements put equal values together
+    assert abs(between - 1 / 3) < 4 * (2 / 9 / 600) ** 0.5
+
+
+def test_permuting_keeps_unlabelled_inputs_out():
+    spoiled = VALUES.copy()
+    spoiled[:, LABELS < 0] = 1e6
+    np.testing.assert_allclose(
+        permuted_profiles(spoiled, LABELS, 7, 5, seed=2).variance_share,
+        permuted_profiles(VALUES, LABELS, 7, 5, seed=2).variance_share,
+    )
+
+
+def test_permuting_within_equal_values_changes_nothing():
+    profile = fourier_profile(LABELS[6:] == 3, LABELS[6:], 7)
+    assert profile.variance_share == pytest.approx([1])
+    draws = permuted_profiles(np.ones(42), LABELS[6:], 7, 4, seed=0)
+    assert np.isnan(draws.concentration).all()
+
+
+def test_permutations_keep_the_rule_for_empty_groups():
+    draws = permuted_profiles([1.0, 2.0, 4.0], [0, 1, 3], 4, 5, seed=0)
+    assert np.isfinite(draws.concentration).all()
+
+
+NULL = NullDistribution([1.0, 2.0, 3.0, 3.0], "random_directions")
+
+
+@pytest.mark.parametrize(
+    ("measured", "alternative", "expected"),
+    [
+        (3, "greater", 3 / 5),
+        (3.1, "greater", 1 / 5),
+        (0, "greater", 1),
+        (1, "less", 2 / 5),
+        (0, "less", 1 / 5),
+    ],
+)
+def test_pvalue_counts_ties_and_the_measurement_itself(measured, alternative, expected):
+    assert NULL.pvalue(measured, alternative) == pytest.approx(expected)
+
+
+def test_null_summaries():
+    assert (NULL.n, NULL.mean) == (4, 2.25)
+    assert NULL.std == pytest.approx(np.sqrt((1.25**2 + 0.25**2 + 2 * 0.75**2) / 4))
+    assert NullDistribution(np.arange(101.0), "x").quantile95 == 95
+    assert repr(NULL) == "NullDistribution(random_directions, n=4, 2.25 ± 0.829)"
+
+
+def test_a_null_keeps_its_own_copy_of_the_samples():
+    samples = np.arange(3.0)
+    null = NullDistribution(samples, "x")
+    samples[0] = 99
+    assert null.samples[0] == 0
+    with pytest.raises(ValueError, match="read-only"):
+        null.samples[0] = 1
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [([], "n at least 1"), ([[1.0]], r"not \(1, 1\)"), ([1.0, np.nan], r"samples\[1\] of the x null is nan")],
+)
+def test_a_null_without_finite_draws_is_refused(samples, message):
+    with pytest.raises(ValueError, match=message):
+        NullDistribution(samples, "x")
+
+
+def test_a_measurement_or_direction_that_makes_no_sense_is_refused():
+    with pytest.raises(ValueError, match="measured = nan"):
+        NULL.pvalue(float("nan"))
+    with pytest.raises(ValueError, match="alternative = 'two-sided'"):
+        NULL.pvalue(1.0, "two-sided")
+
+
+def test_adjust_is_benjamini_hochberg():
+    # min over j >= i of m p_(j)/j, by hand: 0.04, 0.06, 4/3 · 0.04 -> 0.0533, 0.5.
+    np.testing.assert_allclose(adjust([0.5, 0.01, 0.04, 0.03]), [0.5, 0.04, 0.16 / 3, 0.16 / 3])
+    assert adjust([0.2]).tolist() == [0.2]
+    assert adjust([]).tolist() == []
+
+
+@pytest.mark.parametrize("pvalue", [None, float("nan"), 1.5, -0.1])
+def test_adjust_refuses_what_is_no_pvalue(pvalue):
+    with pytest.raises(ValueError, match=r"pvalues\[1\] is .*, not a number in \[0, 1\]"):
+        adjust([0.5, pvalue])
+
+
+def test_adjust_takes_one_table():
+    with pytest.raises(ValueError, match="one table at a time"):
+        adjust([[0.5, 0.1]])
