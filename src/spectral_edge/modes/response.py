@@ -22,7 +22,7 @@ Forward = Callable[[nn.Module, Tensor], Tensor]
 
 # Inputs x directions evaluated at once: their activations then stay inside a core's share of the cache.
 _DIRECTIONS_AT_ONCE = 8
-_INPUTS_AT_ONCE = 512
+_INPUTS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,11 @@ def iterate_responses(
         raise ValueError("functional_modes: a direction is zero or not finite; drop it before the analysis")
     if len(inputs) == 0:
         raise ValueError("functional_modes: there are no inputs")
-    respond = _RESPONSE.get(method)
-    if respond is None:
+    if method not in _RESPONSE:
         raise ValueError(f"functional_modes: method = {method!r}; choose 'jvp' or 'finite_difference'")
     epsilon = epsilon_of(parameters, relative_epsilon)
+    own = method == "jvp" and forward is None and _brings_derivative(model, parameters)
+    respond = _closed_form if own else _RESPONSE[method]
     forward = forward or _residual_of_pairs
     was_training = model.training
     model.eval()
@@ -159,6 +160,18 @@ def _difference_quotient(
     return torch.stack(quotients)
 
 
+def _brings_derivative(model: nn.Module, parameters: ParameterSubset) -> bool:
+    """Whether the model has its own ``residual_jvp(pairs, tangents)`` and the subset is the one that it is for."""
+    return hasattr(model, "residual_jvp") and parameters.names == attention_weights(model).names
+
+
+def _closed_form(
+    model: nn.Module, parameters: ParameterSubset, directions: Tensor, inputs: Tensor, _: float, __: Forward
+) -> Tensor:
+    dtype = next(iter(parameters.parameters.values())).dtype
+    return model.residual_jvp(inputs, parameters.unflatten(directions.to(dtype)))  # type: ignore[operator]
+
+
 _RESPONSE = {"jvp": _jacobian_vector_product, "finite_difference": _difference_quotient}
 
 
@@ -201,8 +214,18 @@ def functional_modes(
         ValueError: directions do not fit the subset, are zero or not finite, no inputs, unknown method, or a step
             that is not positive.
 
-    Cost: about three forward passes a direction for ``jvp``, one for ``finite_difference``; memory k N d floats for
-    the result and 8 directions x 512 inputs of activations.
+    A model may bring ``residual_jvp(pairs, tangents) -> (k, N, d)`` for its attention weights, as
+    ``ModularTransformer`` does; it is then used in place of ``torch.func.jvp``.
+
+    Cost: about three forward passes a direction for ``jvp``, half of that with the model's own derivative, one for
+    ``finite_difference``; memory k N d floats for
+    the result and 8 directions x 256 inputs of activations.
+
+    >>> layer = nn.Linear(2, 1, bias=False)  # h = w x, so the response to v is v x and f = (v x)^2
+    >>> weights = ParameterSubset(dict(layer.named_parameters()))
+    >>> inputs, v = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[1.0, 0.0]])
+    >>> functional_modes(layer, v, inputs, parameters=weights, forward=lambda m, x: m(x)).energy.tolist()
+    [[1.0, 9.0]]
     """
     parameters = attention_weights(model) if parameters is None else parameters
     groups = iterate_responses(

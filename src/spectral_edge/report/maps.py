@@ -23,7 +23,7 @@ __all__ = ["draw_characters", "draw_modes"]
 
 _BAR: dict[str, Any] = {"pad": 0.01, "shrink": 0.9}
 _FLOOR = 1e-5
-_POWER = LogNorm(_FLOOR, 0.3)
+_POWER = LogNorm(_FLOOR, 0.03)
 _MODES_CAPTION = (
     "Functional modes f₁, f₂, f₃ over the whole domain of inputs (a, b), and f of one random direction; each "
     "image is divided by its own mean, and a row shares one scale that ends at the row's 99 % quantile. "
@@ -31,7 +31,7 @@ _MODES_CAPTION = (
     "function of the sum or the difference; horizontal or vertical stripes, a function of one input alone."
 )
 _CHARACTERS_CAPTION = (
-    "Share of the power of f₁ (and of one random direction) at each pair of signed frequencies (ω_a, ω_b), "
+    "Share of the power of f₁, f₂, f₃ (and of one random direction) at each pair of signed frequencies (ω_a, ω_b), "
     "constant left out, logarithmic scale common to all panels. In additive coordinates the rising diagonal "
     "ω_a = ω_b holds the functions of a + b, the falling one those of a − b, the axes those of one input "
     "alone; in discrete-log and Gaussian coordinates the same holds for the transformed inputs. Titles name "
@@ -85,7 +85,7 @@ def _draw_modes_row(figure: Figure, cells: np.ndarray, task: str, images: list[t
 
 
 def draw_characters(runs: Mapping[str, Analysis]) -> Drawing:
-    """Draw the signed 2-D spectrum of v1 and of a random direction, one row per task and coordinate."""
+    """Draw the signed 2-D spectrum of v1 to v3 and of a random direction, one row per task and coordinate."""
     found = {task: character_checkpoint(run) for task, run in runs.items()}
     drawn = {task: checkpoint for task, checkpoint in found.items() if checkpoint is not None}
     return Drawing(
@@ -100,20 +100,22 @@ def draw_characters(runs: Mapping[str, Analysis]) -> Drawing:
 
 
 def _characters_figure(runs: Mapping[str, Analysis], drawn: Mapping[str, str]) -> Figure:
-    pairs = {task: coordinate_names(runs[task], checkpoint) for task, checkpoint in drawn.items()}
-    columns = 2 * max(len(names) for names in pairs.values())
+    rows = [
+        (task, checkpoint, name)
+        for task, checkpoint in drawn.items()
+        for name in coordinate_names(runs[task], checkpoint)
+    ]
     with style():
-        figure = Figure(figsize=(2.1 * columns + 0.9, 2.4 * len(drawn)), layout="constrained")
-        grid = figure.subplots(len(drawn), columns, squeeze=False)
-        for axes in grid.ravel():
-            hide(axes)
-        for cells, (task, checkpoint) in zip(grid, drawn.items(), strict=True):
-            for place, name in enumerate(pairs[task]):
-                arrays, key = runs[task].arrays, f"{checkpoint}.{name}"
-                image = _draw_character(cells[2 * place], arrays[f"character.{key}"][0], task, f"v1\n{name}")
-                random = arrays.get(f"character_random.{key}")
-                if random is not None:
-                    _draw_character(cells[2 * place + 1], random[0], task, f"random\n{name}")
+        figure = Figure(figsize=(10.2, 2.6 * len(rows)), layout="constrained")
+        grid = figure.subplots(len(rows), 4, squeeze=False)
+        for cells, (task, at, name) in zip(grid, rows, strict=True):
+            arrays, key = runs[task].arrays, f"{at}.{name}"
+            spectra = [(f"v{k + 1}", shares) for k, shares in enumerate(arrays[f"character.{key}"][:3])]
+            spectra += [("random", shares) for shares in arrays.get(f"character_random.{key}", [])[:1]]
+            for axes in cells:
+                hide(axes)
+            for axes, (direction, shares) in zip(cells, spectra, strict=False):
+                image = _draw_character(axes, shares, task, f"{direction}, {name}")
         figure.colorbar(
             image, ax=grid.ravel().tolist(), label="share of power", extend="both", aspect=45, fraction=0.02, **_BAR
         )

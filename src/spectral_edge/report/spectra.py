@@ -85,7 +85,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
             markersize=3,
             zorder=5 - index,
         )
-    _mark_peaks(axes, panel, power[0])
+    _mark_peaks(axes, panel, power[:3])
     axes.set_title(plain(panel.title))
     axes.set_xlabel(f"frequency ω (1…{frequency[-1]})")
     axes.set_ylabel("share of power")
@@ -96,16 +96,18 @@ def _draw(axes: Axes, panel: Panel) -> None:
 
 def _mark_peaks(axes: Axes, panel: Panel, power: np.ndarray) -> None:
     """Ring the peak of v1 and point at the frequency the paper published for it."""
-    peak = int(power.argmax())
-    near_right_edge = peak > 0.8 * len(power)
-    axes.plot(peak + 1, power[peak], **_RING)
+    peak = int(power[0].argmax())
+    near_right_edge = peak > 0.9 * power.shape[1]
+    axes.plot(peak + 1, power[0, peak], **_RING)
     axes.annotate(
         f"ω = {peak + 1}",
-        (peak + 1, power[peak]),
+        (peak + 1, power[:, peak].max()),
         xytext=(8 if near_right_edge else 0, 7),
         textcoords="offset points",
         ha="right" if near_right_edge else "center",
         fontsize=8,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6},
+        zorder=9,
     )
     row = panel.rows.get("v1")
     if row is not None and row.published_peak is not None:

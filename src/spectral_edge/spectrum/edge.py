@@ -145,7 +145,7 @@ def spectral_edge(updates: Tensor | np.ndarray, center: bool = True) -> Spectral
 
     >>> edge = spectral_edge(torch.diag(torch.tensor([3.0, 2.0, 1.0])), center=False)
     >>> edge.singular_values.round(6).tolist(), edge.position
-    ([3.0, 2.0, 1.0], 3)
+    ([3.0, 2.0, 1.0], 1)
     """
     updates = torch.as_tensor(updates).detach()
     if updates.ndim != 2 or len(updates) < 2:

@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Checkpoint", "ClaimRow", "Claims", "NullSummary", "PeakNull", "RunSummary", "Verdict"]
+__all__ = ["Checkpoint", "ClaimRow", "Claims", "Inputs", "NullSummary", "PeakNull", "RunSummary", "Verdict"]
 
 Checkpoint = Literal["early", "memorisation", "transition", "stop", "final"]
+Inputs = Literal["test", "all", "test_off_diagonal"]
 
 
 class _Frozen(BaseModel):
@@ -44,7 +45,8 @@ class PeakNull(_Frozen):
 class ClaimRow(_Frozen):
     """One measured number with everything needed to compute it again. A key that does not apply is ``None``.
 
-    ``inputs`` says where f was evaluated: ``"test"`` (held-out pairs, as published) or ``"all"`` (whole domain).
+    ``inputs`` says where f was evaluated: ``"test"`` (held-out pairs, as published), ``"all"`` (whole domain), or
+    ``"test_off_diagonal"`` (held-out pairs with a != b: all pairs a = b have a square as product).
     ``top`` lists the strongest frequencies, strongest first (pairs of frequencies for a 2-D spectrum).
     """
 
@@ -61,7 +63,7 @@ class ClaimRow(_Frozen):
     direction: str | None
     statistic: str
     grouping: str | None
-    inputs: Literal["test", "all"] | None
+    inputs: Inputs | None
     measured: float
     peak: int | None
     top: list[int] | list[tuple[int, int]] | None

@@ -13,7 +13,7 @@ import numpy as np
 from spectral_edge.bases import CharacterSpectrum, CoordinateSystem, character_spectrum, grouping, to_grid
 from spectral_edge.grokking import ModularTask
 from spectral_edge.statistics import FourierProfile, NullDistribution, fourier_profile, permuted_profiles
-from spectral_edge.store import NullSummary, PeakNull
+from spectral_edge.store import Inputs, NullSummary, PeakNull
 from spectral_edge.studies.measurement import Measured, mixture_names
 from spectral_edge.studies.published import Measurement
 
@@ -91,18 +91,18 @@ class Evidence:
             return self._aggregate(wanted, *_parse(aggregated)) if aggregated else self._profile_value(wanted)
         raise ValueError(f"evidence: unknown statistic {statistic!r} in claim {wanted.claim}")
 
-    def profiles(self, kind: str, basis: str, inputs: str) -> tuple[FourierProfile, FourierProfile]:
+    def profiles(self, kind: str, basis: str, inputs: Inputs) -> tuple[FourierProfile, FourierProfile]:
         """Fourier profiles of all edge functions and all null functions of one kind, computed once.
 
         Args:
             kind: ``energy``, ``PC1`` or a mixture name.
             basis: name of a grouping.
-            inputs: ``test`` or ``all``.
+            inputs: ``test``, ``all`` or ``test_off_diagonal``.
         """
         key = (kind, basis, inputs)
         if key not in self._profiles:
             q = grouping(basis, self.task.p)
-            index = self.test if inputs == "test" else np.arange(len(self.task.pairs))
+            index = self._index(inputs)
             labels = q(self.task.pairs[index])
             edge, random = (values[:, index] for values in self._functions(kind))
             # A group may be empty by construction: no product of nonzero residues is 0.
@@ -118,6 +118,14 @@ class Evidence:
         """Signed 2-D spectra of v_1 … v_3 and of the random directions on the whole domain."""
         grid = partial(to_grid, pairs=self.task.pairs, p=self.task.p, coordinates=coordinates)
         return character_spectrum(grid(self.edge.energy[:3])), character_spectrum(grid(self.random.energy[:n_random]))
+
+    def _index(self, inputs: Inputs) -> np.ndarray:
+        if inputs == "all":
+            return np.arange(len(self.task.pairs))
+        if inputs == "test":
+            return self.test
+        a, b = self.task.pairs[self.test].T
+        return self.test[a != b]
 
     def _functions(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
         if kind == "energy":
@@ -149,7 +157,7 @@ class Evidence:
 
     def _permuted(self, wanted: Measurement, kind: str, row: int, basis: str, measured: float) -> NullSummary:
         q = grouping(basis, self.task.p)
-        index = self.test if wanted.inputs == "test" else np.arange(len(self.task.pairs))
+        index = self._index(wanted.inputs)
         values = self._functions(kind)[0][row, index]
         null = permuted_profiles(values, q(self.task.pairs[index]), q.order, self.n_permutations, self.seed)
         if wanted.statistic == "peakedness":  # max/mean is F times the number of frequencies

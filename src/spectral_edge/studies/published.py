@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
-from spectral_edge.store import Checkpoint
+from spectral_edge.store import Checkpoint, Inputs
 
 __all__ = ["MEASUREMENTS", "Measurement", "measurements_for"]
 
@@ -23,7 +24,7 @@ class Measurement:
         grouping: the basis; for ``share:*`` the coordinates of the 2-D spectrum.
         published: the paper's number, ``None`` where it prints none.
         peak: the paper's frequency.
-        inputs: held-out pairs, as published, or the whole domain.
+        inputs: held-out pairs, as published, or the whole domain, or held-out pairs without a = b.
         checkpoint: name of the step.
         alternative: the direction the claim points in: ``greater`` than a null direction, or ``less``.
     """
@@ -35,9 +36,14 @@ class Measurement:
     grouping: str | None = None
     published: float | None = None
     peak: int | None = None
-    inputs: Literal["test", "all"] = "test"
+    inputs: Inputs = "test"
     checkpoint: Checkpoint = "stop"
     alternative: Literal["greater", "less"] = "greater"
+
+    @property
+    def n_directions(self) -> int:
+        """How many edge directions must be known for this number."""
+        return max(int(k) for k in re.findall(r"v(\d+)", self.direction))
 
 
 _EDGE = ("v1", "v2", "v3")
@@ -91,6 +97,7 @@ def _multiplication() -> list[Measurement]:
     rows = [_M("C7", "mul", v, _F, "output:mul", by_product[v]) for v in _EDGE]
     rows += [_M("C7", "mul", v, _F, "discrete_log", 0.32 if v == "v1" else None, 29) for v in _EDGE]
     rows += [_M("C7", "mul", v, _F, "discrete_log") for v in _BULK]
+    rows += [_M("C7", "mul", v, _F, "discrete_log", inputs="test_off_diagonal") for v in _EDGE]
     rows += [_M("C7", "mul", "v1:PC1", _F, "discrete_log")]
     rows += [_M("C7", "mul", v, _F, "discrete_log_difference") for v in _EDGE]
     rows += [_M("C7", "mul", v, _SHARE, "discrete_log") for v in _EDGE]

@@ -45,14 +45,12 @@ class AnalysisConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    window: int = Field(20, ge=2)
-    """Updates in the window, W."""
+    window: int = Field(20, ge=4)
+    """Updates in the window, W; the claims need three directions, and centring takes one."""
     stride: int = Field(100, ge=1)
     """Optimizer steps per update; a multiple of the snapshot spacing (published: 100)."""
     centered: bool = True
     """Subtract the window mean before the edge is found (the published functional analysis does)."""
-    directions: int = Field(8, ge=3)
-    """Edge directions to analyse."""
     random_directions: int = Field(200, ge=20)
     """Random unit directions of the matched null."""
     permutations: int = Field(200, ge=20)
@@ -61,6 +59,11 @@ class AnalysisConfig(BaseModel):
     """Step of the finite difference that the exact derivative is compared with."""
     seed: int = Field(0, ge=0)
     """Seed of both nulls."""
+
+    @property
+    def directions(self) -> int:
+        """Edge directions to analyse: the eight that claims speak of, or as many as the window has."""
+        return min(8, self.window - 1)
 
     @property
     def folder(self) -> str:
@@ -94,7 +97,11 @@ def analyze_run(path: Path, config: AnalysisConfig, on_stage: Callable[[str], No
     say = on_stage or (lambda stage: None)
     training = run_config.training
     task = ModularTask(training.operation, training.p)
-    wanted = [m for m in measurements_for(training.operation) if _applies(m, training.p)]
+    wanted = [
+        m
+        for m in measurements_for(training.operation)
+        if _applies(m, training.p) and m.n_directions <= config.directions
+    ]
     metrics = run.metrics()
     names: list[Checkpoint] = sorted({m.checkpoint for m in wanted} | {"stop"})
     steps = {name: checkpoint_step(metrics, name, config.window) for name in names}
@@ -106,7 +113,7 @@ def analyze_run(path: Path, config: AnalysisConfig, on_stage: Callable[[str], No
         if step is not None:
             say(f"null of {config.random_directions} directions at {name}, step {step}")
             analysed = _CheckpointAnalysis(run, run_config, config, task, name, step)
-            rows += [analysed.row(m) for m in wanted if m.checkpoint == name]
+            rows += [analysed.row(m) for m in wanted if m.checkpoint == ("stop" if name == "final" else name)]
             arrays |= analysed.arrays()
     analysed_steps = {name: step for name, step in steps.items() if step is not None}
     summary = _summary(run_config, metrics, analysed_steps)

@@ -74,7 +74,13 @@ def train_run(path: Path, config: RunConfig, on_status: Callable[[dict[str, Any]
     run = RunDirectory.create(path, config, describe_environment())
     with run.lock():
         if run.status.get("state") != "finished":
-            _train(run, config, on_status or (lambda status: None))
+            try:
+                _train(run, config, on_status or (lambda status: None))
+            except FloatingPointError as problem:
+                run.write_status(
+                    {**run.status, "step": run.status.get("step", 0), "state": "failed", "why": str(problem)}
+                )
+                raise
     return run
 
 

@@ -59,6 +59,7 @@ class ClaimRule:
             and (directions is None or row.direction in directions)
             and row.statistic == statistic
             and (basis is None or row.grouping == basis)
+            and row.inputs != "test_off_diagonal"  # a control: shown, not counted
         )
 
 
@@ -69,11 +70,13 @@ def _mean(rows: Rows, **wanted: str) -> float:
 
 def _mul_needs_discrete_log(rows: Rows) -> tuple[bool, str]:
     by_product = _mean(rows, task="mul", statistic="concentration", grouping="output:mul")
-    by_log = _mean(rows, task="mul", statistic="concentration", grouping="discrete_log")
+    by_log = _mean(rows, task="mul", statistic="concentration", grouping="discrete_log", inputs="test")
+    off_diagonal = [r for r in rows if r.inputs == "test_off_diagonal" and r.direction in _EDGE]
+    control = ", ".join(f"{r.measured:.2f} at ω {r.peak}" for r in off_diagonal)
     gain = by_log / by_product
-    return (
-        gain >= 2,
-        f"mean F rises {gain:.1f}x from product to discrete log (published 2.7x; at least 2x asked)",
+    return gain >= 2, (
+        f"mean F rises {gain:.1f}x from product to discrete log (published 2.7x; at least 2x asked); without the pairs "
+        f"a = b, whose products are all squares, F is {control or 'not measured'}"
     )
 
 
@@ -200,10 +203,12 @@ def _survives(rule: ClaimRule, rows: Rows) -> tuple[bool | None, str]:
         return None, "no row carries a null"
     nulls = [row.null for row in carrying if row.null is not None]
     passed = sum(null.pvalue_adjusted is not None and null.pvalue_adjusted < _LEVEL for null in nulls)
+    opposite = sum(null.pvalue > 1 - _LEVEL for null in nulls)
     first, null = carrying[0], nulls[0]
     side = "above" if null.alternative == "greater" else "below"
     text = (
-        f"{passed} of {len(carrying)} lie {side} random directions (adjusted p < {_LEVEL}); e.g. {first.task} "
+        f"{passed} of {len(carrying)} lie {side} random directions (adjusted p < {_LEVEL}), "
+        f"{opposite} on the other side (p > {1 - _LEVEL}); e.g. {first.task} "
         f"{first.direction} {first.statistic} {first.measured:.3g} against {null.mean:.3g} ± {null.std:.2g} "
         f"(95 % {null.quantile95:.3g}), p = {null.pvalue:.3g}"
     )

@@ -1,0 +1,100 @@
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spectral_edge.cli import main
+from tiny_runs import TINY
+
+TRAIN = ["train", "--operation", "add"] + [
+    word for key, value in TINY.items() for word in (f"--{key.replace('_', '-')}", str(value))
+]
+ANALYZE = ["--window", "9", "--stride", "5", "--random-directions", "20", "--permutations", "20"]
+
+
+@pytest.fixture(scope="module")
+def run_path(tmp_path_factory):
+    out = tmp_path_factory.mktemp("cli")
+    assert main([*TRAIN, "--out", str(out), "--quiet"]) == 0
+    return next((out / "runs").iterdir())
+
+
+def test_train_analyze_report_speak_json(run_path, capsys):
+    assert main([*TRAIN, "--out", str(run_path.parent.parent), "--json"]) == 0
+    trained = json.loads(capsys.readouterr().out)
+    assert trained["run"] == str(run_path)
+    assert trained["step"] == 60
+    assert main(["analyze", str(run_path), *ANALYZE, "--json"]) == 0
+    analysed = json.loads(capsys.readouterr().out)
+    assert {row["claim"] for row in analysed["rows"]} >= {"C3", "C6", "C13"}
+    assert main(["report", str(run_path), *ANALYZE, "--json"]) == 0
+    reported = json.loads(capsys.readouterr().out)
+    assert Path(reported["report"]).stat().st_size > 100_000
+
+
+def test_train_prints_progress_unless_quiet(tmp_path, capsys):
+    assert main([*TRAIN, "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "step     60" in printed
+    assert "σ₁/σ₂" in printed
+    assert "stopped without grokking at step 60" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "--operation", "x2_y"], "x2_y2"),
+        (["train", "--p", "96"], "96"),
+        (["train", "--operation", "add", "--frac-train", "0.00001"], "frac_train"),
+        (["analyze", "nowhere"], "nowhere"),
+        (["report", "nowhere"], "analyze"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_1(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.startswith("spectral-edge: ")
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("arguments", [["trian"], ["train", "--seed", "x"], ["train", "--n-heads", "0"], []])
+def test_misunderstood_commands_have_status_2(arguments):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+
+
+@pytest.mark.parametrize("command", ["train", "analyze", "report", "reproduce"])
+def test_help_teaches_with_an_example(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert f"Example:  spectral-edge {command}" in capsys.readouterr().out
+
+
+def test_a_run_that_holds_a_pickle_is_refused_without_loading_it(run_path, tmp_path, capsys):
+    class Bomb:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "exploded"),))
+
+    copy = tmp_path / "copy"
+    shutil.copytree(run_path, copy, ignore=shutil.ignore_patterns("analysis-*"))
+    for snapshot in (copy / "trajectory").iterdir():
+        snapshot.write_bytes(pickle.dumps(Bomb()))
+    assert main(["analyze", str(copy), *ANALYZE]) == 1
+    assert "step_00000000.safetensors" in capsys.readouterr().err
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_installed_command_and_module_run():
+    installed = Path(sys.executable).with_name("spectral-edge")
+    for program in ([installed], [sys.executable, "-m", "spectral_edge.cli"]):
+        result = subprocess.run([*program, "--help"], capture_output=True, text=True, check=True)
+        assert "reproduce" in result.stdout

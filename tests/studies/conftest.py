@@ -1,0 +1,24 @@
+import pytest
+
+from spectral_edge.studies import run_folder, train_run
+from tiny_runs import TINY_ANALYSIS, tiny
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    root = tmp_path_factory.mktemp("trained")
+    paths = {}
+    for operation in ("add", "sub", "mul", "x2_y2"):
+        paths[operation] = run_folder(root, tiny(operation))
+        train_run(paths[operation], tiny(operation))
+    return paths
+
+
+@pytest.fixture
+def tiny_config():
+    return tiny
+
+
+@pytest.fixture
+def tiny_analysis():
+    return TINY_ANALYSIS

@@ -1,0 +1,91 @@
+"""A planted mode is found, white noise is not, and both p-values say so."""
+
+import numpy as np
+import pytest
+
+from spectral_edge.grokking import ModularTask
+from spectral_edge.studies.evidence import Evidence
+from spectral_edge.studies.measurement import Measured
+from spectral_edge.studies.published import Measurement
+
+P, K, N_NULL = 13, 3, 60
+TASK = ModularTask("add", P)
+
+
+def measured(energy, scale=1.0):
+    k = len(energy)
+    mixtures = np.stack([energy, energy, energy, energy], axis=1)
+    triples = (np.arange(k)[:, None] + np.arange(3)) % k
+    return Measured(energy, energy, np.full(k, scale), np.full(k, scale), mixtures, triples, np.full(k, scale))
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    rng = np.random.default_rng(0)
+    a, b = TASK.pairs.T
+    planted = 2 + np.cos(2 * np.pi * 4 * (a + b) / P)
+    edge = np.stack([planted, *rng.exponential(size=(K - 1, len(a)))])
+    null = rng.exponential(size=(N_NULL, len(a)))
+    random = measured(null)
+    random = Measured(
+        **(vars(random) | {"head_purity": rng.normal(size=N_NULL), "effective_rank": rng.normal(size=N_NULL)})
+    )
+    return Evidence(TASK, TASK.split().test, measured(edge, scale=10.0), random, n_permutations=99, seed=0)
+
+
+def ask(evidence, direction, statistic, grouping=None, **rest):
+    return evidence.value(Measurement("C6", "add", direction, statistic, grouping, **rest))
+
+
+def test_a_planted_mode_has_concentration_one_and_the_smallest_p(evidence):
+    value = ask(evidence, "v1", "concentration", "sum")
+    assert value.measured == pytest.approx(1)
+    assert value.top[0] == 4
+    assert value.null.pvalue == pytest.approx(1 / (N_NULL + 1))
+    assert value.permutation_null.pvalue == pytest.approx(1 / 100)
+    assert ask(evidence, "v1", "peakedness", "sum").measured == pytest.approx(P // 2)
+    assert ask(evidence, "v1", "variance_share", "sum").measured == pytest.approx(1)
+
+
+def test_noise_is_not_above_its_null(evidence):
+    value = ask(evidence, "v2", "concentration", "sum")
+    assert value.null.pvalue > 0.02
+    assert value.permutation_null.pvalue > 0.02
+
+
+def test_the_signed_spectrum_tells_sum_from_difference(evidence):
+    assert ask(evidence, "v1", "share:sum", "additive", inputs="all").measured == pytest.approx(1)
+    assert ask(evidence, "v1", "share:difference", "additive", inputs="all").measured == pytest.approx(0, abs=1e-12)
+    assert ask(evidence, "v1", "share:sum", "additive", inputs="all").top[0] == (4, 4)
+
+
+def test_the_other_tail_is_the_other_p(evidence):
+    assert ask(evidence, "v1", "head_purity").null.pvalue == pytest.approx(1 / (N_NULL + 1))
+    assert ask(evidence, "v1", "head_purity", alternative="less").null.pvalue == 1
+
+
+def test_aggregates_are_held_against_aggregates(evidence):
+    best = ask(evidence, "best(v1..v3)", "concentration", "sum")
+    single = ask(evidence, "v1", "concentration", "sum")
+    assert best.measured == single.measured
+    assert best.null.mean > single.null.mean  # the best of three random directions, not one
+    mean = ask(evidence, "mean(v1..v3)", "concentration", "sum")
+    assert mean.null.std < single.null.std
+
+
+def test_overlap_of_a_mixture_with_its_components_has_its_closed_form(evidence):
+    # every mixture here equals its first component, and the union takes each component's strongest first
+    edge, _ = evidence.profiles("energy", "sum", "test")
+    top = edge.strongest(3)
+    union = list(dict.fromkeys([top[0][0], top[1][0], top[0][1], top[1][1], top[0][2], top[1][2]]))[:3]
+    expected = len(set(union) & set(top[0])) / len(set(union) | set(top[0]))
+    assert ask(evidence, "v1+v2", "jaccard", "sum").measured == pytest.approx(expected)
+
+
+def test_unknown_names_are_refused(evidence):
+    with pytest.raises(ValueError, match="unknown statistic"):
+        ask(evidence, "v1", "beauty")
+    with pytest.raises(ValueError, match="unknown direction"):
+        ask(evidence, "w1", "concentration", "sum")
+    with pytest.raises(ValueError, match="needs a grouping"):
+        ask(evidence, "v1", "concentration")

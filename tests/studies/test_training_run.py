@@ -1,0 +1,134 @@
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from spectral_edge.store import RunCorruptError, RunDirectory, RunLockedError, SchemaError, StoreError
+from spectral_edge.studies import open_run, train_run, training_run
+
+SCRIPT = Path(__file__).with_name("train_slowly.py")
+
+
+def contents(path):
+    """Every file of a run that the result consists of."""
+    left_out = {"status.json", "environment.json", "lock"}
+    return {
+        f.relative_to(path): f.read_bytes() for f in sorted(path.rglob("*")) if f.is_file() and f.name not in left_out
+    }
+
+
+def start(path, config_file):
+    return subprocess.Popen([sys.executable, str(SCRIPT), str(path), str(config_file)], stderr=subprocess.PIPE)
+
+
+def test_a_run_killed_again_and_again_ends_bitwise_as_if_never_interrupted(tmp_path, tiny_config, monkeypatch):
+    monkeypatch.setattr(training_run, "_CHECKPOINT_EVERY", 10)
+    train_run(tmp_path / "whole", tiny_config())
+    config_file = tmp_path / "config.json"
+    config_file.write_text(tiny_config().model_dump_json())
+    rng = random.Random(0)
+    killed = 0
+    while True:
+        process = start(tmp_path / "killed", config_file)
+        seen, deadline = set(), time.monotonic() + 60
+        status = tmp_path / "killed" / "status.json"
+        lines = rng.randint(2, 5)  # evaluations to let pass before the kill
+        while process.poll() is None and len(seen) < lines and time.monotonic() < deadline:
+            if status.exists():
+                seen.add(status.stat().st_mtime_ns)
+            time.sleep(0.002)
+        if process.poll() is not None:
+            assert process.returncode == 0, process.stderr.read().decode()
+            break
+        time.sleep(rng.random() * 0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        killed += 1
+    assert killed >= 3
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_a_finished_run_is_not_computed_again(trained, tiny_config, monkeypatch):
+    monkeypatch.setattr(training_run, "_train", lambda *_: pytest.fail("trained again"))
+    before = {f: f.stat().st_mtime_ns for f in trained["add"].rglob("*") if f.name != "lock"}
+    train_run(trained["add"], tiny_config("add"))
+    assert before == {f: f.stat().st_mtime_ns for f in trained["add"].rglob("*") if f.name != "lock"}
+
+
+def test_the_trajectory_has_every_parameter_at_every_evaluation(trained, tiny_config):
+    run, config = open_run(trained["add"])
+    assert config == tiny_config("add")
+    assert run.snapshot_steps() == list(range(0, 65, 5))
+    assert set(run.read_snapshot(5)) >= {"tok_emb.weight", "head.bias", "encoder.layers.1.self_attn.in_proj_weight"}
+    metrics = run.metrics()
+    assert [line["step"] for line in metrics] == list(range(5, 65, 5))
+    assert all(len(line["singular_values"]) == 4 for line in metrics)
+
+
+def test_recorded_spectra_are_those_of_an_independent_replay(trained, tiny_config):
+    from spectral_edge.grokking import Training
+    from spectral_edge.parameters import attention_weights
+
+    training = Training(tiny_config("add").training)
+    subset = attention_weights(training.model)
+    theta = [subset.flatten()]
+    for _ in range(20):
+        training.step()
+        theta.append(subset.flatten())
+    updates = (torch.stack(theta)[1:] - torch.stack(theta)[:-1])[-4:].double()
+    line = next(line for line in open_run(trained["add"])[0].metrics() if line["step"] == 20)
+    assert line["singular_values"] == pytest.approx(torch.linalg.svdvals(updates).tolist(), rel=1e-5)
+
+
+def test_divergence_is_reported_and_marks_the_run(tmp_path, tiny_config):
+    with pytest.raises(FloatingPointError, match=r"diverged at step \d+.*lower the learning rate"):
+        train_run(tmp_path / "run", tiny_config(learning_rate=1e30))
+    assert RunDirectory.open(tmp_path / "run").status["state"] == "failed"
+
+
+def test_two_processes_on_one_run_the_second_names_the_first(tmp_path, tiny_config):
+    config_file = tmp_path / "config.json"
+    config_file.write_text(tiny_config(max_steps=100_000).model_dump_json())
+    process = start(tmp_path / "run", config_file)
+    try:
+        while not (tmp_path / "run" / "status.json").exists():
+            assert process.poll() is None, process.stderr.read().decode()
+            time.sleep(0.01)
+        with pytest.raises(RunLockedError, match=str(process.pid)):
+            train_run(tmp_path / "run", tiny_config(max_steps=100_000))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_another_configuration_is_refused(trained, tiny_config):
+    with pytest.raises(StoreError, match="operation"):
+        train_run(trained["add"], tiny_config("sub"))
+
+
+def test_damage_is_named(tmp_path, tiny_config):
+    path = tmp_path / "run"
+    train_run(path, tiny_config())
+    snapshot = sorted((path / "trajectory").iterdir())[3]
+    data = bytearray(snapshot.read_bytes())
+    data[-1] ^= 1
+    snapshot.write_bytes(data)
+    with pytest.raises(RunCorruptError, match=snapshot.name):
+        open_run(path)[0].read_snapshot(15)
+    config = path / "config.json"
+    config.write_text(config.read_text().replace('"schema": 1', '"schema": 9').replace('"schema":1', '"schema":9'))
+    with pytest.raises(SchemaError, match="9"):
+        open_run(path)
+
+
+def test_an_output_path_that_is_a_file_is_refused(tmp_path, tiny_config):
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(StoreError, match="file"):
+        train_run(tmp_path / "file", tiny_config())
+    assert (tmp_path / "file").read_text() == "precious"

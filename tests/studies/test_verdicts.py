@@ -1,0 +1,112 @@
+import pytest
+
+from spectral_edge.store import ClaimRow, NullSummary
+from spectral_edge.studies import judge
+from spectral_edge.studies.published import MEASUREMENTS
+from spectral_edge.studies.verdicts import CLAIM_RULES, TOLERANCES, adjust_table
+
+
+def row(measured, pvalue=0.005, alternative="greater", **changes):
+    null = NullSummary(
+        kind="random_directions",
+        n=200,
+        mean=0.1,
+        std=0.02,
+        quantile95=0.13,
+        alternative=alternative,
+        pvalue=pvalue,
+        pvalue_adjusted=None,
+    )
+    fields = {
+        "claim": "C6",
+        "task": "add",
+        "seed": 42,
+        "weight_decay": 1.0,
+        "checkpoint": "stop",
+        "step": 100,
+        "stride": 100,
+        "window": 20,
+        "centered": True,
+        "method": "jvp",
+        "direction": "v1",
+        "statistic": "concentration",
+        "grouping": "sum",
+        "inputs": "test",
+        "measured": measured,
+        "peak": 26,
+        "top": [26],
+        "published": None,
+        "published_peak": None,
+        "null": null,
+        "permutation_null": None,
+        "peak_null": None,
+        "run_id": "add-s42-x",
+    }
+    return ClaimRow(**(fields | changes))
+
+
+def addition(values, pvalues, peaks=(26, 26, 25)):
+    published = (0.33, 0.16, 0.40)
+    rows = [
+        row(v, p, direction=f"v{i + 1}", peak=peak, published=published[i], published_peak=(26, 26, 25)[i])
+        for i, (v, p, peak) in enumerate(zip(values, pvalues, peaks, strict=True))
+    ]
+    return [
+        *rows,
+        row(sum(values) / 3, 0.005, direction="mean(v1..v3)", published=0.29),
+        row(0.18, 0.5, direction="mean(v4..v8)", published=0.18),
+    ]
+
+
+def verdict(rows, claim="C6"):
+    return next(v for v in judge(adjust_table(rows)) if v.claim == claim)
+
+
+def test_the_published_numbers_themselves_reproduce_and_survive():
+    found = verdict(addition((0.33, 0.16, 0.40), (0.005, 0.005, 0.005)))
+    assert (found.reproduces, found.survives_null) == (True, True)
+    assert "5 of 5 published numbers" in found.because
+    assert "3 of 3 published frequencies" in found.because
+
+
+def test_the_two_verdicts_are_independent():
+    found = verdict(addition((0.33, 0.16, 0.40), (0.4, 0.9, 0.005)))
+    assert (found.reproduces, found.survives_null) == (True, False)
+    found = verdict(addition((0.9, 0.9, 0.9), (0.005, 0.005, 0.005)))
+    assert (found.reproduces, found.survives_null) == (False, True)
+
+
+def test_other_frequencies_do_not_reproduce():
+    assert verdict(addition((0.33, 0.16, 0.40), (0.005,) * 3, peaks=(1, 2, 25))).reproduces is False
+
+
+def test_a_claim_without_rows_is_not_judged():
+    found = verdict(addition((0.3, 0.2, 0.4), (0.005,) * 3), claim="C8")
+    assert (found.reproduces, found.survives_null) == (None, None)
+    assert "Not measured" in found.because
+
+
+def test_adjustment_is_benjamini_hochberg_within_a_claim():
+    p = [0.01, 0.04, 0.03, 0.20]
+    rows = [row(0.3, v) for v in p] + [row(0.3, 0.9, claim="C8")]
+    adjusted = [r.null.pvalue_adjusted for r in adjust_table(rows)]
+    # by hand: sorted p (.01, .03, .04, .20) times 4/rank, then the running minimum from the right
+    assert adjusted == pytest.approx([0.04, 0.04 * 4 / 3, 0.04 * 4 / 3, 0.20, 0.9])
+
+
+def test_every_published_number_has_a_tolerance_and_every_claim_a_rule():
+    assert {m.statistic for m in MEASUREMENTS if m.published is not None} <= set(TOLERANCES)
+    assert {m.claim for m in MEASUREMENTS} == {rule.claim for rule in CLAIM_RULES}
+
+
+def test_every_rule_has_rows_to_decide_on():
+    for rule in CLAIM_RULES:
+        tasks, directions, statistic, basis = rule.effect
+        assert any(
+            m.claim == rule.claim
+            and (tasks is None or m.task in tasks)
+            and (directions is None or m.direction in directions)
+            and m.statistic == statistic
+            and (basis is None or m.grouping == basis)
+            for m in MEASUREMENTS
+        ), rule.claim
