@@ -163,6 +163,8 @@ def make_analysis(task: str, seed: int = 42) -> FakeAnalysis:
         grok_step=3800,
         test_accuracy=0.9921,
         analysed_steps={"transition": 2200, "stop": 4000},
+        edge_position={"transition": 2, "stop": 1},
+        finite_difference_error={"transition": [0.01, 0.02], "stop": [0.03, 0.04]},
     )
     return FakeAnalysis(rows, summary, arrays)
 

@@ -58,7 +58,12 @@ def test_writes_page_figures_and_tables(report):
     assert {path.name for path in (report / "figures").iterdir()} == {
         f"{name}.{kind}" for name in FIGURES for kind in ("png", "pdf")
     }
-    assert {path.name for path in (report / "tables").iterdir()} == {"claims.csv", "verdicts.csv", "runs.csv"}
+    assert {path.name for path in (report / "tables").iterdir()} == {
+        "claims.csv",
+        "verdicts.csv",
+        "verdicts.md",
+        "runs.csv",
+    }
     assert (report / "report.html").stat().st_size < 8e6
     for path in (report / "figures").iterdir():
         magic = {".png": b"\x89PNG", ".pdf": b"%PDF"}[path.suffix]
@@ -207,3 +212,11 @@ def test_rows_of_mixed_shape_share_one_table(tmp_path):
     write_report(claims, [], tmp_path)
     frame = pl.read_csv(tmp_path / "tables" / "claims.csv")
     assert frame["top"].to_list() == ["[26, 12, 25]", "[[26, 26], [12, 12]]"]
+
+
+def test_verdicts_as_markdown_have_a_line_a_claim(report, claims):
+    lines = (report / "tables" / "verdicts.md").read_text().splitlines()
+    assert len(lines) == 2 + len(claims.verdicts)
+    for line, verdict in zip(lines[2:], claims.verdicts, strict=True):
+        assert line.startswith(f"| {verdict.claim} | ")
+        assert line.count("|") - line.count("\\|") == 6

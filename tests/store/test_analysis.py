@@ -69,6 +69,8 @@ SUMMARY = RunSummary(
     grok_step=None,
     test_accuracy=0.99,
     analysed_steps={"stop": 1200},
+    edge_position={"stop": 1},
+    finite_difference_error={"stop": [0.01]},
 )
 ARRAYS = {
     "energy": np.arange(6.0).reshape(2, 3).T,  # not contiguous

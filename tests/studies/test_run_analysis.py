@@ -58,7 +58,10 @@ def test_arrays_for_the_figures_are_there(analyses):
     assert arrays["energy.final"].shape == (3, 13, 13)
     assert arrays["character.final.gaussian"].shape == (3, 12, 12)
     assert arrays["spectrum.stride5.singular_values"].shape == (4, 9)
-    assert arrays["edge.final.finite_difference_error"].shape == (8,)
+    summary = analyses[0]["x2_y2"].summary
+    assert len(summary.finite_difference_error["final"]) == 8
+    assert 0 < max(summary.finite_difference_error["final"]) < 0.2
+    assert 1 <= summary.edge_position["final"] <= 8
     assert np.isnan(analyses[0]["mul"].arrays["energy.final"][:, 0]).all()
 
 

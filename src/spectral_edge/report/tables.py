@@ -21,6 +21,7 @@ __all__ = [
     "environment_items",
     "runs_frame",
     "verdicts_frame",
+    "verdicts_markdown",
 ]
 
 _NESTED: dict[str, type[BaseModel]] = {
@@ -57,9 +58,22 @@ def verdicts_frame(verdicts: Sequence[Verdict]) -> pl.DataFrame:
     return _frame([verdict.model_dump() for verdict in verdicts], list(Verdict.model_fields))
 
 
+def verdicts_markdown(verdicts: Sequence[Verdict]) -> str:
+    """Return the verdicts as a Markdown table, for README files and notes."""
+    answer = {True: "yes", False: "no", None: DASH}
+    lines = ["| claim | statement | reproduces | survives its null | because |", "|---|---|---|---|---|"]
+    for v in verdicts:
+        cells = [v.claim, v.statement, answer[v.reproduces], answer[v.survives_null], v.because]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def runs_frame(runs: Sequence[RunSummary]) -> pl.DataFrame:
-    """Return one line per run; ``analysed_steps`` is written as JSON."""
-    lines = [{**run.model_dump(), "analysed_steps": json.dumps(run.analysed_steps)} for run in runs]
+    """Return one line per run; what is known per checkpoint is written as JSON."""
+    lines = [
+        {key: json.dumps(value) if isinstance(value, dict) else value for key, value in run.model_dump().items()}
+        for run in runs
+    ]
     return _frame(lines, list(RunSummary.model_fields))
 
 
@@ -106,6 +120,15 @@ def _analysed(run: RunSummary) -> str:
     return ", ".join(f"{name} {step}" for name, step in run.analysed_steps.items()) or DASH
 
 
+def _positions(run: RunSummary) -> str:
+    return ", ".join(f"{name} {k}" for name, k in run.edge_position.items()) or DASH
+
+
+def _errors(run: RunSummary) -> str:
+    found = run.finite_difference_error.items()
+    return "; ".join(f"{name} " + " ".join(f"{100 * e:.1f}" for e in errors) for name, errors in found) or DASH
+
+
 ROW_COLUMNS = (
     Column("claim", _plain("claim"), numeric=False),
     Column("task", _plain("task"), numeric=False),
@@ -144,6 +167,8 @@ RUN_COLUMNS = (
     Column("grokked at step", _plain("grok_step")),
     Column("test accuracy", _measured("test_accuracy")),
     Column("analysed at step", _analysed, numeric=False),
+    Column("k*", _positions, numeric=False),
+    Column("finite difference off by, % (v1 …)", _errors, numeric=False),
 )
 
 

@@ -13,7 +13,7 @@ from spectral_edge.report.maps import draw_characters, draw_modes
 from spectral_edge.report.page import Illustration, illustrate, render_page
 from spectral_edge.report.selection import representatives
 from spectral_edge.report.spectra import draw_spectra
-from spectral_edge.report.tables import claims_frame, runs_frame, verdicts_frame
+from spectral_edge.report.tables import claims_frame, runs_frame, verdicts_frame, verdicts_markdown
 from spectral_edge.report.training import (
     STRIDES,
     draw_training,
@@ -30,7 +30,7 @@ __all__ = ["write_report"]
 
 
 def write_report(claims: Claims, analyses: Sequence[Analysis], out: Path) -> Path:
-    """Write ``report.html``, ``figures/*.{png,pdf}`` and ``tables/*.csv`` into ``out``.
+    """Write ``report.html``, ``figures/*.{png,pdf}`` and ``tables/*.{csv,md}`` into ``out``.
 
     The figures show one run per task: with weight decay before without, the paper's seed before others.
     The tables hold everything in ``claims``. A figure whose arrays are not stored is left out and the page
@@ -59,6 +59,7 @@ def write_report(claims: Claims, analyses: Sequence[Analysis], out: Path) -> Pat
         save(drawing, figures)
     claims_frame(claims.rows).write_csv(tables / "claims.csv")
     verdicts_frame(claims.verdicts).write_csv(tables / "verdicts.csv")
+    (tables / "verdicts.md").write_text(verdicts_markdown(claims.verdicts), encoding="utf-8")
     runs_frame(claims.runs).write_csv(tables / "runs.csv")
     first, *rest = [illustrate(drawing, figures) for drawing in drawings]
     page = out / "report.html"

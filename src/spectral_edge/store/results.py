@@ -86,7 +86,11 @@ class Verdict(_Frozen):
 
 
 class RunSummary(_Frozen):
-    """One training run as the report lists it."""
+    """One training run as the report lists it.
+
+    Keys are checkpoint names: ``edge_position`` is k*, ``finite_difference_error`` the relative distance
+    ||r' - r||/||r|| of the finite-difference response from the exact derivative, one number for v_1, v_2, ….
+    """
 
     run_id: str
     task: str
@@ -96,6 +100,8 @@ class RunSummary(_Frozen):
     grok_step: int | None
     test_accuracy: float
     analysed_steps: dict[str, int]
+    edge_position: dict[str, int]
+    finite_difference_error: dict[str, list[float]]
 
 
 class Claims(_Frozen):

@@ -87,7 +87,7 @@ def analyze_run(path: Path, config: AnalysisConfig, on_stage: Callable[[str], No
 
     Raises:
         StoreError: the run is missing or damaged.
-        ValueError: the trajectory is too short for the window, or the run has no checkpoint to analyse.
+        ValueError: the trajectory is too short for the window at the end of the run, or there are no evaluations.
     """
     stored = stored_analysis(path, config)
     if stored is not None:
@@ -109,14 +109,18 @@ def analyze_run(path: Path, config: AnalysisConfig, on_stage: Callable[[str], No
         steps["final"] = checkpoint_step(metrics, "final", config.window)
     rows: list[ClaimRow] = []
     arrays = _training_arrays(run, run_config, config)
+    analysed: list[_CheckpointAnalysis] = []
     for name, step in steps.items():
-        if step is not None:
-            say(f"null of {config.random_directions} directions at {name}, step {step}")
-            analysed = _CheckpointAnalysis(run, run_config, config, task, name, step)
-            rows += [analysed.row(m) for m in wanted if m.checkpoint == ("stop" if name == "final" else name)]
-            arrays |= analysed.arrays()
-    analysed_steps = {name: step for name, step in steps.items() if step is not None}
-    summary = _summary(run_config, metrics, analysed_steps)
+        if step is None:
+            continue
+        if name not in ("stop", "final") and step < config.window * config.stride:
+            say(f"{name} at step {step} comes before the first full window: left out")
+            continue
+        say(f"null of {config.random_directions} directions at {name}, step {step}")
+        analysed.append(_CheckpointAnalysis(run, run_config, config, task, name, step))
+        rows += [analysed[-1].row(m) for m in wanted if m.checkpoint == ("stop" if name == "final" else name)]
+        arrays |= analysed[-1].arrays()
+    summary = _summary(run_config, metrics, analysed)
     rows.sort(key=lambda row: int(row.claim[1:]))
     write_analysis(path / config.folder, rows, summary, arrays)
     analysis = stored_analysis(path, config)
@@ -134,7 +138,7 @@ def _applies(measurement: Measurement, p: int) -> bool:
     return True
 
 
-def _summary(config: RunConfig, metrics: list[dict], steps: dict[Checkpoint, int]) -> RunSummary:
+def _summary(config: RunConfig, metrics: list[dict], analysed: list[_CheckpointAnalysis]) -> RunSummary:
     training = config.training
     return RunSummary(
         run_id=config.run_id,
@@ -144,7 +148,9 @@ def _summary(config: RunConfig, metrics: list[dict], steps: dict[Checkpoint, int
         steps=int(metrics[-1]["step"]),
         grok_step=grok_step(metrics, training.stop_accuracy, training.stop_patience),
         test_accuracy=metrics[-1]["test_accuracy"],
-        analysed_steps=dict(steps),
+        analysed_steps={a.name: a.step for a in analysed},
+        edge_position={a.name: a.edge.position for a in analysed},
+        finite_difference_error={a.name: a.discrepancy.tolist() for a in analysed},
     )
 
 
@@ -161,12 +167,12 @@ class _CheckpointAnalysis:
         step: int,
     ) -> None:
         self._run_config, self._config, self._task = run_config, config, task
-        self._name, self._step = name, step
+        self.name, self.step = name, step
         training = run_config.training
         model, parameters = _model_at(run, training, step)
         self.edge = _edge_at(run, parameters, step, config)
         directions = self.edge.directions(config.directions)
-        self._discrepancy = _finite_difference_error(model, directions, task, parameters, config)
+        self.discrepancy = _finite_difference_error(model, directions, task, parameters, config)
         nulls = random_directions(config.random_directions, parameters.dim, config.seed)
         probe = _cross_term_probe(task)
         self.evidence = Evidence(
@@ -187,8 +193,8 @@ class _CheckpointAnalysis:
             task=training.operation,
             seed=training.seed,
             weight_decay=training.weight_decay,
-            checkpoint=self._name,
-            step=self._step,
+            checkpoint=self.name,
+            step=self.step,
             stride=config.stride,
             window=config.window,
             centered=config.centered,
@@ -210,10 +216,9 @@ class _CheckpointAnalysis:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What the figures are drawn from at this checkpoint."""
-        c, evidence, task = self._name, self.evidence, self._task
+        c, evidence, task = self.name, self.evidence, self._task
         found = {
             f"edge.{c}.singular_values": self.edge.singular_values,
-            f"edge.{c}.finite_difference_error": self._discrepancy,
             f"energy.{c}": to_grid(evidence.edge.energy[:_DRAWN], *_on_square(task)),
             f"energy_random.{c}": to_grid(evidence.random.energy[:1], *_on_square(task)),
         }
