@@ -84,6 +84,16 @@ def test_several_tasks_have_a_head_each():
     assert {"head_add.weight", "head_mul.bias"} <= set(model.state_dict())
 
 
+@pytest.mark.parametrize("pair", [(11, 0), (0, 11), (-1, 0), (0, -1)])
+def test_tokens_out_of_range_are_refused(pair):
+    model = se.ModularTransformer(p=11, d_model=16, n_heads=2, d_mlp=8)
+    a, b = torch.tensor(pair)[:, None]
+    with pytest.raises(IndexError):
+        model(a, b)
+    with pytest.raises(IndexError):
+        se.functional_modes(model, torch.ones(1, se.attention_weights(model).dim), torch.tensor([pair]))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

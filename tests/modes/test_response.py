@@ -92,6 +92,14 @@ def test_finite_difference_is_the_published_difference_over_epsilon(model):
     torch.testing.assert_close(modes.response[0] * modes.epsilon, after - before, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("method", ["jvp", "finite_difference"])
+def test_directions_may_be_numpy_float64(model, method):
+    directions = se.random_directions(1, se.attention_weights(model).dim, seed=3)
+    theirs = se.functional_modes(model, directions.double().numpy(), PAIRS, method=method)
+    ours = se.functional_modes(model, directions, PAIRS, method=method)
+    assert torch.equal(theirs.response, ours.response)
+
+
 def test_result_does_not_depend_on_the_batching(model, monkeypatch):
     directions = se.random_directions(5, se.attention_weights(model).dim, seed=4)
     whole = se.functional_modes(model, directions, PAIRS)

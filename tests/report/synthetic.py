@@ -104,6 +104,7 @@ def fake_row(task: str, run_id: str, **changes: object) -> ClaimRow:
         "peak": 26,
         "top": [26, 12, 25],
         "published": None,
+        "published_is_upper_bound": None,
         "published_peak": None,
         "null": None,
         "permutation_null": None,
@@ -139,7 +140,7 @@ def _profile_row(task: str, run_id: str, grouping: str, index: int, power: np.nd
         published_peak=published_peak,
         null=NullSummary(kind="random_directions", **summary),
         permutation_null=NullSummary(kind="input_permutation", **summary),
-        peak_null=PeakNull(kind="random_directions", n=200, same=same, pvalue=(same + 1) / 201),
+        peak_null=PeakNull(kind="random_directions", n=200, same=same, pvalue=(same + 1) / 201, pvalue_adjusted=None),
     )
 
 

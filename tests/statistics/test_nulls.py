@@ -8,6 +8,7 @@ from spectral_edge.statistics import (
     fourier_profile,
     permuted_profiles,
     random_directions,
+    rarity_pvalue,
 )
 
 
@@ -145,3 +146,14 @@ def test_adjust_refuses_what_is_no_pvalue(pvalue):
 def test_adjust_takes_one_table():
     with pytest.raises(ValueError, match="one table at a time"):
         adjust([[0.5, 0.1]])
+
+
+def test_rarity_pvalue_is_uniform_or_above_when_the_observation_is_one_more_draw():
+    rng = np.random.default_rng(0)
+    for categories in (2, 10, 1000):  # few, some, and nearly all different
+        p = [rarity_pvalue(draws[0], draws[1:]) for draws in rng.integers(0, categories, (400, 41)).tolist()]
+        for level in (0.05, 0.2, 0.5):
+            assert np.mean(np.array(p) <= level) <= level + 3 * np.sqrt(level / 400)
+    assert rarity_pvalue("rare", ["common"] * 99) == pytest.approx(1 / 100)
+    with pytest.raises(ValueError, match="no null draws"):
+        rarity_pvalue(1, [])

@@ -54,6 +54,7 @@ ROW = ClaimRow(
     peak=7,
     top=[(1, 2), (3, 4)],
     published=0.33,
+    published_is_upper_bound=False,
     published_peak=None,
     null=NULL,
     permutation_null=None,

@@ -15,7 +15,7 @@ RUN = history((0.5, 0.0), (0.9, 0.1), (1, 0.1), (1, 0.2), (1, 0.6), (1, 0.97), (
 
 
 @pytest.mark.parametrize(
-    ("name", "step"), [("memorisation", 300), ("transition", 500), ("stop", 800), ("final", 900), ("early", 400)]
+    ("name", "step"), [("memorisation", 300), ("transition", 500), ("stop", 800), ("final", 900), ("early", 300)]
 )
 def test_names_of_the_paper(name, step):
     assert checkpoint_step(RUN, name, window=3) == step

@@ -14,8 +14,8 @@ TASK = ModularTask("add", P)
 
 def measured(energy, scale=1.0):
     k = len(energy)
-    mixtures = np.stack([energy, energy, energy, energy], axis=1)
-    triples = (np.arange(k)[:, None] + np.arange(3)) % k
+    triples = np.arange(k // 3 * 3).reshape(-1, 3)
+    mixtures = np.stack([energy[triples[:, 0]]] * 4, axis=1)
     return Measured(energy, energy, np.full(k, scale), np.full(k, scale), mixtures, triples, np.full(k, scale))
 
 
@@ -66,6 +66,7 @@ def test_the_other_tail_is_the_other_p(evidence):
 
 def test_aggregates_are_held_against_aggregates(evidence):
     best = ask(evidence, "best(v1..v3)", "concentration", "sum")
+    assert best.null.pvalue == pytest.approx(3 / (N_NULL + K), abs=0.02)  # the chance that a 3-subset holds the top one
     single = ask(evidence, "v1", "concentration", "sum")
     assert best.measured == single.measured
     assert best.null.mean > single.null.mean  # the best of three random directions, not one
@@ -79,7 +80,38 @@ def test_overlap_of_a_mixture_with_its_components_has_its_closed_form(evidence):
     top = edge.strongest(3)
     union = list(dict.fromkeys([top[0][0], top[1][0], top[0][1], top[1][1], top[0][2], top[1][2]]))[:3]
     expected = len(set(union) & set(top[0])) / len(set(union) | set(top[0]))
-    assert ask(evidence, "v1+v2", "jaccard", "sum").measured == pytest.approx(expected)
+    found = ask(evidence, "v1+v2", "jaccard", "sum")
+    assert found.measured == pytest.approx(expected)
+    assert found.null.n == N_NULL // 3
+
+
+def test_a_peak_where_no_random_direction_peaks_is_rare(evidence):
+    null = ask(evidence, "v1", "concentration", "sum").peak_null
+    peaks = evidence.profiles("energy", "sum", "test")[1].peak
+    counts = np.bincount(np.append(peaks, 4), minlength=7)
+    assert null.same == (peaks == 4).sum()
+    assert null.pvalue == pytest.approx(((counts[peaks] <= counts[4]).sum() + 1) / (N_NULL + 1))
+
+
+def test_pooled_aggregates_are_calibrated():
+    """Edge values drawn like null values: p-values of mean and best are not too small too often."""
+    rng = np.random.default_rng(1)
+    small = {"mean(v1..v3)": 0, "best(v1..v3)": 0}
+    for _ in range(150):
+        edge, null = rng.exponential(size=(2, 40))
+        e = Evidence(
+            TASK, TASK.split().test, fake(edge[:3]), fake(null), n_permutations=20, seed=int(rng.integers(1e6))
+        )
+        for name in small:
+            small[name] += e.value(Measurement("C3", "add", name, "head_purity")).null.pvalue <= 0.1
+    limit = 150 * 0.1 + 3 * np.sqrt(150 * 0.1 * 0.9)
+    assert small["mean(v1..v3)"] <= limit
+    assert small["best(v1..v3)"] <= limit
+
+
+def fake(purity):
+    nothing = np.empty((0, 4, 0))
+    return Measured(np.empty((0, 0)), np.empty((0, 0)), purity, purity, nothing, np.empty((0, 3), int), purity)
 
 
 def test_unknown_names_are_refused(evidence):

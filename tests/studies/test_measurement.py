@@ -20,4 +20,5 @@ def test_measures_equal_the_single_functions():
     mixed = torch.stack([directions[members[name]].sum(0) / len(members[name]) ** 0.5 for name in mixture_names()])
     expected = se.functional_modes(model, mixed, task.pairs).energy
     np.testing.assert_allclose(found.mixtures[0], expected, rtol=1e-4, atol=1e-5 * float(expected.max()))
-    assert found.triples[7].tolist() == [7, 0, 1]
+    assert found.triples.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert found.mixtures.shape == (2, 4, len(task.pairs))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spectral_edge.store import RunDirectory, StoreError, read_claims
+from spectral_edge.store import RunLockedError, StoreError, hold_lock, read_claims
 from spectral_edge.studies import ReproduceConfig, reproduce, run_folder
 from tiny_runs import TINY_ANALYSIS, tiny
 
@@ -85,4 +85,8 @@ def test_errors_of_a_worker_reach_the_user(tmp_path):
     run_folder(tmp_path, tiny("mul")).write_text("in the way")
     with pytest.raises(StoreError, match=r"mul.*file"):
         reproduce(tmp_path, CONFIG)
-    assert RunDirectory.open(run_folder(tmp_path, tiny("add"))).config
+
+
+def test_a_second_command_on_the_same_results_is_refused(tmp_path):
+    with hold_lock(tmp_path / "lock"), pytest.raises(RunLockedError, match=str(os.getpid())):
+        reproduce(tmp_path, CONFIG)

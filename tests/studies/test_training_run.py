@@ -132,3 +132,36 @@ def test_an_output_path_that_is_a_file_is_refused(tmp_path, tiny_config):
     with pytest.raises(StoreError, match="file"):
         train_run(tmp_path / "file", tiny_config())
     assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_a_run_killed_before_its_last_status_is_finished_by_the_next_call(tmp_path, tiny_config, monkeypatch):
+    monkeypatch.setattr(training_run, "_CHECKPOINT_EVERY", 10)  # 60 steps: a checkpoint at the very last one
+    path = tmp_path / "run"
+    run = train_run(path, tiny_config())
+    finished = run.status
+    run.write_status({**finished, "state": "running", "step": 55})
+    assert train_run(path, tiny_config()).status == {**finished, "steps_per_second": finished["steps_per_second"]}
+
+
+@pytest.mark.parametrize("eval_every", [7, 15])
+def test_checkpoints_do_not_need_to_divide_evaluations(tmp_path, tiny_config, monkeypatch, eval_every):
+    monkeypatch.setattr(training_run, "_CHECKPOINT_EVERY", 10)
+    run = train_run(tmp_path / "run", tiny_config(eval_every=eval_every))
+    assert run.latest_checkpoint()[0] >= 45
+
+
+def test_an_impossible_configuration_writes_nothing(tmp_path, tiny_config):
+    with pytest.raises(ValueError, match="not divisible"):
+        train_run(tmp_path / "run", tiny_config(n_heads=3))
+    with pytest.raises(ValueError, match="x2_y2"):
+        train_run(tmp_path / "run", tiny_config("x2_y3"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_edited_configuration_is_named(tmp_path, tiny_config):
+    path = tmp_path / "run"
+    train_run(path, tiny_config())
+    config = path / "config.json"
+    config.write_text(config.read_text().replace("add", "adds").replace('"p": 13', '"p": 2').replace('"p":13', '"p":2'))
+    with pytest.raises(RunCorruptError, match=r"config.json: training.p"):
+        open_run(path)

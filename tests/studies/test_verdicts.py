@@ -2,8 +2,9 @@ import pytest
 
 from spectral_edge.store import ClaimRow, NullSummary
 from spectral_edge.studies import judge
+from spectral_edge.studies.claim_rules import CLAIM_RULES, TOLERANCES
 from spectral_edge.studies.published import MEASUREMENTS
-from spectral_edge.studies.verdicts import CLAIM_RULES, TOLERANCES, adjust_table
+from spectral_edge.studies.verdicts import adjust_table
 
 
 def row(measured, pvalue=0.005, alternative="greater", **changes):
@@ -36,6 +37,7 @@ def row(measured, pvalue=0.005, alternative="greater", **changes):
         "peak": 26,
         "top": [26],
         "published": None,
+        "published_is_upper_bound": None,
         "published_peak": None,
         "null": null,
         "permutation_null": None,
@@ -101,12 +103,31 @@ def test_every_published_number_has_a_tolerance_and_every_claim_a_rule():
 
 def test_every_rule_has_rows_to_decide_on():
     for rule in CLAIM_RULES:
-        tasks, directions, statistic, basis = rule.effect
-        assert any(
-            m.claim == rule.claim
-            and (tasks is None or m.task in tasks)
-            and (directions is None or m.direction in directions)
-            and m.statistic == statistic
-            and (basis is None or m.grouping == basis)
+        rows = [
+            row(0.1, claim=m.claim, task=m.task, direction=m.direction, statistic=m.statistic, grouping=m.grouping)
             for m in MEASUREMENTS
-        ), rule.claim
+        ]
+        assert any(rule.decides(r) for r in rows), rule.claim
+
+
+def test_an_absence_survives_if_nothing_exceeds_the_null():
+    bases = ("sum", "discrete_log", "output:x2_y2")
+    nothing = [row(0.1, 0.5, claim="C9", task="x2_y2", grouping=q) for q in bases]
+    something = [row(0.1, 0.005, claim="C9", task="x2_y2", grouping=q) for q in bases]
+    assert verdict(nothing, "C9").survives_null is True
+    assert verdict(something, "C9").survives_null is False
+
+
+def test_an_upper_bound_is_met_from_below_only():
+    bounded = {"claim": "C9", "task": "x2_y2", "published": 0.15, "published_is_upper_bound": True}
+    assert verdict([row(0.02, **bounded)], "C9").reproduces is True
+    assert verdict([row(0.16, **bounded)], "C9").reproduces is False
+
+
+def test_missing_parts_of_a_claim_do_not_count_against_it():
+    only_control = [row(0.3, claim="C7", task="add", grouping="discrete_log")]
+    found = verdict(only_control, "C7")
+    assert (found.reproduces, found.survives_null) == (None, None)
+    without_bulk = [r for r in addition((0.33, 0.16, 0.40), (0.005,) * 3) if "v4" not in r.direction]
+    assert verdict(without_bulk).reproduces is True
+    assert "edge/bulk not measured" in verdict(without_bulk).because

@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     try:
         command.run()
-    except (StoreError, ValueError, FloatingPointError) as problem:
+    except (StoreError, OSError, ValueError, FloatingPointError) as problem:
         print(f"spectral-edge: {problem}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

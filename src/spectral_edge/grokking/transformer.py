@@ -114,16 +114,17 @@ class ModularTransformer(nn.Module):
             pairs: (B, 2) tokens.
             tangents: moving weights by parameter name, (K, *shape), exactly those of ``attention_weights``.
         """
+        if len(pairs) and not 0 <= int(pairs.min()) <= int(pairs.max()) < self.p:
+            raise IndexError(f"ModularTransformer: tokens must be in 0..{self.p - 1}, got {pairs.min()}..{pairs.max()}")
         rows = torch.stack([pairs[:, 0], pairs[:, 1] + self.p])
         return residual_tangents(self._layers, self._table, rows, tangents).transpose(0, 1)
 
     def _residual(self, a: Tensor, b: Tensor) -> Tensor:
         layers = self._layers
         table = self._table
-        rows = torch.cat([a, b + self.p])
         qkv_table = _project(layers[0], layers[0].norm1(table), "qkv")
-        x = F.embedding(rows, table).unflatten(0, (2, -1))  # (2, B, d), position first
-        query, keys, value = F.embedding(rows, qkv_table).unflatten(0, (2, -1)).split(self.d_model, dim=-1)
+        x = self._look_up(table, a, b)
+        query, keys, value = self._look_up(qkv_table, a, b).split(self.d_model, dim=-1)
         key_difference = keys[0] - keys[1]
         for i, layer in enumerate(layers):
             read = slice(0, 1) if layer is layers[-1] else slice(None)  # positions needed after this layer
@@ -135,6 +136,11 @@ class ModularTransformer(nn.Module):
             x = x[read] + layer.self_attn.out_proj(self._attend(query[read], key_difference, value))
             x = x + layer.linear2(F.gelu(layer.linear1(layer.norm2(x))))
         return x[0]
+
+    def _look_up(self, table: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        """Rows of a (2p, width) table for tokens a at position 0 and b at position 1, (2, B, width)."""
+        # Each half apart: a token that is out of range is then an IndexError and not a row of the other half.
+        return torch.stack([F.embedding(a, table[: self.p]), F.embedding(b, table[self.p :])])
 
     def _attend(self, query: Tensor, key_difference: Tensor, value: Tensor) -> Tensor:
         """Attention over two keys: query (Q, B, d), k_0 - k_1 (B, d), value (2, B, d) -> (Q, B, d)."""

@@ -78,7 +78,7 @@ def iterate_responses(
     Arguments and errors as there.
     """
     parameters = attention_weights(model) if parameters is None else parameters
-    directions = torch.as_tensor(directions)
+    directions = torch.as_tensor(directions).to(next(iter(parameters.parameters.values())))
     inputs = torch.as_tensor(inputs)
     if directions.ndim != 2 or directions.shape[1] != parameters.dim:
         raise ValueError(
@@ -140,7 +140,7 @@ def _jacobian_vector_product(
     def tangent(direction: dict[str, Tensor]) -> Tensor:
         return jvp(function, (values,), (direction,))[1]
 
-    return vmap(tangent)(parameters.unflatten(directions.to(next(iter(values.values())).dtype)))
+    return vmap(tangent)(parameters.unflatten(directions))
 
 
 def _difference_quotient(
@@ -168,8 +168,7 @@ def _brings_derivative(model: nn.Module, parameters: ParameterSubset) -> bool:
 def _closed_form(
     model: nn.Module, parameters: ParameterSubset, directions: Tensor, inputs: Tensor, _: float, __: Forward
 ) -> Tensor:
-    dtype = next(iter(parameters.parameters.values())).dtype
-    return model.residual_jvp(inputs, parameters.unflatten(directions.to(dtype)))  # type: ignore[operator]
+    return model.residual_jvp(inputs, parameters.unflatten(directions))  # type: ignore[operator]
 
 
 _RESPONSE = {"jvp": _jacobian_vector_product, "finite_difference": _difference_quotient}

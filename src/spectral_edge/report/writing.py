@@ -21,6 +21,7 @@ from spectral_edge.report.training import (
     stored_windows,
     training_caption,
 )
+from spectral_edge.store import write_atomically
 from spectral_edge.store.results import Claims
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def write_report(claims: Claims, analyses: Sequence[Analysis], out: Path) -> Pat
     runs_frame(claims.runs).write_csv(tables / "runs.csv")
     first, *rest = [illustrate(drawing, figures) for drawing in drawings]
     page = out / "report.html"
-    page.write_text(render_page(claims, [first, _training(runs, training), *rest]), encoding="utf-8")
+    write_atomically(page, render_page(claims, [first, _training(runs, training), *rest]).encode())
     return page
 
 

@@ -99,8 +99,11 @@ class UpdateWindow:
         return edge_from_gram(self.gram_matrix, self.updates, center)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything needed to continue bitwise: the rows as stored and the number pushed."""
-        return {"rows": self._rows.clone(), "pushed": torch.tensor(self._pushed)}
+        """Everything needed to continue bitwise: rows, Gram matrix, which of its rows are due, number pushed."""
+        stale = torch.zeros(self.size, dtype=torch.bool)
+        stale[sorted(self._stale)] = True
+        pushed = torch.tensor(self._pushed)
+        return {"rows": self._rows.clone(), "gram": self._gram.clone(), "stale": stale, "pushed": pushed}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore :meth:`state_dict`.
@@ -113,8 +116,9 @@ class UpdateWindow:
                 f"UpdateWindow: stored window is {tuple(state['rows'].shape)}, this one {tuple(self._rows.shape)}"
             )
         self._rows.copy_(state["rows"])
+        self._gram.copy_(state["gram"])
         self._pushed = int(state["pushed"])
-        self._stale = set(range(min(self._pushed, self.size)))
+        self._stale = set(state["stale"].nonzero().flatten().tolist())
 
 
 def stacked_updates(parameters: Sequence[Tensor], window: int) -> Tensor:

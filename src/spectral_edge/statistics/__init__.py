@@ -10,6 +10,7 @@ from spectral_edge.statistics.nulls import (
     adjust,
     permuted_profiles,
     random_directions,
+    rarity_pvalue,
 )
 
 __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
@@ -23,5 +24,6 @@ __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
     "PermutedProfiles",
     # from draws to p-values
     "NullDistribution",
+    "rarity_pvalue",
     "adjust",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +15,7 @@ from scipy import stats
 from spectral_edge.statistics.concentration import profile_of_partition
 from spectral_edge.statistics.partition import as_modes, partition
 
-__all__ = ["NullDistribution", "PermutedProfiles", "adjust", "permuted_profiles", "random_directions"]
+__all__ = ["NullDistribution", "PermutedProfiles", "adjust", "permuted_profiles", "random_directions", "rarity_pvalue"]
 
 Floats = NDArray[np.float64]
 
@@ -175,6 +177,32 @@ class NullDistribution:
 
     def __repr__(self) -> str:
         return f"NullDistribution({self.kind}, n={self.n}, {self.mean:.3g} ± {self.std:.3g})"
+
+
+def rarity_pvalue(observed: Hashable, null: Iterable[Hashable]) -> float:
+    """Share of draws whose value is as rare as the observed one, (b + 1)/(n + 1): a test for a category, not a size.
+
+    A value's rarity is how often it occurs among the n null draws and the observation together; b counts null
+    draws that are at least as rare. Exact under exchangeability, since the counts do not depend on the order.
+    Counting only draws *equal* to the observation would not be a p-value: with many categories every observation
+    would look rare. Source: ours.
+
+    Args:
+        observed: The category found, such as a peak frequency.
+        null: n >= 1 categories of null draws.
+
+    Raises:
+        ValueError: There are no null draws.
+
+    >>> rarity_pvalue(26, [26, 26, 26, 25]), rarity_pvalue(7, [26, 26, 26, 25])
+    (1.0, 0.4)
+    """
+    draws = list(null)
+    if not draws:
+        raise ValueError("rarity_pvalue: there are no null draws")
+    counts = Counter([observed, *draws])
+    rarer = sum(counts[draw] <= counts[observed] for draw in draws)
+    return (rarer + 1) / (len(draws) + 1)
 
 
 def adjust(pvalues: ArrayLike) -> Floats:

@@ -12,6 +12,7 @@ from spectral_edge.store.errors import (
     StoreError,
 )
 from spectral_edge.store.files import append_line, read_lines, sha256_file, write_atomically
+from spectral_edge.store.locks import hold_lock
 from spectral_edge.store.results import (
     Checkpoint,
     ClaimRow,
@@ -43,6 +44,7 @@ __all__ = [
     "Verdict",
     "append_line",
     "describe_environment",
+    "hold_lock",
     "read_analysis",
     "read_claims",
     "read_lines",

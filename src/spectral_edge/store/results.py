@@ -34,12 +34,17 @@ class NullSummary(_Frozen):
 
 
 class PeakNull(_Frozen):
-    """How often a null direction peaks at the measured frequency: ``pvalue`` = (same + 1)/(n + 1)."""
+    """Where null directions peak: ``same`` of n peak at the measured frequency.
+
+    ``pvalue`` is the share of null directions, the measured one included, whose peak is at least as rare as the
+    measured one: small if the edge peaks where random directions hardly ever do.
+    """
 
     kind: Literal["random_directions"]
     n: int = Field(ge=1)
     same: int = Field(ge=0)
     pvalue: float = Field(gt=0, le=1)
+    pvalue_adjusted: float | None
 
 
 class ClaimRow(_Frozen):
@@ -68,6 +73,7 @@ class ClaimRow(_Frozen):
     peak: int | None
     top: list[int] | list[tuple[int, int]] | None
     published: float | None
+    published_is_upper_bound: bool | None
     published_peak: int | None
     null: NullSummary | None
     permutation_null: NullSummary | None

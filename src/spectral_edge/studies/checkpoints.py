@@ -42,8 +42,8 @@ def checkpoint_step(metrics: Metrics, checkpoint: str, window: int) -> int | Non
     if checkpoint == "final":
         return steps[-1]
     if checkpoint == "early":
-        i = max(window, len(steps) // 10)
-        return steps[i] if i < len(steps) else None
+        number = max(window, len(steps) // 10)
+        return steps[number - 1] if number <= len(steps) else None
     phases = {
         "stop": [s for s, accuracy in zip(steps, test, strict=True) if accuracy > 0.95][-1:],
         "transition": [s for s, accuracy in zip(steps, test, strict=True) if accuracy > 0.5][:1],

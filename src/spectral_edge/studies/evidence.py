@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -12,7 +12,7 @@ import numpy as np
 
 from spectral_edge.bases import CharacterSpectrum, CoordinateSystem, character_spectrum, grouping, to_grid
 from spectral_edge.grokking import ModularTask
-from spectral_edge.statistics import FourierProfile, NullDistribution, fourier_profile, permuted_profiles
+from spectral_edge.statistics import FourierProfile, NullDistribution, fourier_profile, permuted_profiles, rarity_pvalue
 from spectral_edge.store import Inputs, NullSummary, PeakNull
 from spectral_edge.studies.measurement import Measured, mixture_names
 from spectral_edge.studies.published import Measurement
@@ -20,6 +20,8 @@ from spectral_edge.studies.published import Measurement
 __all__ = ["Evidence", "Value"]
 
 _TOP = 3
+_SUBSETS = 999
+_SCALARS = {"head_purity": "head_purity", "effective_rank": "effective_rank", "r2": "cross_term_r2"}
 Alternative = Literal["greater", "less"]
 NullKind = Literal["random_directions", "input_permutation"]
 Aggregate = Callable[[np.ndarray], float]
@@ -80,15 +82,14 @@ class Evidence:
             ValueError: an unknown statistic or direction.
         """
         statistic = wanted.statistic
-        if statistic in ("head_purity", "effective_rank", "r2"):
+        if statistic in _SCALARS:
             return self._scalar(wanted)
         if statistic.startswith("share:"):
             return self._share(wanted)
         if statistic == "jaccard":
             return self._jaccard(wanted)
         if statistic in ("concentration", "peakedness", "variance_share"):
-            aggregated = re.fullmatch(r"(mean|best)\(v(\d+)\.\.v(\d+)\)", wanted.direction)
-            return self._aggregate(wanted, *_parse(aggregated)) if aggregated else self._profile_value(wanted)
+            return self._profile_value(wanted)
         raise ValueError(f"evidence: unknown statistic {statistic!r} in claim {wanted.claim}")
 
     def profiles(self, kind: str, basis: str, inputs: Inputs) -> tuple[FourierProfile, FourierProfile]:
@@ -132,81 +133,67 @@ class Evidence:
             return self.edge.energy, self.random.energy
         if kind == "PC1":
             return self.edge.first_component, self.random.first_component
-        i = mixture_names().index(kind)
-        return self.edge.mixtures[:1, i], self.random.mixtures[:, i]
+        # A mixture of isotropic random directions is one more isotropic random direction: the singles are its null.
+        return self.edge.mixtures[:1, mixture_names().index(kind)], self.random.energy
 
     def _profile_value(self, wanted: Measurement) -> Value:
-        kind, row = _locate(wanted.direction)
-        basis = _required(wanted.grouping)
-        edge, random = self.profiles(kind, basis, wanted.inputs)
-        measured = float(getattr(edge, wanted.statistic)[row])
-        peak = int(edge.peak[row])
-        same = int((random.peak == peak).sum())
+        named = _parse(wanted.direction)
+        edge, random = self.profiles(named.kind, _required(wanted.grouping), wanted.inputs)
+        of_edge = getattr(edge, wanted.statistic)[named.rows]
+        measured, samples = self._against(named, of_edge, getattr(random, wanted.statistic))
+        row = None if named.aggregate is np.mean else named.rows[int(np.argmax(of_edge))]
         return Value(
             measured,
-            [int(w) for w in edge.strongest(_TOP)[row]],
-            _summarise(getattr(random, wanted.statistic), measured, "random_directions", wanted.alternative),
-            self._permuted(wanted, kind, row, basis, measured),
-            PeakNull(
-                kind="random_directions",
-                n=len(random.peak),
-                same=same,
-                pvalue=(same + 1) / (len(random.peak) + 1),
-            ),
+            None if row is None else _strongest(edge)[row].tolist(),
+            _summarise(samples, measured, "random_directions", wanted.alternative),
+            self._permuted(wanted, named, measured),
+            None if named.aggregate else _peak_null(int(edge.peak[named.rows[0]]), random.peak.tolist()),
         )
 
-    def _permuted(self, wanted: Measurement, kind: str, row: int, basis: str, measured: float) -> NullSummary:
-        q = grouping(basis, self.task.p)
+    def _against(self, named: _Direction, of_edge: np.ndarray, of_random: np.ndarray) -> tuple[float, np.ndarray]:
+        """The measured number and its null draws.
+
+        An aggregate of m edge values is held against the same aggregate of random m-subsets of all values, edge and
+        null together: a two-sample permutation test, exact if edge directions are no different from random ones.
+        """
+        if named.aggregate is None:
+            return float(of_edge[0]), of_random
+        pool, m = np.concatenate([of_edge, of_random]), len(of_edge)
+        rng = np.random.default_rng((self.seed, m))
+        draws = [named.aggregate(rng.choice(pool, m, replace=False)) for _ in range(_SUBSETS)]
+        return float(named.aggregate(of_edge)), np.array(draws)
+
+    def _permuted(self, wanted: Measurement, named: _Direction, measured: float) -> NullSummary:
+        q = grouping(_required(wanted.grouping), self.task.p)
         index = self._index(wanted.inputs)
-        values = self._functions(kind)[0][row, index]
+        values = self._functions(named.kind)[0][named.rows][:, index]
         null = permuted_profiles(values, q(self.task.pairs[index]), q.order, self.n_permutations, self.seed)
         if wanted.statistic == "peakedness":  # max/mean is F times the number of frequencies
-            samples = null.concentration[0] * (q.order // 2)
+            samples = null.concentration * (q.order // 2)
         else:
-            samples = getattr(null, wanted.statistic)[0]
-        return _summarise(samples, measured, "input_permutation", wanted.alternative)
-
-    def _aggregate(self, wanted: Measurement, aggregate: Aggregate, first: int, last: int) -> Value:
-        edge, random = self.profiles("energy", _required(wanted.grouping), wanted.inputs)
-        of_edge = getattr(edge, wanted.statistic)[first - 1 : last]
-        measured = aggregate(of_edge)
-        samples = _grouped(getattr(random, wanted.statistic), last - first + 1, aggregate)
-        best = first - 1 + int(np.argmax(of_edge)) if aggregate is np.max else None
-        top = None if best is None else [int(w) for w in edge.strongest(_TOP)[best]]
-        return Value(measured, top, _summarise(samples, measured, "random_directions", wanted.alternative), None, None)
+            samples = getattr(null, wanted.statistic)
+        draws = samples[0] if named.aggregate is None else np.array([named.aggregate(draw) for draw in samples.T])
+        return _summarise(draws, measured, "input_permutation", wanted.alternative)
 
     def _scalar(self, wanted: Measurement) -> Value:
-        name = "cross_term_r2" if wanted.statistic == "r2" else wanted.statistic
-        edge, random = getattr(self.edge, name), getattr(self.random, name)
-        aggregated = re.fullmatch(r"(mean|best)\(v(\d+)\.\.v(\d+)\)", wanted.direction)
-        if aggregated:
-            aggregate, first, last = _parse(aggregated)
-            measured = aggregate(edge[first - 1 : last])
-            random = _grouped(random, last - first + 1, aggregate)
-        else:
-            measured = float(edge[_locate(wanted.direction)[1]])
-        return Value(measured, None, _summarise(random, measured, "random_directions", wanted.alternative), None, None)
+        named, name = _parse(wanted.direction), _SCALARS[wanted.statistic]
+        measured, samples = self._against(named, getattr(self.edge, name)[named.rows], getattr(self.random, name))
+        return Value(measured, None, _summarise(samples, measured, "random_directions", wanted.alternative), None, None)
 
     def _share(self, wanted: Measurement) -> Value:
         coordinates: CoordinateSystem = _required(wanted.grouping)  # type: ignore[assignment]
         line = wanted.statistic.removeprefix("share:")
-        row = _locate(wanted.direction)[1]
+        row = _parse(wanted.direction).rows[0]
         edge, random = self.character(coordinates)
         measured = float(edge.shares[line][row])
-        top = [(a, b) for a, b, _ in edge.strongest(_TOP)[row]]
-        same = sum((a, b) == top[0] for a, b, _ in random.top)
-        samples = self._permuted_shares(row, coordinates, line)
+        top = _strongest_on(line, edge.power[row : row + 1])[0]
+        permuted = self._permuted_shares(row, coordinates, line)
         return Value(
             measured,
-            top,
+            top or None,
             _summarise(random.shares[line], measured, "random_directions", wanted.alternative),
-            _summarise(samples, measured, "input_permutation", wanted.alternative),
-            PeakNull(
-                kind="random_directions",
-                n=len(random.top),
-                same=same,
-                pvalue=(same + 1) / (len(random.top) + 1),
-            ),
+            _summarise(permuted, measured, "input_permutation", wanted.alternative),
+            _peak_null(top[0], [found[0] for found in _strongest_on(line, random.power)]) if top else None,
         )
 
     def _permuted_shares(self, row: int, coordinates: CoordinateSystem, line: str) -> np.ndarray:
@@ -215,24 +202,43 @@ class Evidence:
         return character_spectrum(to_grid(shuffled, self.task.pairs, self.task.p, coordinates)).shares[line]
 
     def _jaccard(self, wanted: Measurement) -> Value:
-        """Jaccard index of a mixture's top three frequencies with the union of its components' top ones."""
-        basis = _required(wanted.grouping)
+        """Jaccard index of a mixture's strongest frequencies with the union of its components' strongest ones."""
+        q = grouping(_required(wanted.grouping), self.task.p)
+        labels = q(self.task.pairs[self.test])
         members = [int(v[1:]) - 1 for v in wanted.direction.split("+")]
-        mixed, mixed_random = self.profiles(wanted.direction, basis, wanted.inputs)
-        single, single_random = self.profiles("energy", basis, wanted.inputs)
+        mixture = mixture_names().index(wanted.direction)
 
-        def overlap(mixture: np.ndarray, components: np.ndarray) -> float:
-            # The union of the components' peaks, one each, padded to three by their next strongest.
-            union = list(dict.fromkeys(components.T.ravel().tolist()))[:_TOP]
-            return len(set(union) & set(mixture.tolist())) / len(set(union) | set(mixture.tolist()))
+        def overlaps(of: Measured) -> tuple[np.ndarray, np.ndarray]:
+            mixed = _strongest(fourier_profile(of.mixtures[:, mixture][:, self.test], labels, q.order))
+            single = _strongest(fourier_profile(of.energy[:, self.test], labels, q.order))
+            return mixed, np.array(
+                [_jaccard_index(m, single[t[members]]) for m, t in zip(mixed, of.triples, strict=True)]
+            )
 
-        measured = overlap(mixed.strongest(_TOP)[0], single.strongest(_TOP)[members])
-        strongest, mixtures = single_random.strongest(_TOP), mixed_random.strongest(_TOP)
-        samples = np.array(
-            [overlap(m, strongest[triple[members]]) for m, triple in zip(mixtures, self.random.triples, strict=True)]
-        )
-        top = [int(w) for w in mixed.strongest(_TOP)[0]]
-        return Value(measured, top, _summarise(samples, measured, "random_directions", wanted.alternative), None, None)
+        mixed, measured = overlaps(self.edge)
+        null = _summarise(overlaps(self.random)[1], float(measured[0]), "random_directions", wanted.alternative)
+        return Value(float(measured[0]), mixed[0].tolist(), null, None, None)
+
+
+@dataclass(frozen=True)
+class _Direction:
+    """A direction's name, read: which functions, which rows of them, and how several make one number."""
+
+    kind: str
+    rows: list[int]
+    aggregate: Aggregate | None = None
+
+
+def _parse(direction: str) -> _Direction:
+    """``v3``, ``v1:PC1``, ``v1+v2``, ``mean(v1..v3)`` or ``best(v1..v3)``."""
+    if direction in mixture_names():
+        return _Direction(direction, [0])
+    if found := re.fullmatch(r"v(\d+)(:PC1)?", direction):
+        return _Direction("PC1" if found[2] else "energy", [int(found[1]) - 1])
+    if found := re.fullmatch(r"(mean|best)\(v(\d+)\.\.v(\d+)\)", direction):
+        rows = list(range(int(found[2]) - 1, int(found[3])))
+        return _Direction("energy", rows, np.mean if found[1] == "mean" else np.max)
+    raise ValueError(f"evidence: unknown direction {direction!r}; examples: v1, v1:PC1, v1+v2, mean(v1..v3)")
 
 
 def _required(name: str | None) -> str:
@@ -241,22 +247,28 @@ def _required(name: str | None) -> str:
     return name
 
 
-def _locate(direction: str) -> tuple[str, int]:
-    """``v3`` -> (energy, 2); ``v1:PC1`` -> (PC1, 0); a mixture -> (its name, 0)."""
-    if direction in mixture_names():
-        return direction, 0
-    found = re.fullmatch(r"v(\d+)(:PC1)?", direction)
-    if not found:
-        raise ValueError(f"evidence: unknown direction {direction!r}; examples: v1, v1:PC1, v1+v2, mean(v1..v3)")
-    return ("PC1" if found[2] else "energy"), int(found[1]) - 1
+def _strongest(profile: FourierProfile) -> np.ndarray:
+    return profile.strongest(min(_TOP, profile.power.shape[1]))
 
 
-def _parse(found: re.Match[str]) -> tuple[Aggregate, int, int]:
-    aggregate: Aggregate = np.mean if found[1] == "mean" else np.max
-    return aggregate, int(found[2]), int(found[3])
+def _strongest_on(line: str, power: np.ndarray) -> list[list[tuple[int, int]]]:
+    """The strongest characters of the line, (w, w) or (w, -w), of each spectrum (k, M, M); none for other shares."""
+    if line not in ("sum", "difference"):
+        return [[] for _ in power]
+    sign = 1 if line == "sum" else -1
+    w = np.arange(1, power.shape[1] // 2 + 1)
+    order = np.argsort(-power[:, w, sign * w], axis=1)[:, :_TOP]
+    return [[(int(w[i]), sign * int(w[i])) for i in row] for row in order]
 
 
-def _grouped(samples: np.ndarray, size: int, aggregate: Aggregate) -> np.ndarray:
-    """The aggregate of every run of ``size`` consecutive null directions, cyclically: as many draws as directions."""
-    index = (np.arange(len(samples))[:, None] + np.arange(size)) % len(samples)
-    return np.array([aggregate(samples[i]) for i in index])
+def _peak_null(peak: Hashable, null_peaks: list) -> PeakNull:
+    pvalue = rarity_pvalue(peak, null_peaks)
+    same = sum(p == peak for p in null_peaks)
+    return PeakNull(kind="random_directions", n=len(null_peaks), same=same, pvalue=pvalue, pvalue_adjusted=None)
+
+
+def _jaccard_index(mixture: np.ndarray, components: np.ndarray) -> float:
+    """|A ∩ B|/|A ∪ B|, A the mixture's strongest, B the components' strongest: first of each, then second of each …."""
+    union = set(list(dict.fromkeys(components.T.ravel().tolist()))[: len(mixture)])
+    found = set(mixture.tolist())
+    return len(union & found) / len(union | found)

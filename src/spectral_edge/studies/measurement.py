@@ -55,8 +55,8 @@ def measure(
 ) -> Measured:
     """Measure k directions on every pair of the task, with the exact derivative.
 
-    Mixtures are formed within consecutive groups of responses, cyclically: (1,2,3), (2,3,4), …; random directions
-    are exchangeable, so any such grouping is a fair null for the mixtures of the edge. At least 3 directions.
+    Mixtures are formed of disjoint triples of neighbours, (1, 2, 3), (4, 5, 6), …; random directions are exchangeable,
+    so such triples are independent draws of the null. At least 3 directions.
 
     Args:
         model: at the checkpoint.
@@ -82,7 +82,7 @@ def measure(
                 np.full(k, np.nan) if probe is None else probe[0].r2(response[:, torch.from_numpy(probe[1])].numpy()),
             )
         )
-        triples.append(start + (np.arange(k)[:, None] + np.arange(3)) % k)
+        triples.append(start + np.arange(k // 3 * 3).reshape(-1, 3))
         start += k
     energies, component, rank, mixtures, r2 = (np.concatenate(part) for part in zip(*parts, strict=True))
     purity = np.atleast_1d(head_purity(directions, parameters))
@@ -90,11 +90,12 @@ def measure(
 
 
 def _mixtures(response: Tensor, energy: Tensor) -> Tensor:
-    """Energies of the mixtures of (i, i+1, i+2), from ||sum r||^2 = sum f + 2 sum <r, r'>; shape (k, 4, N)."""
-    second, third = response.roll(-1, 0), response.roll(-2, 0)
-    f1, f2, f3 = energy, energy.roll(-1, 0), energy.roll(-2, 0)
-    g12 = (response * second).sum(-1).double()
-    g13 = (response * third).sum(-1).double()
-    g23 = g12.roll(-1, 0)
+    """Energies of the mixtures of (1, 2, 3), (4, 5, 6), …, from ||sum r||^2 = sum f + 2 sum <r, r'>; (k // 3, 4, N)."""
+    groups = len(response) // 3
+    first, second, third = (response[i : 3 * groups : 3] for i in range(3))
+    f1, f2, f3 = (energy[i : 3 * groups : 3] for i in range(3))
+    g12, g13, g23 = (
+        (left * right).sum(-1).double() for left, right in ((first, second), (first, third), (second, third))
+    )
     pairs = [(f1 + f2) / 2 + g12, (f1 + f3) / 2 + g13, (f2 + f3) / 2 + g23]
     return torch.stack([*pairs, (f1 + f2 + f3 + 2 * (g12 + g13 + g23)) / 3], dim=1)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from spectral_edge.grokking import TrainingConfig
-from spectral_edge.store import Analysis, Claims, RunDirectory, StoreError, read_claims, write_claims
+from spectral_edge.store import Analysis, Claims, RunDirectory, StoreError, hold_lock, read_claims, write_claims
 from spectral_edge.studies.assembly import assemble
 from spectral_edge.studies.run_analysis import AnalysisConfig, analyze_run
 from spectral_edge.studies.training_run import RunConfig, run_folder, train_run
@@ -83,6 +84,13 @@ def reproduce(
         StoreError: ``out`` is a file or cannot be written, or a run is damaged or in use by another process.
     """
     _prepare(out)
+    with hold_lock(out / "lock"):  # a second command here would only steal runs from the first
+        return _reproduce(out, config, on_progress)
+
+
+def _reproduce(
+    out: Path, config: ReproduceConfig, on_progress: Callable[[list[Progress]], None] | None
+) -> tuple[Claims, list[Analysis]]:
     started = time.monotonic()
     context = get_context("spawn")
     # Linear-algebra libraries read these when they are loaded, so they must be set before the worker starts.
@@ -152,7 +160,12 @@ def _follow(
     while pending:
         done, pending = wait(pending, timeout=_POLL_SECONDS)
         for job in done:
-            job.result()  # the first failure ends the command with its own message
+            try:
+                job.result()  # the first failure ends the command with its own message
+            except BrokenProcessPool:
+                raise StoreError(
+                    f"{out}: a worker process was killed (out of memory, or by hand). The same command continues."
+                ) from None
         if on_progress:
             on_progress([_progress(run_folder(out, run), run, jobs[run.run_id], analysing) for run in config.runs])
 
@@ -176,6 +189,6 @@ def _progress(path: Path, run: RunConfig, job: Future[None], analysing: dict[str
             name, "analysis", **numbers, seconds_left=max(0.0, _ANALYSIS_SECONDS - time.monotonic() + since)
         )
     remaining = max(0, _TYPICAL_STEPS[run.training.operation] - status["step"])
-    return Progress(
-        name, "training", **numbers, seconds_left=remaining / status["steps_per_second"] + _ANALYSIS_SECONDS
-    )
+    speed = status.get("steps_per_second")
+    left = remaining / speed + _ANALYSIS_SECONDS if speed else None
+    return Progress(name, "training", **numbers, seconds_left=left)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from spectral_edge.store import (
     Analysis,
     Checkpoint,
     ClaimRow,
+    RunCorruptError,
     RunDirectory,
     RunSummary,
     read_analysis,
@@ -89,10 +91,11 @@ def analyze_run(path: Path, config: AnalysisConfig, on_stage: Callable[[str], No
         StoreError: the run is missing or damaged.
         ValueError: the trajectory is too short for the window at the end of the run, or there are no evaluations.
     """
-    stored = stored_analysis(path, config)
-    if stored is not None:
-        return stored
     run, run_config = open_run(path)
+    metrics = _metrics(run)
+    stored = stored_analysis(path, config)
+    if stored is not None and stored.summary.steps == metrics[-1]["step"]:  # else the run went on since
+        return stored
     torch.set_num_threads(run_config.threads)
     say = on_stage or (lambda stage: None)
     training = run_config.training
@@ -102,7 +105,6 @@ def analyze_run(path: Path, config: AnalysisConfig, on_stage: Callable[[str], No
         for m in measurements_for(training.operation)
         if _applies(m, training.p) and m.n_directions <= config.directions
     ]
-    metrics = run.metrics()
     names: list[Checkpoint] = sorted({m.checkpoint for m in wanted} | {"stop"})
     steps = {name: checkpoint_step(metrics, name, config.window) for name in names}
     if steps["stop"] is None:  # a run that does not generalise is analysed where it ended
@@ -126,6 +128,24 @@ def analyze_run(path: Path, config: AnalysisConfig, on_stage: Callable[[str], No
     analysis = stored_analysis(path, config)
     assert analysis is not None  # just committed
     return analysis
+
+
+def _metrics(run: RunDirectory) -> list[dict[str, Any]]:
+    """The evaluations of a run, which must be those of its snapshots.
+
+    Raises:
+        ValueError: there are none yet.
+        RunCorruptError: the run is finished and the last evaluations are missing.
+    """
+    metrics = run.metrics()
+    if not metrics:
+        raise ValueError(f"{run.path}: the run has no evaluations yet; let it train first")
+    if run.status.get("state") == "finished" and metrics[-1]["step"] != run.snapshot_steps()[-1]:
+        raise RunCorruptError(
+            f"{run.path / 'metrics.jsonl'}: the last evaluation is of step {metrics[-1]['step']}, the last snapshot of "
+            f"step {run.snapshot_steps()[-1]}; the file was altered. Move the run away and train it again."
+        )
+    return metrics
 
 
 def _applies(measurement: Measurement, p: int) -> bool:
@@ -188,6 +208,7 @@ class _CheckpointAnalysis:
         """One line of claims.json."""
         value = self.evidence.value(wanted)
         config, training = self._config, self._run_config.training
+        as_published = _is_published_protocol(training, config) and wanted.checkpoint == self.name
         return ClaimRow(
             claim=wanted.claim,
             task=training.operation,
@@ -206,8 +227,9 @@ class _CheckpointAnalysis:
             measured=value.measured,
             peak=_peak(value.top),
             top=value.top,
-            published=wanted.published,
-            published_peak=wanted.peak,
+            published=wanted.published if as_published else None,
+            published_is_upper_bound=wanted.upper_bound if as_published and wanted.published else None,
+            published_peak=wanted.peak if as_published else None,
             null=value.null,
             permutation_null=value.permutation_null,
             peak_null=value.peak_null,
@@ -234,13 +256,20 @@ class _CheckpointAnalysis:
 
 
 def _peak(top: list[int] | list[tuple[int, int]] | None) -> int | None:
-    """The strongest frequency; for a 2-D spectrum |w_a| if the strongest character is on the sum or difference line."""
+    """The strongest frequency; of a line of the 2-D spectrum, w of its strongest character (w, ±w)."""
     if not top:
         return None
-    first = top[0]
-    if isinstance(first, int):
-        return first
-    return abs(first[0]) if abs(first[0]) == abs(first[1]) else None
+    return top[0] if isinstance(top[0], int) else top[0][0]
+
+
+def _is_published_protocol(training: TrainingConfig, config: AnalysisConfig) -> bool:
+    """Whether the paper's numbers speak of this run: its protocol, and its window, stride and centring.
+
+    The printed concentrations are those of seed 42 (Figure 1); other seeds are measured without a published number.
+    """
+    analysis = AnalysisConfig()
+    same_edge = (config.window, config.stride, config.centered) == (analysis.window, analysis.stride, analysis.centered)
+    return same_edge and training == TrainingConfig(operation=training.operation)
 
 
 def _on_square(task: ModularTask) -> tuple[np.ndarray, int]:
@@ -254,14 +283,14 @@ def _bases_of(task: ModularTask) -> list[str]:
 
 
 def _coordinates_of(task: ModularTask) -> list[CoordinateSystem]:
-    """Coordinates in which the task's domain fills the grid."""
+    """Coordinates of the drawn 2-D spectra: those the claims ask for, and additive where the domain is full."""
+    asked = {
+        m.grouping for m in measurements_for(task.name) if m.statistic.startswith("share:") and _applies(m, task.p)
+    }
     if len(task.pairs) == task.p**2:
-        return (
-            ["additive", "gaussian"]
-            if any(m.grouping == "gaussian" for m in measurements_for(task.name))
-            else ["additive"]
-        )
-    return ["discrete_log"] if len(task.pairs) == (task.p - 1) ** 2 else []
+        asked.add("additive")
+    known: tuple[CoordinateSystem, ...] = ("additive", "discrete_log", "gaussian")
+    return [coordinates for coordinates in known if coordinates in asked]
 
 
 def _model_at(run: RunDirectory, training: TrainingConfig, step: int) -> tuple[ModularTransformer, ParameterSubset]:
@@ -273,7 +302,12 @@ def _model_at(run: RunDirectory, training: TrainingConfig, step: int) -> tuple[M
         training.n_layers,
         training.d_mlp,
     )
-    model.load_state_dict(run.read_snapshot(step))
+    try:
+        model.load_state_dict(run.read_snapshot(step))
+    except RuntimeError as problem:  # names or shapes that the configuration does not give
+        raise RunCorruptError(
+            f"{run.path}: the snapshot of step {step} does not fit its config.json: {problem}"
+        ) from None
     return model, attention_weights(model)
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spectral_edge.grokking import Training, TrainingConfig
 from spectral_edge.recording import Recorder, watch
-from spectral_edge.store import RunDirectory, describe_environment, run_id
+from spectral_edge.store import RunCorruptError, RunDirectory, describe_environment, run_id
 
 __all__ = ["RunConfig", "open_run", "run_folder", "train_run"]
 
@@ -51,7 +51,15 @@ def open_run(path: Path) -> tuple[RunDirectory, RunConfig]:
         StoreError: the directory is missing, half written, damaged, or from another schema version.
     """
     run = RunDirectory.open(path)
-    return run, RunConfig.model_validate(run.config)
+    try:
+        return run, RunConfig.model_validate(run.config)
+    except ValidationError as problem:
+        what = problem.errors()[0]
+        where = ".".join(map(str, what["loc"]))
+        raise RunCorruptError(
+            f"{path / 'config.json'}: {where or 'the configuration'}: {what['msg']}. It was edited, or another program "
+            "made it; restore it or move the directory away."
+        ) from None
 
 
 def train_run(path: Path, config: RunConfig, on_status: Callable[[dict[str, Any]], None] | None = None) -> RunDirectory:
@@ -71,11 +79,12 @@ def train_run(path: Path, config: RunConfig, on_status: Callable[[dict[str, Any]
         FloatingPointError: the loss is no longer finite; the run is marked failed.
     """
     torch.set_num_threads(config.threads)
+    training = Training(config.training)  # an impossible configuration is refused before anything is written
     run = RunDirectory.create(path, config, describe_environment())
     with run.lock():
         if run.status.get("state") != "finished":
             try:
-                _train(run, config, on_status or (lambda status: None))
+                _train(run, config, training, on_status or (lambda status: None))
             except FloatingPointError as problem:
                 run.write_status(
                     {**run.status, "step": run.status.get("step", 0), "state": "failed", "why": str(problem)}
@@ -84,25 +93,30 @@ def train_run(path: Path, config: RunConfig, on_status: Callable[[dict[str, Any]
     return run
 
 
-def _train(run: RunDirectory, config: RunConfig, on_status: Callable[[dict[str, Any]], None]) -> None:
-    training = Training(config.training)
+def _train(
+    run: RunDirectory, config: RunConfig, training: Training, on_status: Callable[[dict[str, Any]], None]
+) -> None:
     with watch(training.model, training.optimizer, window=config.window, every=1) as recorder:
         resumed = _resume(run, training, recorder)
         if not resumed:
             run.write_snapshot(0, training.model.state_dict())
-        clock, first_step = time.monotonic(), training.steps
+        clock, first_step, checkpointed = time.monotonic(), training.steps, training.steps
         while not training.finished:
             training.step()
             if training.steps % config.training.eval_every == 0 or training.finished:
                 line = _evaluate(training, recorder)
                 run.write_snapshot(training.steps, training.model.state_dict())
                 run.append_metrics(line)
-                if training.steps % _CHECKPOINT_EVERY == 0:
+                if training.steps - checkpointed >= _CHECKPOINT_EVERY:
                     _checkpoint(run, training, recorder)
+                    checkpointed = training.steps
                 speed = (training.steps - first_step) / (time.monotonic() - clock)
-                status = _status(training, line, speed)
+                status = _status(training, line, "running", speed)
                 run.write_status(status)
                 on_status(status)
+    # Not in the loop: a run killed between its last checkpoint and its last status resumes with nothing left to train.
+    last = run.metrics()[-1]
+    run.write_status(_status(training, last, "finished", run.status.get("steps_per_second")))
 
 
 def _evaluate(training: Training, recorder: Recorder) -> dict[str, Any]:
@@ -118,10 +132,10 @@ def _evaluate(training: Training, recorder: Recorder) -> dict[str, Any]:
     return {**evaluation.to_dict(), "singular_values": sigma}
 
 
-def _status(training: Training, line: dict[str, Any], speed: float) -> dict[str, Any]:
+def _status(training: Training, line: dict[str, Any], state: str, speed: float | None) -> dict[str, Any]:
     sigma = line["singular_values"]
     return {
-        "state": "finished" if training.finished else "running",
+        "state": state,
         "step": training.steps,
         "max_steps": training.config.max_steps,
         "grokked": training.grokked,
