@@ -4,6 +4,7 @@ from spectral_edge.store import ClaimRow, NullSummary
 from spectral_edge.studies import judge
 from spectral_edge.studies.claim_rules import CLAIM_RULES, TOLERANCES
 from spectral_edge.studies.published import MEASUREMENTS
+from spectral_edge.studies.run_analysis import _applies
 from spectral_edge.studies.verdicts import adjust_table
 
 
@@ -131,3 +132,7 @@ def test_missing_parts_of_a_claim_do_not_count_against_it():
     without_bulk = [r for r in addition((0.33, 0.16, 0.40), (0.005,) * 3) if "v4" not in r.direction]
     assert verdict(without_bulk).reproduces is True
     assert "edge/bulk not measured" in verdict(without_bulk).because
+
+
+def test_every_basis_of_the_table_exists_for_the_paper_s_modulus():
+    assert [m for m in MEASUREMENTS if not _applies(m, 97)] == []
