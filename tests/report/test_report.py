@@ -13,6 +13,7 @@ from plotly.offline import get_plotlyjs
 from report.synthetic import FakeAnalysis, fake_row, make_analysis, make_claims
 from spectral_edge.report import write_report
 from spectral_edge.report.interactive import interactive_training
+from spectral_edge.report.writing import _judged
 from spectral_edge.store.results import ClaimRow, NullSummary, PeakNull, RunSummary, Verdict
 
 HOSTILE = "<script>alert('x')</script>$\\frac{1}{0}$ \"&"
@@ -220,3 +221,12 @@ def test_verdicts_as_markdown_have_a_line_a_claim(report, claims):
     for line, verdict in zip(lines[2:], claims.verdicts, strict=True):
         assert line.startswith(f"| {verdict.claim} | ")
         assert line.count("|") - line.count("\\|") == 6
+
+
+def test_figures_take_their_p_values_from_the_judged_table():
+    analysis = make_analysis("add")
+    judged = [
+        row.model_copy(update={"null": row.null.model_copy(update={"pvalue_adjusted": 0.77})}) for row in analysis.rows
+    ]
+    claims = make_claims([analysis]).model_copy(update={"rows": judged})
+    assert {row.null.pvalue_adjusted for row in _judged(analysis, claims).rows} == {0.77}

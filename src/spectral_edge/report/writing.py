@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ def write_report(claims: Claims, analyses: Sequence[Analysis], out: Path) -> Pat
     figures, tables = out / "figures", out / "tables"
     for folder in (figures, tables):
         folder.mkdir(parents=True, exist_ok=True)
-    runs = representatives(analyses)
+    runs = {task: _judged(run, claims) for task, run in representatives(analyses).items()}
     drawings = [
         draw_spectra(runs),
         draw_concentration(runs),
@@ -66,6 +67,12 @@ def write_report(claims: Claims, analyses: Sequence[Analysis], out: Path) -> Pat
     page = out / "report.html"
     write_atomically(page, render_page(claims, [first, _training(runs, training), *rest]).encode())
     return page
+
+
+def _judged(run: Analysis, claims: Claims) -> Analysis:
+    """The analysis with its rows as the claims table has them: only there are p-values adjusted."""
+    rows = [row for row in claims.rows if row.run_id == run.summary.run_id]
+    return replace(run, rows=rows) if rows else run
 
 
 def _training(runs: dict[str, Analysis], static: list[Drawing]) -> Illustration:
