@@ -16,7 +16,15 @@ def measured(energy, scale=1.0):
     k = len(energy)
     triples = np.arange(k // 3 * 3).reshape(-1, 3)
     mixtures = np.stack([energy[triples[:, 0]]] * 4, axis=1)
-    return Measured(energy, energy, np.full(k, scale), np.full(k, scale), mixtures, triples, np.full(k, scale))
+    return Measured(
+        energy,
+        np.stack([energy] * 3, axis=1),
+        np.full(k, scale),
+        np.full(k, scale),
+        mixtures,
+        triples,
+        np.full(k, scale),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +119,7 @@ def test_pooled_aggregates_are_calibrated():
 
 def fake(purity):
     nothing = np.empty((0, 4, 0))
-    return Measured(np.empty((0, 0)), np.empty((0, 0)), purity, purity, nothing, np.empty((0, 3), int), purity)
+    return Measured(np.empty((0, 0)), np.empty((0, 3, 0)), purity, purity, nothing, np.empty((0, 3), int), purity)
 
 
 def test_unknown_names_are_refused(evidence):

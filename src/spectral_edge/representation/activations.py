@@ -36,17 +36,23 @@ def effective_rank(response: Tensor) -> float | Tensor:
     return float(rank) if response.ndim == 2 else rank
 
 
-def principal_scores(response: Tensor) -> Tensor:
-    """Scores of the inputs on the first principal component of the column-centred response, (k, N) float64.
+def principal_scores(response: Tensor, n_components: int = 1) -> Tensor:
+    """Scores u_j s_j of the inputs on the first principal components of the column-centred response, (k, n, N) float64.
 
-    They are u_1 s_1 of the centred response; the sign makes the largest entry of the component positive.
+    The sign makes the largest entry of each component positive. Source: paper, C6 (first component).
 
     Args:
         response: (k, N, d).
+        n_components: n in 1..d.
 
-    Cost: k N d^2.
+    Raises:
+        ValueError: n is out of range.
+
+    Cost: k N d^2; from the eigenvectors of the d x d covariance in float64.
     """
+    if not 1 <= n_components <= response.shape[-1]:
+        raise ValueError(f"principal_scores: n_components = {n_components} is outside 1..{response.shape[-1]}")
     centered = response.double() - response.double().mean(1, keepdim=True)
-    component = torch.linalg.eigh(centered.mT @ centered).eigenvectors[..., -1]
-    largest = component.gather(1, component.abs().argmax(1, keepdim=True))
-    return (centered @ (component * largest.sign())[..., None])[..., 0]
+    components = torch.linalg.eigh(centered.mT @ centered).eigenvectors[..., -n_components:].flip(-1)
+    largest = components.gather(1, components.abs().argmax(1, keepdim=True))
+    return (centered @ (components * largest.sign())).mT

@@ -96,7 +96,7 @@ class Evidence:
         """Fourier profiles of all edge functions and all null functions of one kind, computed once.
 
         Args:
-            kind: ``energy``, ``PC1`` or a mixture name.
+            kind: ``energy``, ``PC1`` … ``PC3`` or a mixture name.
             basis: name of a grouping.
             inputs: ``test``, ``all`` or ``test_off_diagonal``.
         """
@@ -131,8 +131,9 @@ class Evidence:
     def _functions(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
         if kind == "energy":
             return self.edge.energy, self.random.energy
-        if kind == "PC1":
-            return self.edge.first_component, self.random.first_component
+        if kind.startswith("PC"):
+            component = int(kind[2:]) - 1
+            return self.edge.components[:, component], self.random.components[:, component]
         # A mixture of isotropic random directions is one more isotropic random direction: the singles are its null.
         return self.edge.mixtures[:1, mixture_names().index(kind)], self.random.energy
 
@@ -233,8 +234,8 @@ def _parse(direction: str) -> _Direction:
     """``v3``, ``v1:PC1``, ``v1+v2``, ``mean(v1..v3)`` or ``best(v1..v3)``."""
     if direction in mixture_names():
         return _Direction(direction, [0])
-    if found := re.fullmatch(r"v(\d+)(:PC1)?", direction):
-        return _Direction("PC1" if found[2] else "energy", [int(found[1]) - 1])
+    if found := re.fullmatch(r"v(\d+)(?::(PC[123]))?", direction):
+        return _Direction(found[2] or "energy", [int(found[1]) - 1])
     if found := re.fullmatch(r"(mean|best)\(v(\d+)\.\.v(\d+)\)", direction):
         rows = list(range(int(found[2]) - 1, int(found[3])))
         return _Direction("energy", rows, np.mean if found[1] == "mean" else np.max)

@@ -15,6 +15,8 @@ from spectral_edge.representation import RidgeProbe, effective_rank, head_purity
 
 __all__ = ["Measured", "measure", "mixture_names"]
 
+_COMPONENTS = 3
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -22,7 +24,7 @@ class Measured:
 
     Attributes:
         energy: (k, N) f_k.
-        first_component: (k, N) scores on the first principal component of the response.
+        components: (k, 3, N) scores on the first principal components of the response.
         effective_rank: (k,) of the response.
         head_purity: (k,) of the direction itself.
         mixtures: (g, 4, N): f of v_1+v_2, v_1+v_3, v_2+v_3, v_1+v_2+v_3, each over sqrt(number), for each of g
@@ -33,7 +35,7 @@ class Measured:
     """
 
     energy: np.ndarray
-    first_component: np.ndarray
+    components: np.ndarray
     effective_rank: np.ndarray
     head_purity: np.ndarray
     mixtures: np.ndarray
@@ -76,7 +78,7 @@ def measure(
         parts.append(
             (
                 energy.numpy(),
-                principal_scores(response).numpy(),
+                principal_scores(response, _COMPONENTS).numpy(),
                 np.atleast_1d(effective_rank(response)),
                 _mixtures(response, energy).numpy(),
                 np.full(k, np.nan) if probe is None else probe[0].r2(response[:, torch.from_numpy(probe[1])].numpy()),
@@ -84,9 +86,9 @@ def measure(
         )
         triples.append(start + np.arange(k // 3 * 3).reshape(-1, 3))
         start += k
-    energies, component, rank, mixtures, r2 = (np.concatenate(part) for part in zip(*parts, strict=True))
+    energies, components, rank, mixtures, r2 = (np.concatenate(part) for part in zip(*parts, strict=True))
     purity = np.atleast_1d(head_purity(directions, parameters))
-    return Measured(energies, component, rank, purity, mixtures, np.concatenate(triples), r2)
+    return Measured(energies, components, rank, purity, mixtures, np.concatenate(triples), r2)
 
 
 def _mixtures(response: Tensor, energy: Tensor) -> Tensor:

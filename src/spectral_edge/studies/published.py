@@ -50,6 +50,7 @@ class Measurement:
 
 _EDGE = ("v1", "v2", "v3")
 _BULK = ("v4", "v5", "v6", "v7", "v8")
+_FURTHER_COMPONENTS = ("v1:PC2", "v1:PC3")
 _MIXTURES = ("v1+v2", "v1+v3", "v2+v3", "v1+v2+v3")
 _BASIS = {"add": "sum", "sub": "difference", "mul": "discrete_log", "x2_y2": "output:x2_y2"}
 # The discrete log of the output is the radial Gaussian basis: dlog(a + ib) + dlog(a - ib) = dlog(a^2 + b^2).
@@ -77,6 +78,7 @@ def _addition() -> list[Measurement]:
     published = {"v1": (0.33, 26), "v2": (0.16, 26), "v3": (0.40, 25), "v4": (0.18, 8), "v5": (0.12, 26)}
     rows = [_M("C6", "add", v, _F, "sum", *published.get(v, (None, None))) for v in _EDGE + _BULK]
     rows += [_M("C6", "add", "v1:PC1", _F, "sum", 0.67, 26)]
+    rows += [_M("C6", "add", pc, _F, "sum") for pc in _FURTHER_COMPONENTS]
     rows += [
         _M("C6", "add", "mean(v1..v3)", _F, "sum", 0.29),
         _M("C6", "add", "mean(v4..v8)", _F, "sum", 0.18),
@@ -93,7 +95,7 @@ def _multiplication() -> list[Measurement]:
     rows += [_M("C7", "mul", v, _F, "discrete_log", 0.32 if v == "v1" else None, 29) for v in _EDGE]
     rows += [_M("C7", "mul", v, _F, "discrete_log") for v in _BULK]
     rows += [_M("C7", "mul", v, _F, "discrete_log", inputs="test_off_diagonal") for v in _EDGE]
-    rows += [_M("C7", "mul", "v1:PC1", _F, "discrete_log")]
+    rows += [_M("C7", "mul", pc, _F, "discrete_log") for pc in ("v1:PC1", *_FURTHER_COMPONENTS)]
     rows += [_M("C7", "mul", v, _F, "discrete_log_difference") for v in _EDGE]
     rows += [_M("C7", "mul", v, _SHARE, "discrete_log") for v in _EDGE]
     rows += [_M("C7", "mul", v, "share:sum", "discrete_log", inputs="all") for v in _EDGE]
@@ -107,6 +109,7 @@ def _subtraction() -> list[Measurement]:
     rows += [_M("C8", "sub", "mean(v1..v3)", _F, "difference", 0.16)]
     rows += [_M("C8", "sub", "mean(v4..v8)", _F, "difference", 0.16)]
     rows += [_M("C8", "sub", "best(v1..v3)", _F, "difference", 0.19)]
+    rows += [_M("C8", "sub", pc, _F, "difference") for pc in ("v1:PC1", *_FURTHER_COMPONENTS)]
     rows += [_M("C8", "sub", v, _SHARE, "difference") for v in _EDGE]
     rows += [_M("C8", "sub", v, "share:difference", "additive", inputs="all") for v in _EDGE]
     return rows
