@@ -100,7 +100,8 @@ def _cells(run: Progress) -> list[str]:
 
 
 def _table(runs: list[Progress]) -> Table:
-    table = Table("run", "stage", "step", "train", "test", "σ₁/σ₂", "left", box=None)
+    table = Table.grid(padding=(0, 2))
     for run in runs:
-        table.add_row(*_cells(run))
+        name, *rest = _cells(run)
+        table.add_row(name.rsplit("-", 1)[0], *rest)  # the hash of the configuration would not fit 80 columns
     return table
