@@ -109,6 +109,7 @@ def fake_row(task: str, run_id: str, **changes: object) -> ClaimRow:
         "null": None,
         "permutation_null": None,
         "peak_null": None,
+        "permutation_peak_null": None,
         "run_id": run_id,
     }
     return ClaimRow(**(values | changes))

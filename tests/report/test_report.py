@@ -121,7 +121,12 @@ def test_captions_name_run_step_and_setting(report, analyses):
 
 def test_csv_columns_are_the_fields(report, claims):
     claim_rows = pl.read_csv(report / "tables" / "claims.csv")
-    nested = {"null": NullSummary, "permutation_null": NullSummary, "peak_null": PeakNull}
+    nested = {
+        "null": NullSummary,
+        "permutation_null": NullSummary,
+        "peak_null": PeakNull,
+        "permutation_peak_null": PeakNull,
+    }
     expected = [
         column
         for name in ClaimRow.model_fields

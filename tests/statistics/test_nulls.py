@@ -148,6 +148,14 @@ def test_adjust_takes_one_table():
         adjust([[0.5, 0.1]])
 
 
+def test_permuted_peaks_are_spread_over_all_frequencies():
+    labels = np.arange(700) % 7
+    peak = permuted_profiles(np.cos(2 * np.pi * 2 * labels / 7), labels, 7, n=300, seed=0).peak[0]
+    counts = np.bincount(peak, minlength=4)[1:]
+    assert counts.sum() == 300
+    assert (np.abs(counts - 100) < 4 * np.sqrt(300 * 2 / 9)).all()
+
+
 def test_rarity_pvalue_is_uniform_or_above_when_the_observation_is_one_more_draw():
     rng = np.random.default_rng(0)
     for categories in (2, 10, 1000):  # few, some, and nearly all different

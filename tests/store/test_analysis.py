@@ -59,6 +59,7 @@ ROW = ClaimRow(
     null=NULL,
     permutation_null=None,
     peak_null=None,
+    permutation_peak_null=None,
     run_id="add-s42-0123456789",
 )
 SUMMARY = RunSummary(

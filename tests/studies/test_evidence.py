@@ -101,6 +101,15 @@ def test_a_peak_where_no_random_direction_peaks_is_rare(evidence):
     assert null.pvalue == pytest.approx(((counts[peaks] <= counts[4]).sum() + 1) / (N_NULL + 1))
 
 
+def test_permuted_inputs_peak_at_any_frequency(evidence):
+    for asked in (("concentration", "sum"), ("share:sum", "additive")):
+        null = ask(evidence, "v1", *asked, inputs="all").permutation_peak_null
+        assert null.kind == "input_permutation"
+        assert null.n == 99
+        assert 0 < null.same < 45  # one of six frequencies: 16.5 expected, s.d. 3.7
+    assert ask(evidence, "mean(v1..v3)", "concentration", "sum").permutation_peak_null is None
+
+
 def test_pooled_aggregates_are_calibrated():
     """Edge values drawn like null values: p-values of mean and best are not too small too often."""
     rng = np.random.default_rng(1)

@@ -43,6 +43,7 @@ def row(measured, pvalue=0.005, alternative="greater", **changes):
         "null": null,
         "permutation_null": None,
         "peak_null": None,
+        "permutation_peak_null": None,
         "run_id": "add-s42-x",
     }
     return ClaimRow(**(fields | changes))

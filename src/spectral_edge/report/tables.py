@@ -28,6 +28,7 @@ _NESTED: dict[str, type[BaseModel]] = {
     "null": NullSummary,
     "permutation_null": NullSummary,
     "peak_null": PeakNull,
+    "permutation_peak_null": PeakNull,
 }
 
 

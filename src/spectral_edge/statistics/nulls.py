@@ -57,10 +57,12 @@ class PermutedProfiles:
     Attributes:
         concentration: (k, n); NaN for a constant f.
         variance_share: (k, n); NaN for a constant f.
+        peak: (k, n) frequency of the largest power; 0 for a constant f.
     """
 
     concentration: Floats
     variance_share: Floats
+    peak: NDArray[np.int64]
 
     def __repr__(self) -> str:
         k, n = self.concentration.shape
@@ -88,7 +90,7 @@ def permuted_profiles(
         seed: A nonnegative integer.
 
     Returns:
-        Both statistics, (k, n) each. Costs n times a :func:`fourier_profile`; about 1 ms each
+        The statistics, (k, n) each. Costs n times a :func:`fourier_profile`; about 1 ms each
         at k = 8, N = 9409.
 
     Raises:
@@ -102,10 +104,12 @@ def permuted_profiles(
     modes = as_modes(values)
     groups = partition(labels, order, modes.shape[1])
     concentration, variance_share = np.empty((2, len(modes), n))
+    peak = np.empty((len(modes), n), dtype=np.int64)
     for i in range(n):
         profile = profile_of_partition(modes, groups, _generator(seed, i).permutation(groups.members))
         concentration[:, i], variance_share[:, i] = profile.concentration, profile.variance_share
-    return PermutedProfiles(concentration, variance_share)
+        peak[:, i] = profile.peak
+    return PermutedProfiles(concentration, variance_share, peak)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -34,13 +34,14 @@ class NullSummary(_Frozen):
 
 
 class PeakNull(_Frozen):
-    """Where null directions peak: ``same`` of n peak at the measured frequency.
+    """Where null draws peak: ``same`` of n peak at the measured frequency.
 
-    ``pvalue`` is the share of null directions, the measured one included, whose peak is at least as rare as the
-    measured one: small if the edge peaks where random directions hardly ever do.
+    ``pvalue`` is the share of draws, the measured one included, whose peak is at least as rare as the measured one:
+    small if the edge peaks where random directions hardly ever do. Input permutations peak anywhere, so theirs is
+    rarely small; there ``same`` says how often chance gives this frequency.
     """
 
-    kind: Literal["random_directions"]
+    kind: Literal["random_directions", "input_permutation"]
     n: int = Field(ge=1)
     same: int = Field(ge=0)
     pvalue: float = Field(gt=0, le=1)
@@ -78,6 +79,7 @@ class ClaimRow(_Frozen):
     null: NullSummary | None
     permutation_null: NullSummary | None
     peak_null: PeakNull | None
+    permutation_peak_null: PeakNull | None
     run_id: str
 
 

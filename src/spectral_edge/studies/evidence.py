@@ -36,6 +36,7 @@ class Value:
     null: NullSummary
     permutation_null: NullSummary | None
     peak_null: PeakNull | None
+    permutation_peak_null: PeakNull | None = None
 
 
 def _summarise(samples: np.ndarray, measured: float, kind: NullKind, alternative: Alternative) -> NullSummary:
@@ -143,12 +144,18 @@ class Evidence:
         of_edge = getattr(edge, wanted.statistic)[named.rows]
         measured, samples = self._against(named, of_edge, getattr(random, wanted.statistic))
         row = None if named.aggregate is np.mean else named.rows[int(np.argmax(of_edge))]
+        null = _summarise(samples, measured, "random_directions", wanted.alternative)
+        permuted, permuted_peaks = self._permuted(wanted, named, measured)
+        if named.aggregate is not None:
+            return Value(measured, None if row is None else _strongest(edge)[row].tolist(), null, permuted, None)
+        peak = int(edge.peak[named.rows[0]])
         return Value(
             measured,
-            None if row is None else _strongest(edge)[row].tolist(),
-            _summarise(samples, measured, "random_directions", wanted.alternative),
-            self._permuted(wanted, named, measured),
-            None if named.aggregate else _peak_null(int(edge.peak[named.rows[0]]), random.peak.tolist()),
+            _strongest(edge)[named.rows[0]].tolist(),
+            null,
+            permuted,
+            _peak_null("random_directions", peak, random.peak.tolist()),
+            _peak_null("input_permutation", peak, permuted_peaks),
         )
 
     def _against(self, named: _Direction, of_edge: np.ndarray, of_random: np.ndarray) -> tuple[float, np.ndarray]:
@@ -164,7 +171,7 @@ class Evidence:
         draws = [named.aggregate(rng.choice(pool, m, replace=False)) for _ in range(_SUBSETS)]
         return float(named.aggregate(of_edge)), np.array(draws)
 
-    def _permuted(self, wanted: Measurement, named: _Direction, measured: float) -> NullSummary:
+    def _permuted(self, wanted: Measurement, named: _Direction, measured: float) -> tuple[NullSummary, list[int]]:
         q = grouping(_required(wanted.grouping), self.task.p)
         index = self._index(wanted.inputs)
         values = self._functions(named.kind)[0][named.rows][:, index]
@@ -174,7 +181,7 @@ class Evidence:
         else:
             samples = getattr(null, wanted.statistic)
         draws = samples[0] if named.aggregate is None else np.array([named.aggregate(draw) for draw in samples.T])
-        return _summarise(draws, measured, "input_permutation", wanted.alternative)
+        return _summarise(draws, measured, "input_permutation", wanted.alternative), null.peak[0].tolist()
 
     def _scalar(self, wanted: Measurement) -> Value:
         named, name = _parse(wanted.direction), _SCALARS[wanted.statistic]
@@ -188,19 +195,24 @@ class Evidence:
         edge, random = self.character(coordinates)
         measured = float(edge.shares[line][row])
         top = _strongest_on(line, edge.power[row : row + 1])[0]
-        permuted = self._permuted_shares(row, coordinates, line)
+        permuted = self._permuted_spectra(row, coordinates)
+
+        def peak_null(kind: NullKind, power: np.ndarray) -> PeakNull | None:
+            return _peak_null(kind, top[0], [found[0] for found in _strongest_on(line, power)]) if top else None
+
         return Value(
             measured,
             top or None,
             _summarise(random.shares[line], measured, "random_directions", wanted.alternative),
-            _summarise(permuted, measured, "input_permutation", wanted.alternative),
-            _peak_null(top[0], [found[0] for found in _strongest_on(line, random.power)]) if top else None,
+            _summarise(permuted.shares[line], measured, "input_permutation", wanted.alternative),
+            peak_null("random_directions", random.power),
+            peak_null("input_permutation", permuted.power),
         )
 
-    def _permuted_shares(self, row: int, coordinates: CoordinateSystem, line: str) -> np.ndarray:
+    def _permuted_spectra(self, row: int, coordinates: CoordinateSystem) -> CharacterSpectrum:
         rng = np.random.default_rng((self.seed, row))
         shuffled = rng.permuted(np.tile(self.edge.energy[row], (self.n_permutations, 1)), axis=1)
-        return character_spectrum(to_grid(shuffled, self.task.pairs, self.task.p, coordinates)).shares[line]
+        return character_spectrum(to_grid(shuffled, self.task.pairs, self.task.p, coordinates))
 
     def _jaccard(self, wanted: Measurement) -> Value:
         """Jaccard index of a mixture's strongest frequencies with the union of its components' strongest ones."""
@@ -262,10 +274,10 @@ def _strongest_on(line: str, power: np.ndarray) -> list[list[tuple[int, int]]]:
     return [[(int(w[i]), sign * int(w[i])) for i in row] for row in order]
 
 
-def _peak_null(peak: Hashable, null_peaks: list) -> PeakNull:
+def _peak_null(kind: NullKind, peak: Hashable, null_peaks: list) -> PeakNull:
     pvalue = rarity_pvalue(peak, null_peaks)
     same = sum(p == peak for p in null_peaks)
-    return PeakNull(kind="random_directions", n=len(null_peaks), same=same, pvalue=pvalue, pvalue_adjusted=None)
+    return PeakNull(kind=kind, n=len(null_peaks), same=same, pvalue=pvalue, pvalue_adjusted=None)
 
 
 def _jaccard_index(mixture: np.ndarray, components: np.ndarray) -> float:

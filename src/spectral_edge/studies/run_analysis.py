@@ -38,7 +38,7 @@ from spectral_edge.studies.training_run import RunConfig, open_run
 __all__ = ["AnalysisConfig", "analyze_run", "stored_analysis"]
 
 # Raised when the numbers an analysis produces change their meaning: stored analyses of another version are redone.
-_VERSION = 1
+_VERSION = 2
 _DRAWN = 3  # directions whose maps are kept for the figures
 
 
@@ -233,6 +233,7 @@ class _CheckpointAnalysis:
             null=value.null,
             permutation_null=value.permutation_null,
             peak_null=value.peak_null,
+            permutation_peak_null=value.permutation_peak_null,
             run_id=self._run_config.run_id,
         )
 

@@ -15,7 +15,7 @@ def adjust_table(rows: Rows) -> list[ClaimRow]:
     """Add Benjamini-Hochberg p-values, one table a claim and kind of null."""
     adjusted = list(rows)
     for claim in sorted({row.claim for row in rows}):
-        for kind in ("null", "permutation_null", "peak_null"):
+        for kind in ("null", "permutation_null", "peak_null", "permutation_peak_null"):
             index = [i for i, row in enumerate(adjusted) if row.claim == claim and getattr(row, kind) is not None]
             if not index:
                 continue
