@@ -31,6 +31,7 @@ clean-install: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.training_step
+	$(BIN)/python -m benchmarks.responses
 
 define IMPORT_ALL
 import importlib, pkgutil, spectral_edge
