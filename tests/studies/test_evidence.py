@@ -67,6 +67,20 @@ def test_the_signed_spectrum_tells_sum_from_difference(evidence):
     assert ask(evidence, "v1", "share:sum", "additive", inputs="all").top[0] == (4, 4)
 
 
+def test_a_spike_on_the_diagonal_is_taken_out_of_the_signed_spectrum(evidence):
+    a, b = TASK.pairs.T
+    spiked = 1 + np.cos(2 * np.pi * 4 * (a + b) / P) * (a != b) + 9.0 * (a == b)
+    with_spike = Evidence(TASK, evidence.test, measured(np.stack([spiked] * 3)), evidence.random, 20, seed=0)
+    shares = {
+        inputs: ask(with_spike, "v1", "share:difference", "additive", inputs=inputs).measured
+        for inputs in ("all", "all_diagonal_averaged")
+    }
+    assert shares["all"] > 0.5
+    assert shares["all_diagonal_averaged"] < 0.05
+    with pytest.raises(ValueError, match="not defined on inputs"):
+        ask(with_spike, "v1", "concentration", "sum", inputs="all_diagonal_averaged")
+
+
 def test_the_other_tail_is_the_other_p(evidence):
     assert ask(evidence, "v1", "head_purity").null.pvalue == pytest.approx(1 / (N_NULL + 1))
     assert ask(evidence, "v1", "head_purity", alternative="less").null.pvalue == 1

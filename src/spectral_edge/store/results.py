@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = ["Checkpoint", "ClaimRow", "Claims", "Inputs", "NullSummary", "PeakNull", "RunSummary", "Verdict"]
 
 Checkpoint = Literal["early", "memorisation", "transition", "stop", "final"]
-Inputs = Literal["test", "all", "test_off_diagonal"]
+Inputs = Literal["test", "all", "test_off_diagonal", "all_diagonal_averaged"]
 
 
 class _Frozen(BaseModel):
@@ -52,7 +52,9 @@ class ClaimRow(_Frozen):
     """One measured number with everything needed to compute it again. A key that does not apply is ``None``.
 
     ``inputs`` says where f was evaluated: ``"test"`` (held-out pairs, as published), ``"all"`` (whole domain), or
-    ``"test_off_diagonal"`` (held-out pairs with a != b: all pairs a = b have a square as product).
+    ``"test_off_diagonal"`` (held-out pairs with a != b: all pairs a = b have a square as product), or
+    ``"all_diagonal_averaged"`` (whole domain, f(a, a) replaced by the mean of f elsewhere: a spike at a = b is, to a
+    2-D spectrum, a function of a - b).
     ``top`` lists the strongest frequencies, strongest first (pairs of frequencies for a 2-D spectrum).
     """
 

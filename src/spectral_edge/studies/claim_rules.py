@@ -111,10 +111,14 @@ def _no_separation(rows: Rows) -> tuple[bool | None, str]:
 
 
 def _sum_or_difference(rows: Rows) -> tuple[None, str]:
-    shares = [_mean(rows, "add", f"share:{line}", "additive", "all") for line in ("sum", "difference")]
+    settings = [(inputs, line) for inputs in ("all", "all_diagonal_averaged") for line in ("sum", "difference")]
+    shares = [_mean(rows, "add", f"share:{line}", "additive", inputs) for inputs, line in settings]
     if None in shares:
         return None, "signed spectrum not measured"
-    return None, f"signed spectrum of f: {shares[0]:.0%} of its variance on a + b, {shares[1]:.0%} on a − b"
+    return None, (
+        f"signed spectrum of f: {shares[0]:.0%} of its variance on a + b, {shares[1]:.0%} on a − b; with the diagonal "
+        f"a = b set to the mean, {shares[2]:.0%} and {shares[3]:.0%}"
+    )
 
 
 def _needs_discrete_log(rows: Rows) -> tuple[bool | None, str]:

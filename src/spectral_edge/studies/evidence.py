@@ -115,19 +115,30 @@ class Evidence:
         return self._profiles[key]
 
     def character(
-        self, coordinates: CoordinateSystem, n_random: int | None = None
+        self, coordinates: CoordinateSystem, n_random: int | None = None, inputs: Inputs = "all"
     ) -> tuple[CharacterSpectrum, CharacterSpectrum]:
         """Signed 2-D spectra of v_1 … v_3 and of the random directions on the whole domain."""
         grid = partial(to_grid, pairs=self.task.pairs, p=self.task.p, coordinates=coordinates)
-        return character_spectrum(grid(self.edge.energy[:3])), character_spectrum(grid(self.random.energy[:n_random]))
+        edge = grid(self._on_domain(self.edge.energy[:3], inputs))
+        return character_spectrum(edge), character_spectrum(
+            grid(self._on_domain(self.random.energy[:n_random], inputs))
+        )
+
+    def _on_domain(self, energy: np.ndarray, inputs: Inputs) -> np.ndarray:
+        if inputs != "all_diagonal_averaged":
+            return energy
+        a, b = self.task.pairs.T
+        return np.where(a == b, energy[:, a != b].mean(axis=1, keepdims=True), energy)
 
     def _index(self, inputs: Inputs) -> np.ndarray:
         if inputs == "all":
             return np.arange(len(self.task.pairs))
         if inputs == "test":
             return self.test
-        a, b = self.task.pairs[self.test].T
-        return self.test[a != b]
+        if inputs == "test_off_diagonal":
+            a, b = self.task.pairs[self.test].T
+            return self.test[a != b]
+        raise ValueError(f"evidence: group averages are not defined on inputs {inputs!r}")
 
     def _functions(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
         if kind == "energy":
@@ -192,10 +203,10 @@ class Evidence:
         coordinates: CoordinateSystem = _required(wanted.grouping)  # type: ignore[assignment]
         line = wanted.statistic.removeprefix("share:")
         row = _parse(wanted.direction).rows[0]
-        edge, random = self.character(coordinates)
+        edge, random = self.character(coordinates, inputs=wanted.inputs)
         measured = float(edge.shares[line][row])
         top = _strongest_on(line, edge.power[row : row + 1])[0]
-        permuted = self._permuted_spectra(row, coordinates)
+        permuted = self._permuted_spectra(row, coordinates, wanted.inputs)
 
         def peak_null(kind: NullKind, power: np.ndarray) -> PeakNull | None:
             return _peak_null(kind, top[0], [found[0] for found in _strongest_on(line, power)]) if top else None
@@ -209,9 +220,10 @@ class Evidence:
             peak_null("input_permutation", permuted.power),
         )
 
-    def _permuted_spectra(self, row: int, coordinates: CoordinateSystem) -> CharacterSpectrum:
+    def _permuted_spectra(self, row: int, coordinates: CoordinateSystem, inputs: Inputs) -> CharacterSpectrum:
         rng = np.random.default_rng((self.seed, row))
-        shuffled = rng.permuted(np.tile(self.edge.energy[row], (self.n_permutations, 1)), axis=1)
+        energy = self._on_domain(self.edge.energy[row : row + 1], inputs)
+        shuffled = rng.permuted(np.tile(energy, (self.n_permutations, 1)), axis=1)
         return character_spectrum(to_grid(shuffled, self.task.pairs, self.task.p, coordinates))
 
     def _jaccard(self, wanted: Measurement) -> Value:

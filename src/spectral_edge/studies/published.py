@@ -51,6 +51,7 @@ class Measurement:
 _EDGE = ("v1", "v2", "v3")
 _BULK = ("v4", "v5", "v6", "v7", "v8")
 _FURTHER_COMPONENTS = ("v1:PC2", "v1:PC3")
+_FIRST_COMPONENTS = ("v1:PC1", "v1:PC2")
 _MIXTURES = ("v1+v2", "v1+v3", "v2+v3", "v1+v2+v3")
 _BASIS = {"add": "sum", "sub": "difference", "mul": "discrete_log", "x2_y2": "output:x2_y2"}
 # The discrete log of the output is the radial Gaussian basis: dlog(a + ib) + dlog(a - ib) = dlog(a^2 + b^2).
@@ -85,7 +86,10 @@ def _addition() -> list[Measurement]:
     ]
     rows += [_M("C6", "add", v, _SHARE, "sum") for v in _EDGE]
     rows += [_M("C6", "add", v, "share:sum", "additive", None, 26 if v == "v1" else None, "all") for v in _EDGE]
+    lines = ("share:sum", "share:difference")
     rows += [_M("C6", "add", v, "share:difference", "additive", inputs="all") for v in _EDGE]
+    rows += [_M("C6", "add", v, line, "additive", inputs="all_diagonal_averaged") for line in lines for v in _EDGE]
+    rows += [_M("C6", "add", pc, _SHARE, "sum") for pc in _FIRST_COMPONENTS]
     return rows
 
 
@@ -97,7 +101,7 @@ def _multiplication() -> list[Measurement]:
     rows += [_M("C7", "mul", v, _F, "discrete_log", inputs="test_off_diagonal") for v in _EDGE]
     rows += [_M("C7", "mul", pc, _F, "discrete_log") for pc in ("v1:PC1", *_FURTHER_COMPONENTS)]
     rows += [_M("C7", "mul", v, _F, "discrete_log_difference") for v in _EDGE]
-    rows += [_M("C7", "mul", v, _SHARE, "discrete_log") for v in _EDGE]
+    rows += [_M("C7", "mul", v, _SHARE, "discrete_log") for v in (*_EDGE, *_FIRST_COMPONENTS)]
     rows += [_M("C7", "mul", v, "share:sum", "discrete_log", inputs="all") for v in _EDGE]
     rows += [_M("C7", "add", v, _F, q) for q in ("sum", "discrete_log") for v in _EDGE]
     return rows
@@ -110,7 +114,7 @@ def _subtraction() -> list[Measurement]:
     rows += [_M("C8", "sub", "mean(v4..v8)", _F, "difference", 0.16)]
     rows += [_M("C8", "sub", "best(v1..v3)", _F, "difference", 0.19)]
     rows += [_M("C8", "sub", pc, _F, "difference") for pc in ("v1:PC1", *_FURTHER_COMPONENTS)]
-    rows += [_M("C8", "sub", v, _SHARE, "difference") for v in _EDGE]
+    rows += [_M("C8", "sub", v, _SHARE, "difference") for v in (*_EDGE, *_FIRST_COMPONENTS)]
     rows += [_M("C8", "sub", v, "share:difference", "additive", inputs="all") for v in _EDGE]
     return rows
 

@@ -38,7 +38,7 @@ from spectral_edge.studies.training_run import RunConfig, open_run
 __all__ = ["AnalysisConfig", "analyze_run", "stored_analysis"]
 
 # Raised when the numbers an analysis produces change their meaning: stored analyses of another version are redone.
-_VERSION = 2
+_VERSION = 3
 _DRAWN = 3  # directions whose maps are kept for the figures
 
 
