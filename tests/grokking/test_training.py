@@ -18,9 +18,22 @@ def test_stopping_rule_needs_three_evaluations_in_a_row():
     training = se.Training(SMALL)
     history = []
     for accuracy in (0.99, 0.99, 0.5, 0.98, 0.98, 0.98):
-        training.note(se.Evaluation(0, 0.0, 0.0, 1.0, accuracy))
+        training.note(se.Evaluation(len(history), 0.0, 0.0, 1.0, accuracy, {"add": accuracy}))
         history.append(training.grokked)
     assert history == [False] * 5 + [True]
+    training.note(se.Evaluation(6, 0.0, 0.0, 1.0, 0.5, {"add": 0.5}))
+    assert (training.grokked, training.stop_step) == (True, 5)
+
+
+def test_min_steps_goes_on_after_the_rule_is_met():
+    training = se.Training(SMALL.model_copy(update={"min_steps": 3, "stop_patience": 1}))
+    training.note(se.Evaluation(0, 0.0, 0.0, 1.0, 1.0, {"add": 1.0}))
+    finished = []
+    for _ in range(3):
+        finished.append(training.finished)
+        training.step()
+    assert finished == [False] * 3
+    assert training.finished
 
 
 def test_evaluation_is_mean_loss_and_accuracy():
@@ -46,6 +59,34 @@ def test_state_dict_continues_bitwise():
     assert second.steps == whole.steps == 10
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name
+
+
+def test_shared_trunk_sums_the_losses_of_its_operations_on_one_domain():
+    config = SMALL.model_copy(update={"operation": "add+mul+x2_y2", "nonzero": True})
+    training = se.Training(config)
+    assert (training.task.pairs > 0).all()
+    assert len(training.task.pairs) == 36
+    a, b = torch.from_numpy(training.task.pairs[training.split.test]).T
+    logits = training.model(a, b)
+    losses, accuracies = {}, {}
+    for name in ("add", "mul", "x2_y2"):
+        c = {"add": a + b, "mul": a * b, "x2_y2": a * a + b * b}[name] % 7
+        log_likelihood = logits[name].log_softmax(-1)[torch.arange(len(c)), c]
+        losses[name] = -log_likelihood.mean().item()
+        accuracies[name] = (logits[name].argmax(-1) == c).double().mean().item()
+    evaluation = training.evaluate()
+    assert evaluation.test_loss == pytest.approx(sum(losses.values()), rel=1e-6)
+    assert evaluation.test_accuracies == accuracies
+    assert evaluation.test_accuracy == min(accuracies.values())
+    before = {name: value.clone() for name, value in training.model.state_dict().items()}
+    training.step()
+    moved = [name for name, value in training.model.state_dict().items() if not torch.equal(value, before[name])]
+    assert {"head_add.weight", "head_mul.weight", "head_x2_y2.weight", "tok_emb.weight"} <= set(moved)
+
+
+def test_operations_with_different_domains_do_not_share_a_trunk():
+    with pytest.raises(ValueError, match=r"add is defined on 49 pairs and mul on 36; .* set nonzero=True"):
+        se.Training(SMALL.model_copy(update={"operation": "add+mul"}))
 
 
 def test_unknown_settings_are_refused():

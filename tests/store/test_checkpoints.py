@@ -61,6 +61,8 @@ def _fill(run: RunDirectory, steps: range) -> None:
         run.write_snapshot(step, {"x": torch.tensor(step)})
         if step % 2 == 0:
             run.write_checkpoint(step, {"x": torch.tensor(step)}, {"step": step}, keep=9)
+        if step in (2, 7):
+            run.write_updates(step, {"stride1": torch.full((2, 3), step)})
 
 
 def _content(run: RunDirectory) -> dict[str, bytes]:

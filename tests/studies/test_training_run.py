@@ -165,3 +165,34 @@ def test_an_edited_configuration_is_named(tmp_path, tiny_config):
     config.write_text(config.read_text().replace("add", "adds").replace('"p": 13', '"p": 2').replace('"p":13', '"p":2'))
     with pytest.raises(RunCorruptError, match=r"config.json: training.p"):
         open_run(path)
+
+
+def test_kept_updates_are_those_before_the_transition_and_the_stop_and_survive_a_kill(tmp_path, tiny_config):
+    settings = {"stop_accuracy": 0.01, "stop_patience": 2, "max_steps": 1100, "min_steps": 1100}
+    training = tiny_config("x2_y2", **settings, eval_every=100)
+    config = training.model_copy(update={"window": 6, "keep_updates": True})
+    run = train_run(tmp_path / "whole", config)
+    stop = next(step for step in run.update_steps() if step >= 200)
+    kept = run.read_updates(stop)
+    assert {name: tuple(rows.shape) for name, rows in kept.items()} == {
+        "stride1": (6, 4 * 16 * 16 * 2),
+        "stride10": (6, 4 * 16 * 16 * 2),
+    }
+    gram = kept["stride1"].double() @ kept["stride1"].double().T
+    line = next(line for line in run.metrics() if line["step"] == stop)
+    assert torch.tensor(line["gram_matrix"], dtype=torch.float64).allclose(gram)
+    # 60 steps in updates of 10 end at the stop; the last 6 single steps lie within the last of them
+    assert kept["stride10"][-1].norm() > kept["stride1"][-1].norm()
+
+    class Killed(Exception):
+        pass
+
+    def kill(status):
+        if status["step"] == 700:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_run(tmp_path / "killed", config, kill)
+    resumed = train_run(tmp_path / "killed", config)
+    for name in ("metrics.jsonl", "index.jsonl", "updates.jsonl"):
+        assert (resumed.path / name).read_bytes() == (run.path / name).read_bytes(), name

@@ -31,6 +31,7 @@ class ModularTask:
     Args:
         name: an operation of :func:`spectral_edge.bases.operation`, built in or registered.
         p: the modulus, odd and at least 5.
+        nonzero: leave out pairs that contain 0, so that every operation has the same domain (multitask protocol).
 
     Raises:
         ValueError: unknown operation (the message names the nearest), or an unusable modulus.
@@ -42,14 +43,16 @@ class ModularTask:
 
     name: str
     p: int = 97
+    nonzero: bool = False
 
     def __post_init__(self) -> None:
         _ = self.pairs  # an unknown name or modulus is refused here, not at first use
 
     @cached_property
     def pairs(self) -> np.ndarray:
-        """(N, 2) int64, a-major: all pairs the operation is defined on."""
-        return operation(self.name).pairs(self.p)
+        """(N, 2) int64, a-major: all pairs the operation is defined on, or those of them without a 0."""
+        pairs = operation(self.name).pairs(self.p)
+        return pairs[(pairs != 0).all(axis=1)] if self.nonzero else pairs
 
     @cached_property
     def labels(self) -> np.ndarray:

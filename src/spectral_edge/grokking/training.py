@@ -25,9 +25,12 @@ class TrainingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     operation: str = "add"
-    """Operation: add, sub, mul, div, x2_y2, x2_xy_y2, x3_xy, or one that you registered."""
+    """Operation: add, sub, mul, div, x2_y2, x2_xy_y2, x3_xy, or one that you registered. Several, joined by "+" as in
+    add+mul, share one trunk and have a head each; their losses are summed."""
     p: int = Field(97, ge=5)
     """Modulus."""
+    nonzero: bool = False
+    """Train on nonzero residues only. Several operations must have the same domain."""
     seed: int = Field(42, ge=0)
     """Seed of the split, the initialisation and the batches."""
     frac_train: float = Field(0.5, gt=0, lt=1)
@@ -57,22 +60,34 @@ class TrainingConfig(BaseModel):
     stop_accuracy: float = Field(0.98, gt=0, le=1)
     """Test accuracy to stop at."""
     stop_patience: int = Field(3, ge=1)
-    """Evaluations in a row that must reach it."""
+    """Evaluations in a row that must reach it, in every operation."""
+    min_steps: int = Field(0, ge=0)
+    """Go on at least this far after the stopping rule is met, so that runs share one grid of steps."""
     max_steps: int = Field(50_000, ge=1)
     """Give up after this many steps."""
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The operations learned together, in the order of their heads."""
+        return tuple(self.operation.split("+"))
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean cross-entropy (nats) and accuracy on both sides of the split after ``step`` optimizer steps."""
+    """Mean cross-entropy (nats) and accuracy on both sides of the split after ``step`` optimizer steps.
+
+    With several operations losses are sums, accuracies are those of the worst operation, and
+    ``test_accuracies`` has each one's.
+    """
 
     step: int
     train_loss: float
     test_loss: float
     train_accuracy: float
     test_accuracy: float
+    test_accuracies: dict[str, float]
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, Any]:
         """The fields as a plain dict."""
         return asdict(self)
 
@@ -89,7 +104,8 @@ class Training:
         device: where the model lives.
 
     Raises:
-        ValueError: unknown operation or unusable modulus, from :class:`ModularTask`.
+        ValueError: unknown operation or unusable modulus, from :class:`ModularTask`; or several operations with
+            different domains.
 
     >>> training = Training(TrainingConfig(p=7, d_model=8, n_heads=2, d_mlp=16, max_steps=2, batch_size=8))
     >>> while not training.finished: training.step()
@@ -102,10 +118,11 @@ class Training:
         np.random.seed(config.seed)  # noqa: NPY002 - the protocol's own generator
         random.seed(config.seed)
         self.config = config
-        self.task = ModularTask(config.operation, config.p)
+        self.tasks = tuple(ModularTask(name, config.p, config.nonzero) for name in config.operations)
+        _check_domains(self.tasks)
         self.split = self.task.split(config.frac_train, config.seed)
         self.model = ModularTransformer(
-            config.p, (config.operation,), config.d_model, config.n_heads, config.n_layers, config.d_mlp
+            config.p, config.operations, config.d_model, config.n_heads, config.n_layers, config.d_mlp
         ).to(device)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
@@ -115,35 +132,48 @@ class Training:
             fused=True,
         )
         self.steps = 0
+        self.stop_step: int | None = None
         self._batches = np.random.RandomState(config.seed)
         self._above = 0
 
+    @property
+    def task(self) -> ModularTask:
+        """The operation, or the first of several: they share pairs and split."""
+        return self.tasks[0]
+
     @cached_property
     def _data(self) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+        """For each side of the split a (N,), b (N,) and the labels of every task (tasks, N)."""
         device = self.model.pos_emb.device
         pairs = torch.from_numpy(self.task.pairs).to(device)
-        labels = torch.from_numpy(self.task.labels).to(device)
+        labels = torch.from_numpy(np.stack([task.labels for task in self.tasks])).to(device)
         sides = {"train": self.split.train, "test": self.split.test}
         return {
-            side: (pairs[i, 0].contiguous(), pairs[i, 1].contiguous(), labels[i])
+            side: (pairs[i, 0].contiguous(), pairs[i, 1].contiguous(), labels[:, i].contiguous())
             for side, i in ((side, torch.from_numpy(index)) for side, index in sides.items())
         }
 
+    def _logits(self, a: Tensor, b: Tensor) -> list[Tensor]:
+        """(B, p) for every task, in the order of the labels."""
+        logits = self.model(a, b)
+        return [logits[name] for name in self.config.operations] if isinstance(logits, dict) else [logits]
+
     @property
     def finished(self) -> bool:
-        """Whether test accuracy held for ``stop_patience`` evaluations, or ``max_steps`` is reached."""
-        return self.grokked or self.steps >= self.config.max_steps
+        """Whether the stopping rule is met and ``min_steps`` are done, or ``max_steps`` are."""
+        return (self.grokked and self.steps >= self.config.min_steps) or self.steps >= self.config.max_steps
 
     @property
     def grokked(self) -> bool:
-        """Whether the stopping rule on test accuracy was met."""
-        return self._above >= self.config.stop_patience
+        """Whether test accuracy held for ``stop_patience`` evaluations in a row; ``stop_step`` is the last of them."""
+        return self.stop_step is not None
 
     def step(self) -> None:
         """Draw one batch and take one optimizer step."""
         a, b, labels = self._data["train"]
-        index = torch.from_numpy(self._batches.randint(0, len(labels), self.config.batch_size)).to(labels.device)
-        loss = F.cross_entropy(self.model(a[index], b[index]), labels[index])
+        index = torch.from_numpy(self._batches.randint(0, len(a), self.config.batch_size)).to(a.device)
+        losses = [F.cross_entropy(z, y[index]) for z, y in zip(self._logits(a[index], b[index]), labels, strict=True)]
+        loss = torch.stack(losses).sum() if len(losses) > 1 else losses[0]
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
@@ -155,15 +185,18 @@ class Training:
         """Measure both sides of the split; does not change any state."""
         loss, accuracy = {}, {}
         for side, (a, b, labels) in self._data.items():
-            logits = self.model(a, b)
-            loss[side] = F.cross_entropy(logits, labels).item()
-            accuracy[side] = (logits.argmax(-1) == labels).double().mean().item()
-        return Evaluation(self.steps, loss["train"], loss["test"], accuracy["train"], accuracy["test"])
+            results = list(zip(self._logits(a, b), labels, strict=True))
+            loss[side] = sum(F.cross_entropy(logits, y).item() for logits, y in results)
+            accuracy[side] = [(logits.argmax(-1) == y).double().mean().item() for logits, y in results]
+        each = dict(zip(self.config.operations, accuracy["test"], strict=True))
+        return Evaluation(self.steps, loss["train"], loss["test"], min(accuracy["train"]), min(accuracy["test"]), each)
 
     def note(self, evaluation: Evaluation) -> None:
         """Advance the stopping rule by one evaluation."""
         reached = evaluation.test_accuracy >= self.config.stop_accuracy
         self._above = self._above + 1 if reached else 0
+        if self._above == self.config.stop_patience and self.stop_step is None:
+            self.stop_step = evaluation.step
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and JSON-able scalars from which the run continues bitwise."""
@@ -172,7 +205,12 @@ class Training:
             tensors |= {f"optimizer.{index}.{name}": value.clone() for name, value in state.items()}
         generator = self._batches.get_state(legacy=False)
         tensors["batches.key"] = torch.from_numpy(generator["state"]["key"].astype(np.int64))
-        scalars = {"steps": self.steps, "above": self._above, "batch_position": int(generator["state"]["pos"])}
+        scalars = {
+            "steps": self.steps,
+            "above": self._above,
+            "stop_step": self.stop_step,
+            "batch_position": int(generator["state"]["pos"]),
+        }
         return tensors, scalars
 
     def load_state_dict(self, tensors: dict[str, Tensor], scalars: dict[str, Any]) -> None:
@@ -192,4 +230,13 @@ class Training:
         key = tensors["batches.key"].numpy().astype(np.uint32)
         state = {"bit_generator": "MT19937", "state": {"key": key, "pos": scalars["batch_position"]}}
         self._batches.set_state(state | {"has_gauss": 0, "gauss": 0.0})
-        self.steps, self._above = scalars["steps"], scalars["above"]
+        self.steps, self._above, self.stop_step = scalars["steps"], scalars["above"], scalars["stop_step"]
+
+
+def _check_domains(tasks: tuple[ModularTask, ...]) -> None:
+    for task in tasks[1:]:
+        if not np.array_equal(task.pairs, tasks[0].pairs):
+            raise ValueError(
+                f"Training: {tasks[0].name} is defined on {len(tasks[0].pairs)} pairs and {task.name} on "
+                f"{len(task.pairs)}; operations that share a trunk need one domain: set nonzero=True"
+            )

@@ -76,6 +76,7 @@ class RunDirectory:
         try:
             (path / "trajectory").mkdir(parents=True, exist_ok=True)
             (path / "checkpoints").mkdir(exist_ok=True)
+            (path / "updates").mkdir(exist_ok=True)
         except OSError as cause:
             raise storage_error(path, cause, "created") from cause
         run = cls(path, plain_config(config, path / "config.json"))
@@ -126,7 +127,7 @@ class RunDirectory:
             RunLockedError: another process writes to the run; names its pid, host, start and command.
         """
         with hold_lock(self.path / "lock", wait):
-            for folder in (self.path, self._snapshots.folder, self._checkpoints.folder):
+            for folder in (self.path, self._snapshots.folder, self._updates.folder, self._checkpoints.folder):
                 remove_leftovers(folder)
             yield
 
@@ -206,6 +207,29 @@ class RunDirectory:
             raise RunMissingError(f"{self.path}: no snapshot of step {step}; committed: {known}.")
         return self._snapshots.read(records[step])
 
+    def write_updates(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+        """Keep windows of updates that end at ``step``; the line in ``updates.jsonl`` commits them.
+
+        Raises:
+            StoreError: the step has some already, a tensor does not fit, or the disk refuses.
+        """
+        if self._updates.has(step):
+            raise StoreError(
+                f"{self.path}: updates of step {step} are kept already. Call rewind(step) before you go on."
+            )
+        self._updates.append(self._updates.write(step, tensors, {}))
+
+    def update_steps(self) -> list[int]:
+        """List the steps at which windows of updates are kept, ascending; errors as `snapshot_steps`."""
+        return list(self._updates.records())
+
+    def read_updates(self, step: int) -> dict[str, Tensor]:
+        """Read the windows of updates kept at ``step``; errors as `read_snapshot`."""
+        records = self._updates.records()
+        if step not in records:
+            raise RunMissingError(f"{self.path}: no updates are kept at step {step}; kept: {list(records) or 'none'}.")
+        return self._updates.read(records[step])
+
     def write_checkpoint(
         self, step: int, tensors: Mapping[str, Tensor], extra: Mapping[str, Any], keep: int = 2
     ) -> None:
@@ -259,7 +283,7 @@ class RunDirectory:
         Raises:
             RunCorruptError: an index or the metrics are damaged before their last line.
         """
-        for files in (self._checkpoints, self._snapshots):
+        for files in (self._checkpoints, self._snapshots, self._updates):
             files.replace(record for record in files.records().values() if record.step <= step)
         kept = [line for line in self.metrics() if line["step"] <= step]
         lines = b"".join(encode_json(line, self._metrics_file) + b"\n" for line in kept)
@@ -276,6 +300,10 @@ class RunDirectory:
     @property
     def _snapshots(self) -> StepFiles:
         return StepFiles(self.path / "trajectory", self.path / "index.jsonl")
+
+    @property
+    def _updates(self) -> StepFiles:
+        return StepFiles(self.path / "updates", self.path / "updates.jsonl")
 
     @property
     def _checkpoints(self) -> StepFiles:

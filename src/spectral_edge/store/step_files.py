@@ -68,7 +68,8 @@ class StepFiles:
             StoreError: the disk refuses; then the old records stay committed.
         """
         kept = list(records)
-        write_atomically(self.index, b"".join(encode_json(_as_json(r), self.index) + b"\n" for r in kept))
+        if kept or self.index.exists():
+            write_atomically(self.index, b"".join(encode_json(_as_json(r), self.index) + b"\n" for r in kept))
         named = {record.file for record in kept}
         try:
             for path in self.folder.glob("step_*.safetensors"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ __all__ = ["RunConfig", "open_run", "run_folder", "train_run"]
 # A checkpoint holds the optimizer state and the window of updates (14 MB for the paper's model): every 500 steps it
 # is about 1 % of the time, and a kill repeats a few seconds.
 _CHECKPOINT_EVERY = 500
+# Of the updates that are kept; a snapshot is taken every 100 steps anyway.
+_STRIDES = (1, 10)
 
 
 class RunConfig(BaseModel):
@@ -30,6 +33,9 @@ class RunConfig(BaseModel):
     """The training protocol."""
     window: int = Field(20, ge=2)
     """Updates in the rolling window of per-step spectra."""
+    keep_updates: bool = False
+    """Keep that window itself, and as many updates 10 steps apart, where test accuracy first exceeds 0.5 and where the
+    stopping rule is met: edges of stride 1 and 10 cannot be had from snapshots 100 steps apart."""
     threads: int = Field(1, ge=1)
     """Threads of the training process: floating-point sums, hence the bits of the result, depend on it."""
 
@@ -66,8 +72,9 @@ def train_run(path: Path, config: RunConfig, on_status: Callable[[dict[str, Any]
     """Train to the stopping rule, or continue, or find it finished; returns the run.
 
     Writes, every ``eval_every`` steps including step 0, all parameters (the trajectory), the evaluation, and the
-    singular values of the last W per-step updates. Killed at any moment, the next call continues from the last
-    checkpoint, and every file but ``status.json`` ends bitwise as if nothing had happened (same machine, same threads).
+    Gram matrix and singular values of the last W per-step updates. Killed at any moment, the next call continues
+    from the last checkpoint, and every file but ``status.json`` ends bitwise as if nothing had happened (same machine,
+    same threads).
 
     Args:
         path: the run directory; made if missing.
@@ -96,27 +103,35 @@ def train_run(path: Path, config: RunConfig, on_status: Callable[[dict[str, Any]
 def _train(
     run: RunDirectory, config: RunConfig, training: Training, on_status: Callable[[dict[str, Any]], None]
 ) -> None:
-    with watch(training.model, training.optimizer, window=config.window, every=1) as recorder:
-        resumed = _resume(run, training, recorder)
+    with ExitStack() as stack:
+        recorders = {
+            stride: stack.enter_context(watch(training.model, training.optimizer, window=config.window, every=stride))
+            for stride in (_STRIDES if config.keep_updates else _STRIDES[:1])
+        }
+        resumed = _resume(run, training, recorders)
         if not resumed:
             run.write_snapshot(0, training.model.state_dict())
         clock, first_step, checkpointed = time.monotonic(), training.steps, training.steps
+        spent = run.status.get("seconds", 0.0) if resumed else 0.0
         while not training.finished:
             training.step()
             if training.steps % config.training.eval_every == 0 or training.finished:
-                line = _evaluate(training, recorder)
+                line = _evaluate(training, recorders[1])
                 run.write_snapshot(training.steps, training.model.state_dict())
+                _keep_updates(run, training, recorders, line)
                 run.append_metrics(line)
                 if training.steps - checkpointed >= _CHECKPOINT_EVERY:
-                    _checkpoint(run, training, recorder)
+                    _checkpoint(run, training, recorders)
                     checkpointed = training.steps
-                speed = (training.steps - first_step) / (time.monotonic() - clock)
-                status = _status(training, line, "running", speed)
+                seconds = time.monotonic() - clock
+                speed = (training.steps - first_step) / seconds
+                status = _status(training, line, "running", speed, spent + seconds)
                 run.write_status(status)
                 on_status(status)
     # Not in the loop: a run killed between its last checkpoint and its last status resumes with nothing left to train.
     last = run.metrics()[-1]
-    run.write_status(_status(training, last, "finished", run.status.get("steps_per_second")))
+    before = run.status
+    run.write_status(_status(training, last, "finished", before.get("steps_per_second"), before.get("seconds")))
 
 
 def _evaluate(training: Training, recorder: Recorder) -> dict[str, Any]:
@@ -128,11 +143,26 @@ def _evaluate(training: Training, recorder: Recorder) -> dict[str, Any]:
             "lower the learning rate"
         )
     training.note(evaluation)
-    sigma = recorder.edge(center=False).singular_values.tolist() if recorder.window.full else None
-    return {**evaluation.to_dict(), "singular_values": sigma}
+    full = recorder.window.full
+    return {
+        **evaluation.to_dict(),
+        "singular_values": recorder.edge(center=False).singular_values.tolist() if full else None,
+        "gram_matrix": recorder.window.gram_matrix.tolist() if full else None,  # of any shorter window, too
+    }
 
 
-def _status(training: Training, line: dict[str, Any], state: str, speed: float | None) -> dict[str, Any]:
+def _keep_updates(run: RunDirectory, training: Training, recorders: dict[int, Recorder], line: dict[str, Any]) -> None:
+    if len(recorders) == 1:
+        return
+    transition = line["test_accuracy"] > 0.5 and not run.update_steps()
+    if transition or training.stop_step == training.steps:
+        kept = {f"stride{stride}": r.window.updates for stride, r in recorders.items() if r.window.full}
+        run.write_updates(training.steps, kept)
+
+
+def _status(
+    training: Training, line: dict[str, Any], state: str, speed: float | None, seconds: float | None
+) -> dict[str, Any]:
     sigma = line["singular_values"]
     return {
         "state": state,
@@ -143,16 +173,21 @@ def _status(training: Training, line: dict[str, Any], state: str, speed: float |
         "test_accuracy": line["test_accuracy"],
         "sigma_ratio": sigma[0] / sigma[1] if sigma else None,
         "steps_per_second": speed,
+        "seconds": seconds,
     }
 
 
-def _checkpoint(run: RunDirectory, training: Training, recorder: Recorder) -> None:
+def _checkpoint(run: RunDirectory, training: Training, recorders: dict[int, Recorder]) -> None:
     tensors, scalars = training.state_dict()
-    recorded = {f"recorder.{name}": value for name, value in recorder.state_dict().items()}
+    recorded = {
+        f"recorder.{stride}.{name}": value
+        for stride, recorder in recorders.items()
+        for name, value in recorder.state_dict().items()
+    }
     run.write_checkpoint(training.steps, tensors | recorded, scalars)
 
 
-def _resume(run: RunDirectory, training: Training, recorder: Recorder) -> bool:
+def _resume(run: RunDirectory, training: Training, recorders: dict[int, Recorder]) -> bool:
     """Load the newest intact checkpoint and forget what came after it; False if the run starts at step 0."""
     checkpoint = run.latest_checkpoint()
     if checkpoint is None:
@@ -160,7 +195,8 @@ def _resume(run: RunDirectory, training: Training, recorder: Recorder) -> bool:
         return False
     step, tensors, scalars = checkpoint
     run.rewind(step)
-    prefix = "recorder."
-    recorder.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-    training.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(prefix)}, scalars)
+    for stride, recorder in recorders.items():
+        prefix = f"recorder.{stride}."
+        recorder.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    training.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("recorder.")}, scalars)
     return True

@@ -1,0 +1,59 @@
+"""The runs of a reproduction: which models are trained, with which seeds."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from spectral_edge.grokking import TrainingConfig
+from spectral_edge.studies.training_run import RunConfig
+
+__all__ = ["GROKKING", "SEEDS", "TRITASK", "Profile", "profile_runs"]
+
+Profile = Literal["quick", "paper"]
+SEEDS = (42, 137, 2024)
+GROKKING = ("sub", "add", "mul", "x2_y2")
+_NOT_GROKKING = ("x2_xy_y2", "x3_xy")
+TRITASK = "add+mul+x2_y2"
+_ABLATIONS = ("add+x2_y2", "mul+x2_y2")
+# All single-task runs share one grid of steps, so that controls are compared at equal steps.
+_GRID = 5_000
+# A run that is to generalise but has not by the end of the grid goes on to here.
+_PATIENCE = 10_000
+
+
+def profile_runs(profile: Profile, seeds: tuple[int, ...]) -> list[RunConfig]:
+    """The runs of a profile, longest first.
+
+    * quick: the four operations that grok, to the published stopping rule.
+    * paper: six operations with weight decay 1 and 0, on one grid of steps; three tasks on one trunk; x2_y2 with one
+      of its partners (the first two seeds), and x2_y2 and add alone, on the nonzero residues that these use.
+    """
+    if profile == "quick":
+        return [RunConfig(training=TrainingConfig(operation=name, seed=seed)) for seed in seeds for name in GROKKING]
+    shared = [_shared(TRITASK, seed) for seed in seeds]
+    ablations = [_shared(operation, seed) for seed in seeds[:2] for operation in _ABLATIONS]
+    alone = [_single(operation, seed, 1.0, nonzero=True) for seed in seeds for operation in ("x2_y2", "add")]
+    single = [
+        _single(operation, seed, weight_decay)
+        for weight_decay in (1.0, 0.0)
+        for seed in seeds
+        for operation in (*GROKKING, *_NOT_GROKKING)
+    ]
+    return [*shared, *ablations, *single, *alone]
+
+
+def _shared(operation: str, seed: int) -> RunConfig:
+    return RunConfig(training=TrainingConfig(operation=operation, seed=seed, nonzero=True))
+
+
+def _single(operation: str, seed: int, weight_decay: float, nonzero: bool = False) -> RunConfig:
+    groks = operation in GROKKING and weight_decay > 0
+    training = TrainingConfig(
+        operation=operation,
+        seed=seed,
+        weight_decay=weight_decay,
+        nonzero=nonzero,
+        min_steps=_GRID,
+        max_steps=_PATIENCE if groks else _GRID,
+    )
+    return RunConfig(training=training, window=40, keep_updates=True)
