@@ -14,7 +14,7 @@ from report.synthetic import FakeAnalysis, fake_row, make_analysis, make_claims
 from spectral_edge.report import write_report
 from spectral_edge.report.interactive import interactive_training
 from spectral_edge.report.writing import _judged
-from spectral_edge.store.results import ClaimRow, NullSummary, PeakNull, RunSummary, Verdict
+from spectral_edge.store.results import ClaimRow, Interval, NullSummary, PeakNull, RunSummary, Verdict
 
 HOSTILE = "<script>alert('x')</script>$\\frac{1}{0}$ \"&"
 FIGURES = {"spectra", "concentration", "modes", "characters", "training_stride100", "training_stride1"}
@@ -126,6 +126,7 @@ def test_csv_columns_are_the_fields(report, claims):
         "permutation_null": NullSummary,
         "peak_null": PeakNull,
         "permutation_peak_null": PeakNull,
+        "interval": Interval,
     }
     expected = [
         column

@@ -6,7 +6,8 @@ import pytest
 
 import spectral_edge as se
 from spectral_edge.store import RunCorruptError, RunMissingError, read_claims, write_claims
-from spectral_edge.studies import AnalysisConfig, analyze_run, assemble, find_analyses, open_run, run_analysis
+from spectral_edge.studies import AnalysisConfig, analyze_run, assemble, find_analyses, mode_study, open_run
+from spectral_edge.studies.mode_study import MODES
 from tiny_runs import TINY_ANALYSIS
 
 
@@ -66,7 +67,7 @@ def test_arrays_for_the_figures_are_there(analyses):
 
 
 def test_an_analysis_is_not_repeated(analyses, trained, monkeypatch):
-    monkeypatch.setattr(run_analysis, "_CheckpointAnalysis", lambda *_: pytest.fail("analysed again"))
+    monkeypatch.setattr(mode_study, "_CheckpointAnalysis", lambda *_: pytest.fail("analysed again"))
     assert analyze_run(trained["add"], analyses[1]).rows == analyses[0]["add"].rows
 
 
@@ -87,7 +88,7 @@ def test_assembled_claims_round_trip_and_judge_every_claim(analyses, tmp_path):
 
 
 def test_a_damaged_analysis_is_named(analyses, trained):
-    folder = trained["x2_y2"] / analyses[1].folder
+    folder = trained["x2_y2"] / MODES.folder(analyses[1])
     arrays = next(folder.glob("arrays-*"))
     good = arrays.read_bytes()
     try:

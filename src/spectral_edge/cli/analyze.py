@@ -27,13 +27,12 @@ class Analyze:
 
     def run(self) -> None:
         """Analyse, or find the analysis done, and print each measured number beside its null."""
-        analysis = analyze_run(self.run_path, self.config, self.output.say)
+        analysis = analyze_run(self.run_path, self.config, say=self.output.say)
         lines = [
             f"{row.claim:4} {row.checkpoint:10} {row.direction or '':14} {row.statistic:16} {row.grouping or '':24} "
             f"{row.measured:7.3f}  null {row.null.mean:.3f} (95 % {row.null.quantile95:.3f})  p {row.null.pvalue:.3f}"
             for row in analysis.rows
             if row.null is not None
         ]
-        folder = self.run_path / self.config.folder
-        values = {"analysis": str(folder), "rows": [row.model_dump() for row in analysis.rows]}
-        self.output.result(values, "\n".join([*lines, str(folder)]))
+        values = {"run": str(self.run_path), "rows": [row.model_dump() for row in analysis.rows]}
+        self.output.result(values, "\n".join(lines))

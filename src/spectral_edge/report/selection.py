@@ -43,9 +43,9 @@ _COORDINATES = ("additive", "discrete_log", "gaussian")
 
 
 class _Setting(NamedTuple):
-    stride: int
-    window: int
-    centered: bool
+    stride: int | None
+    window: int | None
+    centered: bool | None
     method: str | None
     inputs: str | None
 

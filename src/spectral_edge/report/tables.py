@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import BaseModel
 
 from spectral_edge.report.formatting import DASH, measurement, number, yes_no
-from spectral_edge.store.results import ClaimRow, NullSummary, PeakNull, RunSummary, Verdict
+from spectral_edge.store.results import ClaimRow, Interval, NullSummary, PeakNull, RunSummary, Verdict
 
 __all__ = [
     "ROW_COLUMNS",
@@ -29,7 +29,9 @@ _NESTED: dict[str, type[BaseModel]] = {
     "permutation_null": NullSummary,
     "peak_null": PeakNull,
     "permutation_peak_null": PeakNull,
+    "interval": Interval,
 }
+_LISTS = ("top", "seeds", "further_nulls")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Column:
 def claims_frame(rows: Sequence[ClaimRow]) -> pl.DataFrame:
     """Return one line per row with the fields of ``ClaimRow`` as columns.
 
-    A null distribution is spread over columns ``null.mean``, ``null.pvalue``, …; ``top`` is written as JSON.
+    A null distribution is spread over columns ``null.mean``, ``null.pvalue``, …; lists are written as JSON.
     """
     columns = [
         f"{name}.{inner}" if inner else name
@@ -80,7 +82,8 @@ def runs_frame(runs: Sequence[RunSummary]) -> pl.DataFrame:
 
 def _flat(row: ClaimRow) -> dict[str, Any]:
     line = row.model_dump()
-    line["top"] = None if row.top is None else json.dumps(row.top)
+    for name in _LISTS:
+        line[name] = json.dumps(line[name]) if line[name] else None
     for name in _NESTED:
         nested = line.pop(name) or {}
         line |= {f"{name}.{inner}": value for inner, value in nested.items()}

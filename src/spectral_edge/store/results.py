@@ -6,10 +6,32 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Checkpoint", "ClaimRow", "Claims", "Inputs", "NullSummary", "PeakNull", "RunSummary", "Verdict"]
+__all__ = [
+    "Checkpoint",
+    "ClaimRow",
+    "Claims",
+    "Inputs",
+    "Interval",
+    "NullKind",
+    "NullSummary",
+    "PeakNull",
+    "RunSummary",
+    "Verdict",
+]
 
 Checkpoint = Literal["early", "memorisation", "transition", "stop", "final"]
 Inputs = Literal["test", "all", "test_off_diagonal", "all_diagonal_averaged"]
+NullKind = Literal[
+    "random_directions",  # unit vectors in the same weights at the same step
+    "input_permutation",  # which input has which value
+    "other_phase",  # edge directions of a disjoint window of the same run, applied at this step
+    "random_features",  # equally many random features in place of the named ones
+    "angle_matched",  # random pairs of directions at the measured angle
+    "combinatorial",  # sets drawn at random from all features
+    "controls",  # the same statistic in runs that should not show it
+    "untrained",  # the same statistic at step 0
+    "label_permutation",  # which run or step has which label
+]
 
 
 class _Frozen(BaseModel):
@@ -20,17 +42,20 @@ class NullSummary(_Frozen):
     """A null distribution of one statistic, and where the measured value lies in it.
 
     ``pvalue`` is (b + 1)/(n + 1), b the null draws at least as extreme as the measurement in the direction
-    ``alternative``; ``pvalue_adjusted`` is its Benjamini-Hochberg value within the claim's table.
+    ``alternative``; ``pvalue_adjusted`` is its Benjamini-Hochberg value within the claim's table. Where a row stands
+    for several seeds, ``pvalue`` combines the p-values of ``combined`` runs by Fisher's method, n is the number of
+    draws in all of them, and mean, std and quantile95 are means over runs.
     """
 
-    kind: Literal["random_directions", "input_permutation"]
+    kind: NullKind
     n: int = Field(ge=1)
     mean: float
     std: float
     quantile95: float
     alternative: Literal["greater", "less"]
     pvalue: float = Field(gt=0, le=1)
-    pvalue_adjusted: float | None
+    pvalue_adjusted: float | None = None
+    combined: int | None = Field(None, ge=2)
 
 
 class PeakNull(_Frozen):
@@ -41,11 +66,20 @@ class PeakNull(_Frozen):
     rarely small; there ``same`` says how often chance gives this frequency.
     """
 
-    kind: Literal["random_directions", "input_permutation"]
+    kind: NullKind
     n: int = Field(ge=1)
     same: int = Field(ge=0)
     pvalue: float = Field(gt=0, le=1)
-    pvalue_adjusted: float | None
+    pvalue_adjusted: float | None = None
+
+
+class Interval(_Frozen):
+    """A 95 % interval of a mean over n runs, and how it was made: ``t`` has n - 1 degrees of freedom."""
+
+    low: float
+    high: float
+    n: int = Field(ge=1)
+    method: Literal["t", "exact", "bootstrap"]
 
 
 class ClaimRow(_Frozen):
@@ -56,33 +90,41 @@ class ClaimRow(_Frozen):
     ``"all_diagonal_averaged"`` (whole domain, f(a, a) replaced by the mean of f elsewhere: a spike at a = b is, to a
     2-D spectrum, a function of a - b).
     ``top`` lists the strongest frequencies, strongest first (pairs of frequencies for a 2-D spectrum).
+    A row over several runs has no ``seed``, ``step`` or ``run_id``: ``seeds`` lists theirs, ``measured`` is their mean
+    and ``interval`` says how well it is known. ``model`` is what was trained, where that is more than ``task``
+    (``add+mul+x2_y2``). ``null`` is the null that decides; ``further_nulls`` are shown beside it.
     """
 
     claim: str
     task: str
-    seed: int
-    weight_decay: float
-    checkpoint: Checkpoint
-    step: int
-    stride: int
-    window: int
-    centered: bool
-    method: Literal["jvp", "finite_difference"] | None
-    direction: str | None
+    model: str | None = None
+    seed: int | None = None
+    seeds: list[int] | None = None
+    weight_decay: float | None = None
+    checkpoint: Checkpoint | None = None
+    step: int | None = None
+    stride: int | None = None
+    window: int | None = None
+    centered: bool | None = None
+    method: Literal["jvp", "finite_difference"] | None = None
+    relative_epsilon: float | None = None
+    direction: str | None = None
     statistic: str
-    grouping: str | None
-    inputs: Inputs | None
+    grouping: str | None = None
+    inputs: Inputs | None = None
     measured: float
-    peak: int | None
-    top: list[int] | list[tuple[int, int]] | None
-    published: float | None
-    published_is_upper_bound: bool | None
-    published_peak: int | None
-    null: NullSummary | None
-    permutation_null: NullSummary | None
-    peak_null: PeakNull | None
-    permutation_peak_null: PeakNull | None
-    run_id: str
+    interval: Interval | None = None
+    peak: int | None = None
+    top: list[int] | list[tuple[int, int]] | None = None
+    published: float | None = None
+    published_is_upper_bound: bool | None = None
+    published_peak: int | None = None
+    null: NullSummary | None = None
+    permutation_null: NullSummary | None = None
+    further_nulls: list[NullSummary] = []
+    peak_null: PeakNull | None = None
+    permutation_peak_null: PeakNull | None = None
+    run_id: str | None = None
 
 
 class Verdict(_Frozen):
@@ -100,6 +142,8 @@ class RunSummary(_Frozen):
 
     Keys are checkpoint names: ``edge_position`` is k*, ``finite_difference_error`` the relative distance
     ||r' - r||/||r|| of the finite-difference response from the exact derivative, one number for v_1, v_2, ….
+    ``stop_step`` is where the stopping rule was met; a run may go on after it. ``seconds`` is the time of training and
+    of each study.
     """
 
     run_id: str
@@ -108,10 +152,12 @@ class RunSummary(_Frozen):
     weight_decay: float
     steps: int
     grok_step: int | None
+    stop_step: int | None = None
     test_accuracy: float
-    analysed_steps: dict[str, int]
-    edge_position: dict[str, int]
-    finite_difference_error: dict[str, list[float]]
+    seconds: dict[str, float] = {}
+    analysed_steps: dict[str, int] = {}
+    edge_position: dict[str, int] = {}
+    finite_difference_error: dict[str, list[float]] = {}
 
 
 class Claims(_Frozen):

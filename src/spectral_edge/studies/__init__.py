@@ -3,7 +3,8 @@
 from spectral_edge.studies.assembly import assemble, find_analyses
 from spectral_edge.studies.claim_rules import CLAIM_RULES, ClaimRule
 from spectral_edge.studies.reproduce import Progress, ReproduceConfig, reproduce
-from spectral_edge.studies.run_analysis import AnalysisConfig, analyze_run, stored_analysis
+from spectral_edge.studies.run_analysis import analyze_run, stored_analysis
+from spectral_edge.studies.study import AnalysisConfig
 from spectral_edge.studies.training_run import RunConfig, open_run, run_folder, train_run
 from spectral_edge.studies.verdicts import judge
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spectral_edge.store import Analysis, Claims, RunMissingError, describe_environment
-from spectral_edge.studies.run_analysis import AnalysisConfig, stored_analysis
+from spectral_edge.studies.run_analysis import stored_analysis
+from spectral_edge.studies.study import AnalysisConfig
 from spectral_edge.studies.verdicts import adjust_table, judge
 
 __all__ = ["assemble", "find_analyses"]

@@ -7,23 +7,37 @@ from typing import Any
 
 from spectral_edge.store import RunDirectory
 
-__all__ = ["Metrics", "checkpoint_step", "grok_step", "snapshots_before"]
+__all__ = ["Metrics", "checkpoint_step", "grok_step", "snapshots_before", "stop_step"]
 
 Metrics = Sequence[dict[str, Any]]
 
 
 def grok_step(metrics: Metrics, stop_accuracy: float, patience: int) -> int | None:
     """First of ``patience`` evaluations in a row at or above ``stop_accuracy``; ``None`` if that never happened."""
+    last = _last_of_streak(metrics, stop_accuracy, patience)
+    return None if last is None else int(metrics[last - patience + 1]["step"])
+
+
+def stop_step(metrics: Metrics, stop_accuracy: float, patience: int) -> int | None:
+    """Last of those evaluations, where the published protocol ends the run; ``None`` if that never happened."""
+    last = _last_of_streak(metrics, stop_accuracy, patience)
+    return None if last is None else int(metrics[last]["step"])
+
+
+def _last_of_streak(metrics: Metrics, stop_accuracy: float, patience: int) -> int | None:
     above = 0
     for i, line in enumerate(metrics):
         above = above + 1 if line["test_accuracy"] >= stop_accuracy else 0
         if above == patience:
-            return int(metrics[i - patience + 1]["step"])
+            return i
     return None
 
 
-def checkpoint_step(metrics: Metrics, checkpoint: str, window: int) -> int | None:
+def checkpoint_step(metrics: Metrics, checkpoint: str, window: int, stop: int | None = None) -> int | None:
     """The step a checkpoint name stands for, ``None`` where the run has no such phase.
+
+    A run may have gone on after the step ``stop`` where the published protocol ends it; all names but ``final`` then
+    speak of the part up to there.
 
     * ``stop``: last evaluation with test accuracy > 0.95;
     * ``transition``: first evaluation with test accuracy > 0.5;
@@ -36,6 +50,8 @@ def checkpoint_step(metrics: Metrics, checkpoint: str, window: int) -> int | Non
     """
     if not metrics:
         raise ValueError("checkpoint_step: the run has no evaluations yet; train it first")
+    if checkpoint != "final" and stop is not None:
+        metrics = [line for line in metrics if line["step"] <= stop]
     steps = [int(line["step"]) for line in metrics]
     test = [line["test_accuracy"] for line in metrics]
     train = [line["train_accuracy"] for line in metrics]

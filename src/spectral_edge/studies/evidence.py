@@ -13,7 +13,7 @@ import numpy as np
 from spectral_edge.bases import CharacterSpectrum, CoordinateSystem, character_spectrum, grouping, to_grid
 from spectral_edge.grokking import ModularTask
 from spectral_edge.statistics import FourierProfile, NullDistribution, fourier_profile, permuted_profiles, rarity_pvalue
-from spectral_edge.store import Inputs, NullSummary, PeakNull
+from spectral_edge.store import Inputs, NullKind, NullSummary, PeakNull
 from spectral_edge.studies.measurement import Measured, mixture_names
 from spectral_edge.studies.published import Measurement
 
@@ -23,7 +23,6 @@ _TOP = 3
 _SUBSETS = 999
 _SCALARS = {"head_purity": "head_purity", "effective_rank": "effective_rank", "r2": "cross_term_r2"}
 Alternative = Literal["greater", "less"]
-NullKind = Literal["random_directions", "input_permutation"]
 Aggregate = Callable[[np.ndarray], float]
 
 
@@ -49,7 +48,6 @@ def _summarise(samples: np.ndarray, measured: float, kind: NullKind, alternative
         quantile95=null.quantile95,
         alternative=alternative,
         pvalue=null.pvalue(measured, alternative),
-        pvalue_adjusted=None,
     )
 
 
@@ -92,6 +90,26 @@ class Evidence:
         if statistic in ("concentration", "peakedness", "variance_share"):
             return self._profile_value(wanted)
         raise ValueError(f"evidence: unknown statistic {statistic!r} in claim {wanted.claim}")
+
+    def direction_null(self, wanted: Measurement, kind: NullKind) -> NullSummary | None:
+        """One line held against :attr:`random` only, under another name; ``None`` for several directions."""
+        if wanted.statistic == "jaccard" or _parse(wanted.direction).aggregate is not None:
+            return None
+        measured, samples = self._measured(wanted)
+        return _summarise(samples, measured, kind, wanted.alternative)
+
+    def _measured(self, wanted: Measurement) -> tuple[float, np.ndarray]:
+        """The number and its draws from the random directions."""
+        named = _parse(wanted.direction)
+        if wanted.statistic in _SCALARS:
+            name = _SCALARS[wanted.statistic]
+            return self._against(named, getattr(self.edge, name)[named.rows], getattr(self.random, name))
+        if wanted.statistic.startswith("share:"):
+            line = wanted.statistic.removeprefix("share:")
+            edge2d, random2d = self.character(_required(wanted.grouping), inputs=wanted.inputs)  # type: ignore[arg-type]
+            return float(edge2d.shares[line][named.rows[0]]), random2d.shares[line]
+        edge, random = self.profiles(named.kind, _required(wanted.grouping), wanted.inputs)
+        return self._against(named, getattr(edge, wanted.statistic)[named.rows], getattr(random, wanted.statistic))
 
     def profiles(self, kind: str, basis: str, inputs: Inputs) -> tuple[FourierProfile, FourierProfile]:
         """Fourier profiles of all edge functions and all null functions of one kind, computed once.
@@ -153,7 +171,7 @@ class Evidence:
         named = _parse(wanted.direction)
         edge, random = self.profiles(named.kind, _required(wanted.grouping), wanted.inputs)
         of_edge = getattr(edge, wanted.statistic)[named.rows]
-        measured, samples = self._against(named, of_edge, getattr(random, wanted.statistic))
+        measured, samples = self._measured(wanted)
         row = None if named.aggregate is np.mean else named.rows[int(np.argmax(of_edge))]
         null = _summarise(samples, measured, "random_directions", wanted.alternative)
         permuted, permuted_peaks = self._permuted(wanted, named, measured)
@@ -195,8 +213,7 @@ class Evidence:
         return _summarise(draws, measured, "input_permutation", wanted.alternative), null.peak[0].tolist()
 
     def _scalar(self, wanted: Measurement) -> Value:
-        named, name = _parse(wanted.direction), _SCALARS[wanted.statistic]
-        measured, samples = self._against(named, getattr(self.edge, name)[named.rows], getattr(self.random, name))
+        measured, samples = self._measured(wanted)
         return Value(measured, None, _summarise(samples, measured, "random_directions", wanted.alternative), None, None)
 
     def _share(self, wanted: Measurement) -> Value:
@@ -289,7 +306,7 @@ def _strongest_on(line: str, power: np.ndarray) -> list[list[tuple[int, int]]]:
 def _peak_null(kind: NullKind, peak: Hashable, null_peaks: list) -> PeakNull:
     pvalue = rarity_pvalue(peak, null_peaks)
     same = sum(p == peak for p in null_peaks)
-    return PeakNull(kind=kind, n=len(null_peaks), same=same, pvalue=pvalue, pvalue_adjusted=None)
+    return PeakNull(kind=kind, n=len(null_peaks), same=same, pvalue=pvalue)
 
 
 def _jaccard_index(mixture: np.ndarray, components: np.ndarray) -> float:

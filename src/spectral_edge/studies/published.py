@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from spectral_edge.store import Checkpoint, Inputs
@@ -56,6 +56,7 @@ _MIXTURES = ("v1+v2", "v1+v3", "v2+v3", "v1+v2+v3")
 _BASIS = {"add": "sum", "sub": "difference", "mul": "discrete_log", "x2_y2": "output:x2_y2"}
 # The discrete log of the output is the radial Gaussian basis: dlog(a + ib) + dlog(a - ib) = dlog(a^2 + b^2).
 _X2_Y2_BASES = ("sum", "discrete_log", "output:x2_y2", "gaussian_radial", "gaussian_angular")
+_PHASES: tuple[Checkpoint, ...] = ("early", "memorisation", "transition", "stop")
 _M = Measurement
 _F, _SHARE, _RANK = "concentration", "variance_share", "effective_rank"
 
@@ -154,6 +155,23 @@ MEASUREMENTS: tuple[Measurement, ...] = (
 )
 
 
-def measurements_for(task: str) -> list[Measurement]:
-    """Everything that is measured on runs of ``task``, in the order of the claims."""
-    return [m for m in MEASUREMENTS if m.task == task]
+def measurements_for(task: str, phases: Literal["published", "all"] = "published") -> list[Measurement]:
+    """Everything that is measured on runs of ``task``, in the order of the claims.
+
+    With ``phases="all"`` every line stands at the transition and at the stop, and the shape of the responses (C4) also
+    early and at memorisation and for every task; a line keeps its published number at the paper's own checkpoint.
+    """
+    published = [m for m in MEASUREMENTS if m.task == task]
+    if phases == "published":
+        return published
+    lines = [m for m in published if m.claim != "C4"]
+    elsewhere = [replace(m, checkpoint="transition", published=None, upper_bound=False, peak=None) for m in lines]
+    shape = [_M("C4", task, "v1", "peakedness", _BASIS[task]), _M("C4", task, "v1:PC1", "peakedness", _BASIS[task])]
+    shape += [_M("C4", task, v, _RANK, inputs="all") for v in _EDGE]
+    everywhere = [replace(m, checkpoint=phase) for phase in _PHASES for m in shape] if task in _BASIS else []
+    known = [m for m in published if m.claim == "C4"]
+    return [*known, *(m for m in everywhere if not any(_same_line(m, k) for k in known)), *lines, *elsewhere]
+
+
+def _same_line(left: Measurement, right: Measurement) -> bool:
+    return replace(left, published=None, peak=None) == replace(right, published=None, peak=None)

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.store import Analysis, Claims, RunDirectory, StoreError, hold_lock, read_claims, write_claims
 from spectral_edge.studies.assembly import assemble
-from spectral_edge.studies.run_analysis import AnalysisConfig, analyze_run
+from spectral_edge.studies.run_analysis import analyze_run
+from spectral_edge.studies.study import AnalysisConfig
 from spectral_edge.studies.training_run import RunConfig, run_folder, train_run
 
 __all__ = ["Progress", "ReproduceConfig", "reproduce"]

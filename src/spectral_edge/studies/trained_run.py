@@ -1,0 +1,128 @@
+"""A trained run opened for analysis: its models, its updates and the steps that the paper's words name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from spectral_edge.grokking import ModularTask, ModularTransformer, TrainingConfig
+from spectral_edge.parameters import ParameterSubset, attention_weights
+from spectral_edge.spectrum import SpectralEdge, spectral_edge, stacked_updates
+from spectral_edge.store import Checkpoint, RunCorruptError, RunDirectory
+from spectral_edge.studies.checkpoints import checkpoint_step, grok_step, snapshots_before, stop_step
+from spectral_edge.studies.training_run import RunConfig, open_run
+
+__all__ = ["TrainedRun"]
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What studies read of a run; made by :meth:`open`, which checks it.
+
+    Attributes:
+        run: the directory.
+        config: what was trained.
+        metrics: the evaluations, oldest first, the last one of the last snapshot.
+    """
+
+    run: RunDirectory
+    config: RunConfig
+    metrics: list[dict[str, Any]] = field(repr=False)
+
+    @classmethod
+    def open(cls, path: Path) -> TrainedRun:
+        """Open the run at ``path``.
+
+        Raises:
+            StoreError: it is missing or damaged, or is finished and its last evaluations are gone.
+            ValueError: there are no evaluations yet.
+        """
+        run, config = open_run(path)
+        metrics = run.metrics()
+        if not metrics:
+            raise ValueError(f"{run.path}: the run has no evaluations yet; let it train first")
+        if run.status.get("state") == "finished" and metrics[-1]["step"] != run.snapshot_steps()[-1]:
+            raise RunCorruptError(
+                f"{run.path / 'metrics.jsonl'}: the last evaluation is of step {metrics[-1]['step']}, the last "
+                f"snapshot of step {run.snapshot_steps()[-1]}; the file was altered. Move the run away and train it "
+                "again."
+            )
+        return cls(run, config, metrics)
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.run.path
+
+    @property
+    def training(self) -> TrainingConfig:
+        """The training protocol."""
+        return self.config.training
+
+    @cached_property
+    def tasks(self) -> tuple[ModularTask, ...]:
+        """The operations learned, in the order of their heads; all have the same pairs."""
+        return tuple(ModularTask(name, self.training.p, self.training.nonzero) for name in self.training.operations)
+
+    @property
+    def task(self) -> ModularTask:
+        """The operation, or the first of several."""
+        return self.tasks[0]
+
+    @property
+    def stop_step(self) -> int | None:
+        """Where the published stopping rule was met, ``None`` if it never was."""
+        return stop_step(self.metrics, self.training.stop_accuracy, self.training.stop_patience)
+
+    @property
+    def grok_step(self) -> int | None:
+        """First of the evaluations in a row that met the stopping rule."""
+        return grok_step(self.metrics, self.training.stop_accuracy, self.training.stop_patience)
+
+    def step_of(self, checkpoint: Checkpoint, window: int = 20) -> int | None:
+        """The step that a checkpoint's name stands for, ``None`` if the run has no such phase; ``window`` for early."""
+        return checkpoint_step(self.metrics, checkpoint, window, self.stop_step)
+
+    def model_at(self, step: int) -> tuple[ModularTransformer, ParameterSubset]:
+        """The model after ``step`` optimizer steps, and its attention weights.
+
+        Raises:
+            StoreError: there is no such snapshot, it is damaged, or it does not fit the configuration.
+        """
+        t = self.training
+        model = ModularTransformer(t.p, t.operations, t.d_model, t.n_heads, t.n_layers, t.d_mlp)
+        try:
+            model.load_state_dict(self.run.read_snapshot(step))
+        except RuntimeError as problem:  # names or shapes that the configuration does not give
+            raise RunCorruptError(
+                f"{self.path}: the snapshot of step {step} does not fit its config.json: {problem}"
+            ) from None
+        return model, attention_weights(model)
+
+    def weights_at(self, step: int) -> Tensor:
+        """The attention weights after ``step`` optimizer steps as one vector (D,); errors as :meth:`model_at`."""
+        return self._layout.flatten(self.run.read_snapshot(step))
+
+    @cached_property
+    def _layout(self) -> ParameterSubset:
+        return self.model_at(self.run.snapshot_steps()[0])[1]
+
+    def edge_at(self, step: int, window: int, stride: int, centered: bool) -> SpectralEdge:
+        """The spectral edge of the ``window`` updates, ``stride`` optimizer steps each, that end at ``step``.
+
+        Updates come from the snapshots, or, where the stride is finer than these, from the windows that the run kept.
+
+        Raises:
+            ValueError: neither holds them.
+            StoreError: a file is damaged.
+        """
+        if stride % self.training.eval_every and step in self.run.update_steps():
+            kept = self.run.read_updates(step).get(f"stride{stride}")
+            if kept is not None and len(kept) >= window:
+                return spectral_edge(kept[-window:], center=centered)
+        steps = snapshots_before(self.run, step, stride, window)
+        return spectral_edge(stacked_updates([self.weights_at(s) for s in steps], window), center=centered)
