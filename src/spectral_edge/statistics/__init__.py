@@ -1,9 +1,12 @@
-"""Statistics of a functional mode and the nulls they are held against.
+"""Statistics of functional modes and of runs, and the nulls they are held against.
 
 Takes arrays of values and labels; knows nothing of models or of what the labels mean.
 """
 
+from spectral_edge.statistics.agreement import circular_shift_pvalue, rank_correlation
 from spectral_edge.statistics.concentration import FourierProfile, expected_concentration, fourier_profile
+from spectral_edge.statistics.discrimination import auc, auc_interval, auc_pvalue, roc_curve
+from spectral_edge.statistics.intervals import combine_pvalues, mean_interval, proportion_interval
 from spectral_edge.statistics.nulls import (
     NullDistribution,
     PermutedProfiles,
@@ -26,4 +29,16 @@ __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
     "NullDistribution",
     "rarity_pvalue",
     "adjust",
+    # from runs to one number
+    "mean_interval",
+    "proportion_interval",
+    "combine_pvalues",
+    # two kinds of runs told apart
+    "roc_curve",
+    "auc",
+    "auc_interval",
+    "auc_pvalue",
+    # two quantities that go together
+    "rank_correlation",
+    "circular_shift_pvalue",
 ]
