@@ -32,9 +32,11 @@ def test_train_analyze_report_speak_json(run_path, capsys):
     assert main(["analyze", str(run_path), *ANALYZE, "--json"]) == 0
     analysed = json.loads(capsys.readouterr().out)
     assert {row["claim"] for row in analysed["rows"]} >= {"C3", "C6", "C13"}
-    assert main(["report", str(run_path), *ANALYZE, "--json"]) == 0
+    record = run_path / "findings.md"
+    assert main(["report", str(run_path), *ANALYZE, "--findings", str(record), "--json"]) == 0
     reported = json.loads(capsys.readouterr().out)
     assert Path(reported["report"]).stat().st_size > 100_000
+    assert "## 1 run, custom profile" in record.read_text()
 
 
 def test_train_prints_progress_unless_quiet(tmp_path, capsys):
@@ -53,6 +55,9 @@ def test_train_prints_progress_unless_quiet(tmp_path, capsys):
         (["train", "--operation", "add", "--frac-train", "0.00001"], "frac_train"),
         (["analyze", "nowhere"], "nowhere"),
         (["report", "nowhere"], "analyze"),
+        (["reproduce", "--claims", "C6,C99"], "--claims: Value error, C99: not in this profile; possible are C3"),
+        (["reproduce", "--seeds", "42,x"], "--seeds: 'x' is not an integer"),
+        (["reproduce", "--jobs", "0"], "--jobs"),
     ],
 )
 def test_bad_input_is_one_line_and_status_1(arguments, words, tmp_path, monkeypatch, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from report.many_seeds import make_many_seeds
 from report.synthetic import make_analysis, make_claims
 from spectral_edge.report import write_report
 
@@ -24,3 +25,9 @@ def report(claims, analyses, tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
     assert write_report(claims, analyses, out) == out / "report.html"
     return out
+
+
+@pytest.fixture(scope="session")
+def many():
+    """Claims over three seeds of four tasks, and their analyses."""
+    return make_many_seeds()

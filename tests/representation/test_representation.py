@@ -1,12 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import Ridge
-from sklearn.metrics import r2_score
 from torch import nn
 
 import spectral_edge as se
-from spectral_edge.representation import RidgeProbe, cross_term_features
 
 
 def test_purity_of_a_planted_head_is_one():
@@ -59,25 +56,3 @@ def test_principal_scores_equal_the_svd():
             response[k].double().numpy() - response[k].double().numpy().mean(0), full_matrices=False
         )
         np.testing.assert_allclose(np.abs(scores[k].numpy()), np.abs((u[:, :3] * s[:3]).T), rtol=1e-5, atol=1e-6)
-
-
-def test_cross_term_features_have_the_published_numbers_of_columns():
-    pairs = se.ModularTask("mul", p=97).pairs
-    sizes = {which: cross_term_features(pairs, 97, which).shape[1] for which in ("add", "mul", "both", "cross")}
-    assert sizes == {"add": 96, "mul": 96, "both": 192, "cross": 592}
-    with pytest.raises(ValueError, match="zero"):
-        cross_term_features(np.array([[0, 1]]), 97)
-    with pytest.raises(ValueError, match="choose"):
-        cross_term_features(pairs, 97, "all")
-
-
-@pytest.mark.parametrize("alpha", [0.1, 1.0, 50.0])
-def test_ridge_r2_equals_scikit_learn(alpha):
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(60, 5)) + 3
-    response = np.einsum("nm,kmd->knd", features, rng.normal(size=(2, 5, 3))) + rng.normal(size=(2, 60, 3)) + 1
-    r2 = RidgeProbe(features, alpha).r2(response)
-    for k in range(2):
-        fitted = Ridge(alpha=alpha).fit(features, response[k]).predict(features)
-        expected = r2_score(response[k], fitted, multioutput="variance_weighted")
-        assert r2[k] == pytest.approx(expected, rel=1e-9)

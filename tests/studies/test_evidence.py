@@ -1,5 +1,7 @@
 """A planted mode is found, white noise is not, and both p-values say so."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -152,3 +154,10 @@ def test_unknown_names_are_refused(evidence):
         ask(evidence, "w1", "concentration", "sum")
     with pytest.raises(ValueError, match="needs a grouping"):
         ask(evidence, "v1", "concentration")
+
+
+def test_another_null_is_not_read_from_the_first_ones_cache(evidence):
+    wanted = Measurement("C6", "add", "v1", "concentration", "sum")
+    evidence.value(wanted)
+    fewer = Measured(**(vars(evidence.random) | {"energy": evidence.random.energy[:7]}))
+    assert replace(evidence, random=fewer).direction_null(wanted, "other_phase").n == 7

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -6,9 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from spectral_edge.store import RunLockedError, StoreError, hold_lock, read_claims
-from spectral_edge.studies import ReproduceConfig, reproduce, run_folder
+from spectral_edge.studies import ReproduceConfig, analyze_run, assemble, reproduce, run_folder, train_run
 from tiny_runs import TINY_ANALYSIS, tiny
 
 
@@ -75,6 +77,67 @@ def test_a_damaged_claims_file_is_made_again(tmp_path):
     (tmp_path / "claims.json").write_text("{")
     reproduce(tmp_path, CONFIG)
     assert read_claims(tmp_path / "claims.json").rows == claims.rows
+
+
+def test_a_damaged_run_is_named_set_aside_and_trained_again(tmp_path):
+    claims, _ = reproduce(tmp_path, CONFIG)
+    victim = run_folder(tmp_path, tiny("mul"))
+    for analysis in victim.glob("analysis-*"):
+        shutil.rmtree(analysis)
+    snapshot = sorted((victim / "trajectory").iterdir())[-1]
+    damaged = snapshot.read_bytes()[:-1]
+    snapshot.write_bytes(damaged)
+    notes = []
+    again, _ = reproduce(tmp_path, CONFIG, on_progress=lambda runs: notes.extend(r.note for r in runs if r.note))
+    assert again.rows == claims.rows
+    moved = tmp_path / "set-aside" / f"{victim.name}.1"
+    assert (moved / "trajectory" / snapshot.name).read_bytes() == damaged
+    assert str(moved) in notes[-1]
+    assert snapshot.name in notes[-1]
+
+
+def test_only_what_the_claims_need_is_computed(tmp_path):
+    claims, analyses = reproduce(tmp_path, CONFIG.model_copy(update={"claims": ("C8",)}))
+    assert {row.claim for row in claims.rows} == {"C8"}
+    assert [v.claim for v in claims.verdicts] == ["C8"]
+    assert len(analyses) == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"claims": ("C6", "C99")}, "C99: not in this profile; possible are C3, C4"),
+        ({"claims": ("C1",)}, "C1: not in this profile"),
+        ({"seeds": (1, 1)}, "seeds are distinct"),
+        ({"seeds": (-1,)}, "42, 137, 2024"),
+        ({"jobs": 1000}, "possible are 1 to"),
+        ({"jobs": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_impossible_settings_are_refused_with_what_is_possible(settings, words):
+    with pytest.raises(ValidationError, match=words):
+        ReproduceConfig(**settings)
+
+
+def test_the_paper_is_36_single_runs_on_one_grid_and_shared_trunks_on_one_split():
+    runs = [run.training for run in ReproduceConfig(profile="paper").runs]
+    single = [t for t in runs if len(t.operations) == 1 and not t.nonzero]
+    assert len({(t.operation, t.weight_decay, t.seed) for t in single}) == len(single) == 36
+    assert {(t.min_steps, t.eval_every) for t in single} == {(5000, 100)}
+    shared = [t for t in runs if len(t.operations) > 1]
+    assert sorted(t.seed for t in shared if t.operation == "add+mul+x2_y2") == [42, 137, 2024]
+    for partner in ("add+x2_y2", "mul+x2_y2"):
+        assert len([t for t in shared if t.operation == partner]) == 2
+    assert all(t.nonzero for t in shared)
+    assert len([t for t in runs if t.operation == "x2_y2" and t.nonzero]) == 3
+
+
+def test_runs_of_different_protocols_are_not_put_into_one_table(tmp_path, trained):
+    other = run_folder(tmp_path, tiny("add", learning_rate=0.01, seed=7))
+    train_run(other, tiny("add", learning_rate=0.01, seed=7))
+    analyses = [analyze_run(path, TINY_ANALYSIS) for path in (trained["mul"], other)]
+    with pytest.raises(StoreError, match=r"mul-s42.* and add-s7.*learning_rate 0.001 and 0.01.*directory of their own"):
+        assemble(analyses, TINY_ANALYSIS, "test", 1.0, ("C6",))
 
 
 def test_errors_of_a_worker_reach_the_user(tmp_path):

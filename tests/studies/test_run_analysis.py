@@ -6,7 +6,15 @@ import pytest
 
 import spectral_edge as se
 from spectral_edge.store import RunCorruptError, RunMissingError, read_claims, write_claims
-from spectral_edge.studies import AnalysisConfig, analyze_run, assemble, find_analyses, mode_study, open_run
+from spectral_edge.studies import (
+    QUICK_CLAIMS,
+    AnalysisConfig,
+    analyze_run,
+    assemble,
+    find_analyses,
+    mode_study,
+    open_run,
+)
 from spectral_edge.studies.mode_study import MODES
 from tiny_runs import TINY_ANALYSIS
 
@@ -80,7 +88,7 @@ def test_the_same_run_gives_the_same_numbers(analyses, trained, tmp_path):
 
 
 def test_assembled_claims_round_trip_and_judge_every_claim(analyses, tmp_path):
-    claims = assemble(list(analyses[0].values()), "test", 1.0)
+    claims = assemble(list(analyses[0].values()), TINY_ANALYSIS, "test", 1.0, QUICK_CLAIMS)
     assert [v.claim for v in claims.verdicts] == ["C3", "C4", "C6", "C7", "C8", "C9", "C13", "C14"]
     assert all(row.null.pvalue_adjusted >= row.null.pvalue - 1e-12 for row in claims.rows)
     write_claims(tmp_path / "claims.json", claims)

@@ -1,11 +1,11 @@
 import pytest
 
 from spectral_edge.store import ClaimRow, NullSummary
-from spectral_edge.studies import judge
-from spectral_edge.studies.claim_rules import CLAIM_RULES, TOLERANCES
-from spectral_edge.studies.mode_study import _has_basis
+from spectral_edge.studies.claim_rules import TOLERANCES
+from spectral_edge.studies.mode_rules import RULES
+from spectral_edge.studies.mode_study import has_basis
 from spectral_edge.studies.published import MEASUREMENTS
-from spectral_edge.studies.verdicts import adjust_table
+from spectral_edge.studies.verdicts import adjust_table, judge
 
 
 def row(measured, pvalue=0.005, alternative="greater", **changes):
@@ -63,7 +63,7 @@ def addition(values, pvalues, peaks=(26, 26, 25)):
 
 
 def verdict(rows, claim="C6"):
-    return next(v for v in judge(adjust_table(rows)) if v.claim == claim)
+    return next(v for v in judge(adjust_table(rows), RULES) if v.claim == claim)
 
 
 def test_the_published_numbers_themselves_reproduce_and_survive():
@@ -100,13 +100,21 @@ def test_adjustment_is_benjamini_hochberg_within_a_claim():
 
 def test_every_published_number_has_a_tolerance_and_every_claim_a_rule():
     assert {m.statistic for m in MEASUREMENTS if m.published is not None} <= set(TOLERANCES)
-    assert {m.claim for m in MEASUREMENTS} == {rule.claim for rule in CLAIM_RULES}
+    assert {m.claim for m in MEASUREMENTS} == {rule.claim for rule in RULES}
 
 
 def test_every_rule_has_rows_to_decide_on():
-    for rule in CLAIM_RULES:
+    for rule in RULES:
         rows = [
-            row(0.1, claim=m.claim, task=m.task, direction=m.direction, statistic=m.statistic, grouping=m.grouping)
+            row(
+                0.1,
+                claim=m.claim,
+                task=m.task,
+                checkpoint=m.checkpoint,
+                direction=m.direction,
+                statistic=m.statistic,
+                grouping=m.grouping,
+            )
             for m in MEASUREMENTS
         ]
         assert any(rule.decides(r) for r in rows), rule.claim
@@ -136,4 +144,4 @@ def test_missing_parts_of_a_claim_do_not_count_against_it():
 
 
 def test_every_basis_of_the_table_exists_for_the_paper_s_modulus():
-    assert [m for m in MEASUREMENTS if not _has_basis(m, 97)] == []
+    assert [m for m in MEASUREMENTS if not has_basis(m, 97)] == []

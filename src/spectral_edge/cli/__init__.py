@@ -10,6 +10,7 @@ import sys
 from typing import Annotated
 
 import tyro
+from pydantic import ValidationError
 
 from spectral_edge.cli.analyze import Analyze
 from spectral_edge.cli.report import Report
@@ -43,6 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     try:
         command.run()
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        print(f"spectral-edge: --{'-'.join(map(str, first['loc']))}: {first['msg']}", file=sys.stderr)
+        return 1
     except (StoreError, OSError, ValueError, FloatingPointError) as problem:
         print(f"spectral-edge: {problem}", file=sys.stderr)
         return 1

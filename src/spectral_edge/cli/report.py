@@ -8,9 +8,9 @@ from pathlib import Path
 import tyro
 
 from spectral_edge.cli.output import Output
-from spectral_edge.report import write_report
+from spectral_edge.report import findings_id, findings_markdown, update_findings, write_report
 from spectral_edge.store import read_claims
-from spectral_edge.studies import AnalysisConfig, assemble, find_analyses
+from spectral_edge.studies import QUICK_CLAIMS, AnalysisConfig, analyses_of, assemble, find_analyses
 
 __all__ = ["Report"]
 
@@ -26,13 +26,21 @@ class Report:
     """A result directory of `reproduce`, or one analysed run directory."""
     out: Path | None = None
     """Where to write; by default into PATH."""
+    findings: Path | None = None
+    """A Markdown file whose generated section for these results is replaced, or added on top."""
     config: tyro.conf.OmitArgPrefixes[AnalysisConfig] = field(default_factory=AnalysisConfig)
     output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def run(self) -> None:
         """Read stored results and draw them."""
-        analyses = find_analyses(self.path, self.config)
         stored = self.path / "claims.json"
-        claims = read_claims(stored) if stored.exists() else assemble(analyses, "custom", 0.0)
+        if stored.exists():
+            claims = read_claims(stored)
+            analyses = analyses_of(self.path, claims)
+        else:
+            analyses = find_analyses(self.path, self.config)
+            claims = assemble(analyses, self.config, "custom", 0.0, QUICK_CLAIMS)
         page = write_report(claims, analyses, self.out or self.path)
+        if self.findings is not None:
+            update_findings(self.findings, findings_id(claims), findings_markdown(claims))
         self.output.result({"report": str(page)}, str(page))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,42 +14,72 @@ from rich.table import Table
 from spectral_edge.cli.output import Output
 from spectral_edge.report import write_report
 from spectral_edge.store import Claims
-from spectral_edge.studies import Progress, ReproduceConfig, reproduce
+from spectral_edge.studies import AnalysisConfig, Progress, ReproduceConfig, reproduce
+from spectral_edge.studies.profiles import Profile
 
 __all__ = ["Reproduce"]
 
 _YES_NO = {True: "yes", False: "no", None: "—"}
+_SUMMARY_EVERY = 60.0
 
 
 @dataclass(frozen=True)
 class Reproduce:
     """Train the paper's models, test every claim against its null, and write claims.json, report, figures, tables.
 
-    Killed at any moment, the same command continues; finished runs are not computed again.
+    Killed at any moment, the same command continues; finished runs and analyses are not computed again.
 
-    Example:  spectral-edge reproduce --profile quick --out runs/quick
+    Example:  spectral-edge reproduce --profile paper --claims C1,C11 --out runs/paper
     """
 
-    out: Path = Path("runs/quick")
-    """Where results go."""
-    config: tyro.conf.OmitArgPrefixes[ReproduceConfig] = field(default_factory=ReproduceConfig)
+    profile: Profile = "quick"
+    """quick: four operations, one seed, eight claims, some minutes. paper: every run and every claim, two hours."""
+    out: Path | None = None
+    """Where results go; by default runs/PROFILE."""
+    claims: str = ""
+    """Which claims, separated by commas; all of the profile if not given. Only the runs that they need are trained."""
+    seeds: str = ""
+    """Which seeds, separated by commas; by default those of the profile (quick: 42; paper: 42,137,2024)."""
+    jobs: int | None = None
+    """Runs at a time, one process with one thread each; by default one a core."""
+    analysis: tyro.conf.OmitArgPrefixes[AnalysisConfig] = field(default_factory=AnalysisConfig)
     output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def run(self) -> None:
         """Train, analyse, judge, report."""
+        out = self.out or Path("runs") / self.profile
+        jobs = {} if self.jobs is None else {"jobs": self.jobs}
+        config = ReproduceConfig(
+            profile=self.profile,
+            claims=_listed(self.claims),
+            seeds=tuple(_integer(seed) for seed in _listed(self.seeds)),
+            analysis=self.analysis,
+            **jobs,
+        )
         if self.output.quiet or self.output.json:
-            claims, analyses = reproduce(self.out, self.config)
+            claims, analyses = reproduce(out, config)
         else:
-            with _Display() as display:
-                claims, analyses = reproduce(self.out, self.config, display.show)
+            with _Display(config.jobs) as display:
+                claims, analyses = reproduce(out, config, display.show)
         self.output.say("drawing the report")
-        page = write_report(claims, analyses, self.out)
+        page = write_report(claims, analyses, out)
         values = {
-            "claims": str(self.out / "claims.json"),
+            "claims": str(out / "claims.json"),
             "report": str(page),
             "verdicts": [verdict.model_dump() for verdict in claims.verdicts],
         }
         self.output.result(values, f"{_verdicts(claims)}\n{page}")
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"--seeds: {text!r} is not an integer; give them as 42,137,2024") from None
 
 
 def _verdicts(claims: Claims) -> str:
@@ -59,12 +90,15 @@ def _verdicts(claims: Claims) -> str:
 
 
 class _Display:
-    """A live table on a terminal; elsewhere a plain line whenever a run has moved on."""
+    """A live table of the runs under way on a terminal; elsewhere a plain line whenever a run has moved on."""
 
-    def __init__(self) -> None:
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
         self._console = Console()
         self._live = Live(console=self._console, refresh_per_second=4) if self._console.is_terminal else None
         self._printed: dict[str, tuple[str, int | None]] = {}
+        self._noted: set[str] = set()
+        self._summarised = -_SUMMARY_EVERY
 
     def __enter__(self) -> _Display:
         if self._live:
@@ -77,14 +111,28 @@ class _Display:
 
     def show(self, runs: list[Progress]) -> None:
         """Draw the state of all runs."""
-        if self._live:
-            self._live.update(_table(runs))
-            return
         for run in runs:
+            if run.note and run.name not in self._noted:
+                self._noted.add(run.name)
+                self._console.print(f"{run.name} {run.note}", markup=False, soft_wrap=True)
+        under_way = [run for run in runs if run.stage not in ("waiting", "done")]
+        if self._live:
+            self._live.update(_table(under_way, _summary(runs, self._jobs)))
+            return
+        for run in under_way:
             state = (run.stage, None if run.step is None else run.step // 500)
-            if run.stage != "waiting" and self._printed.get(run.name) != state:
+            if self._printed.get(run.name) != state:
                 self._printed[run.name] = state
                 print("  ".join(cell for cell in _cells(run) if cell), flush=True)
+        if time.monotonic() - self._summarised >= _SUMMARY_EVERY:
+            self._summarised = time.monotonic()
+            print(_summary(runs, self._jobs), flush=True)
+
+
+def _summary(runs: list[Progress], jobs: int) -> str:
+    done = sum(run.stage == "done" for run in runs)
+    seconds = max(sum(run.seconds_left for run in runs) / jobs, max((run.seconds_left for run in runs), default=0))
+    return f"{done} of {len(runs)} runs done, ≈ {seconds / 60:.0f} min left"
 
 
 def _cells(run: Progress) -> list[str]:
@@ -95,13 +143,14 @@ def _cells(run: Progress) -> list[str]:
         "" if run.train_accuracy is None else f"train {run.train_accuracy:.3f}",
         "" if run.test_accuracy is None else f"test {run.test_accuracy:.3f}",
         "" if run.sigma_ratio is None else f"σ₁/σ₂ {run.sigma_ratio:.2f}",
-        "" if run.seconds_left is None else f"≈ {run.seconds_left:.0f} s left",
+        "" if run.stage == "done" else f"≈ {run.seconds_left:.0f} s left",
     ]
 
 
-def _table(runs: list[Progress]) -> Table:
+def _table(runs: list[Progress], summary: str) -> Table:
     table = Table.grid(padding=(0, 2))
     for run in runs:
         name, *rest = _cells(run)
         table.add_row(name.rsplit("-", 1)[0], *rest)  # the hash of the configuration would not fit 80 columns
+    table.add_row(summary)
     return table

@@ -2,10 +2,11 @@
 
 from spectral_edge.modes.response import (
     FunctionalModes,
+    Method,
     discrepancy,
     functional_modes,
     iterate_responses,
     mode_energy,
 )
 
-__all__ = ["FunctionalModes", "discrepancy", "functional_modes", "iterate_responses", "mode_energy"]
+__all__ = ["FunctionalModes", "Method", "discrepancy", "functional_modes", "iterate_responses", "mode_energy"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import matplotlib
 import numpy as np
@@ -155,12 +157,21 @@ def data_uri(drawing: Drawing, folder: Path) -> str | None:
     if drawing.figure is None:
         return None
     if not drawing.cells:
-        return "data:image/svg+xml;base64," + _base64(_rendered(drawing.figure, "svg"))
+        return _svg_uri(_rendered(drawing.figure, "svg").decode("utf-8"))
     with Image.open(folder / f"{drawing.name}.png") as image:
         buffer = io.BytesIO()
         reduced = image.convert("RGB").quantize(palette=_palette(), dither=Image.Dither.NONE)
         reduced.save(buffer, format="png", optimize=True)
     return "data:image/png;base64," + _base64(buffer.getvalue())
+
+
+def _svg_uri(svg: str) -> str:
+    """Return the SVG as a data URI of a quarter less than base64, with no character that means anything to HTML."""
+    bare = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<\?xml.*?\?>|<!DOCTYPE.*?>", "", svg, flags=re.DOTALL)
+    # A hundredth of a point is finer than any screen; below 1 a number may be a scale, which has to be exact.
+    rounded = re.sub(r"\b([1-9]\d*\.\d\d)\d+", r"\1", bare)
+    one_line = re.sub(r"\s*\n\s*", " ", rounded).replace("> <", "><").strip()
+    return "data:image/svg+xml," + quote(one_line.replace('"', "'"), safe=" =:/;,.'()-_+!*@?$[]|")
 
 
 def _palette() -> Image.Image:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 __all__ = [
     "DASH",
     "Mark",
+    "bounds",
+    "checkpoint_label",
     "duration",
+    "enumeration",
+    "grouped_by",
     "grouping_label",
+    "inputs_label",
     "mark",
     "measurement",
+    "model_label",
+    "null_label",
     "number",
     "operation",
     "plural",
+    "statistic_label",
     "yes_no",
 ]
 
@@ -36,6 +46,22 @@ _GROUPINGS = {
     "discrete_log_difference": "log a − log b",
     "gaussian_radial": "log u + log v",
     "gaussian_angular": "log u − log v",
+}
+
+_STATISTICS = {
+    "auc": "area under the ROC curve",
+    "concentration": "concentration F",
+    "r2": "R²",
+    "share:difference": "share on the difference line",
+    "share:other": "share off the lines",
+    "share:sum": "share on the sum line",
+}
+
+_INPUTS = {
+    "test": "held-out inputs",
+    "all": "all inputs",
+    "test_off_diagonal": "held-out inputs with a ≠ b",
+    "all_diagonal_averaged": "all inputs, f(a, a) averaged",
 }
 
 
@@ -90,6 +116,8 @@ def duration(seconds: float) -> str:
 
 def operation(task: str) -> str:
     """Return ``task`` with its formula where it is known: ``add (a + b)``."""
+    if task == "all":
+        return "all runs"
     return f"{task} ({_OPERATIONS[task]})" if task in _OPERATIONS else task
 
 
@@ -102,3 +130,57 @@ def grouping_label(grouping: str) -> str:
     if kind == "output_discrete_log" and formula:
         return f"log of output ({formula})"
     return f"{grouping} ({_GROUPINGS[grouping]})" if grouping in _GROUPINGS else grouping
+
+
+def grouped_by(grouping: str) -> str:
+    """Return how a quantity was read: ``by sum (a + b)`` for a basis, the name itself for anything else."""
+    if "|" in grouping:
+        return f"by {enumeration(grouping.split('|'))} together"
+    is_basis = grouping in _GROUPINGS or grouping.startswith(("output:", "output_discrete_log:"))
+    if is_basis:
+        return f"by {grouping_label(grouping)}"
+    return _words(grouping.removeprefix("features:").replace("~", " with "))
+
+
+def statistic_label(statistic: str) -> str:
+    """Return the name of a statistic in words: ``concentration F``, ``head purity``."""
+    name = statistic.removeprefix("sensitivity:")
+    kind, _, rest = name.partition(":")
+    if name in _STATISTICS or not rest:
+        return _STATISTICS.get(name, _words(name))
+    return f"{statistic_label(kind)}, {_words(rest)}"
+
+
+def _words(name: str) -> str:
+    """The name with spaces for the underscores of words, but not for those of symbols such as ``W_Q``."""
+    return re.sub(r"(?<=[a-z0-9])_(?=[a-z0-9])", " ", name).replace(":", ", ")
+
+
+def inputs_label(inputs: str) -> str:
+    """Return which part of the domain was used, in words."""
+    return _INPUTS.get(inputs, inputs.replace("_", " "))
+
+
+def checkpoint_label(checkpoint: str) -> str:
+    """Return the name of a checkpoint as it stands in a sentence: ``at the stop``."""
+    return {"early": "early", "memorisation": "at memorisation"}.get(checkpoint, f"at the {checkpoint}")
+
+
+def model_label(model: str) -> str:
+    """Return what was trained, as it stands behind a quantity: ``trained on add+mul``."""
+    return f"trained on {model}"
+
+
+def null_label(kind: str) -> str:
+    """Return the name of a null in words: ``random directions``."""
+    return kind.replace("_", " ")
+
+
+def bounds(low: float, high: float) -> str:
+    """Return an interval: ``0.120 to 0.400``."""
+    return f"{measurement(low)} to {measurement(high)}"
+
+
+def enumeration(words: Sequence[str]) -> str:
+    """Return the words as a list in a sentence: ``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)

@@ -21,18 +21,16 @@ if TYPE_CHECKING:
 __all__ = ["MOST_POINTS", "Plot", "interactive_training"]
 
 MOST_POINTS = 3000
-# Named one by one: the default set includes buttons that lead out of an offline page.
-_CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtons": [["toImage", "resetScale2d"]]}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 
 @dataclass(frozen=True)
 class Plot:
-    """One plot as an HTML fragment that expects plotly's script on the page; ``html`` is safe markup."""
+    """One plot as plotly's JSON, in which no character can end a script element, for the script on the page."""
 
     heading: str
     source: str
-    html: str
+    json: str
 
 
 def interactive_training(runs: Mapping[str, Analysis]) -> list[Plot]:
@@ -41,18 +39,15 @@ def interactive_training(runs: Mapping[str, Analysis]) -> list[Plot]:
     Series longer than ``MOST_POINTS`` are thinned evenly: the page has to open on a laptop.
     """
     plots = []
-    for index, (task, run) in enumerate(runs.items()):
+    for task, run in runs.items():
         spectra = {stride: found for stride in STRIDES if (found := stored_spectrum(run, stride)) is not None}
         if spectra:
-            figure = _figure(run, spectra)
-            html = figure.to_html(
-                full_html=False,
-                include_plotlyjs=False,
-                div_id=f"training-{index}",
-                config=_CONFIG,
-            )
-            plots.append(Plot(operation(task), run_source(run), html))
+            plots.append(Plot(operation(task), run_source(run), _as_json(_figure(run, spectra))))
     return plots
+
+
+def _as_json(figure: go.Figure) -> str:
+    return figure.to_json().replace("<", "\\u003c")
 
 
 def _figure(run: Analysis, spectra: Mapping[int, Spectrum]) -> go.Figure:

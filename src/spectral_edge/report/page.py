@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 import itertools
-from collections import Counter
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from spectral_edge.report.drawing import Drawing, data_uri
-from spectral_edge.report.formatting import duration, mark, plural
+from spectral_edge.report.formatting import duration, mark
 from spectral_edge.report.interactive import MOST_POINTS, Plot
+from spectral_edge.report.sections import ClaimSection
+from spectral_edge.report.summary import outcomes, scope
 from spectral_edge.report.tables import ROW_COLUMNS, RUN_COLUMNS, environment_items
-from spectral_edge.store.results import Claims, Verdict
+from spectral_edge.store.results import ClaimRow, Claims
 
-__all__ = ["MOST_ROWS", "Illustration", "abstract", "illustrate", "render_page"]
+__all__ = ["MOST_ROWS", "Illustration", "illustrate", "render_page"]
 
 # A browser lays out this many rows at once without trouble; the CSV file always has them all.
 MOST_ROWS = 3000
@@ -57,54 +60,47 @@ def illustrate(drawing: Drawing, folder: Path) -> Illustration:
     )
 
 
-def abstract(claims: Claims) -> str:
-    """Return one paragraph that says what was tested, on which runs, and how it came out."""
-    tasks = sorted({run.task for run in claims.runs})
-    seeds = sorted({run.seed for run in claims.runs})
-    scope = (
-        f"This report covers {plural(len(claims.runs), 'training run')} "
-        f"({', '.join(tasks) or 'no task'}; {_listed('seed', seeds)}) "
-        f"and {plural(len(claims.rows), 'measured number')}, "
-        f"computed in {duration(claims.wall_seconds)} with the {claims.profile} profile."
-    )
-    return f"{scope} {_outcome(claims.verdicts)}"
+def render_page(
+    claims: Claims, sections: Sequence[tuple[ClaimSection, Sequence[Illustration]]], figures: Sequence[Illustration]
+) -> str:
+    """Return the report as one HTML document that loads nothing from outside itself.
 
-
-def _listed(noun: str, values: Sequence[int]) -> str:
-    return f"{noun if len(values) == 1 else noun + 's'} {', '.join(map(str, values)) or 'none'}"
-
-
-def _outcome(verdicts: Sequence[Verdict]) -> str:
-    if not verdicts:
-        return "No claim of the paper is judged here: the numbers are shown as measured."
-    again = Counter(verdict.reproduces for verdict in verdicts)
-    survives = Counter(verdict.survives_null for verdict in verdicts)
-    both = sum(verdict.reproduces is True and verdict.survives_null is True for verdict in verdicts)
-    unmatched = sum(verdict.reproduces is True and verdict.survives_null is False for verdict in verdicts)
-    return (
-        f"Of {plural(len(verdicts), 'claim')} tested, the published number comes back in {again[True]}, does "
-        f"not in {again[False]} and is left open in {again[None]}; the effect exceeds its matched null in "
-        f"{survives[True]}, does not in {survives[False]} and is left open in {survives[None]}. "
-        f"Both hold in {both}; in {unmatched} the number comes back although random directions give it too."
-    )
-
-
-def render_page(claims: Claims, illustrations: Sequence[Illustration]) -> str:
-    """Return the report as one HTML document that loads nothing from outside itself."""
-    template = _environment().get_template("template.html.j2")
+    Args:
+        claims: what the summary and the tables hold.
+        sections: a section a claim, with its figures.
+        figures: those about all claims, after the sections.
+    """
     numbers = itertools.count(1)
-    interactive = any(illustration.plots for illustration in illustrations)
-    return template.render(
-        claims=claims,
-        abstract=abstract(claims),
-        figures=[(next(numbers), illustration) for illustration in illustrations],
-        rows=claims.rows[:MOST_ROWS],
-        row_columns=ROW_COLUMNS,
-        run_columns=RUN_COLUMNS,
-        environment=environment_items(claims.environment),
-        most_points=MOST_POINTS,
-        plotly=Markup(get_plotlyjs()) if interactive else None,
+    numbered = [(section, [(next(numbers), one) for one in illustrations]) for section, illustrations in sections]
+    rows = _shown(claims.rows)
+    return (
+        _environment()
+        .get_template("template.html.j2")
+        .render(
+            claims=claims,
+            scope=scope(claims),
+            outcomes=outcomes(claims.verdicts),
+            sections=numbered,
+            figures=[(next(numbers), illustration) for illustration in figures],
+            rows=rows,
+            row_columns=ROW_COLUMNS,
+            run_columns=RUN_COLUMNS,
+            environment=environment_items(claims.environment),
+            most_points=MOST_POINTS,
+            plotly=_packed_plotly() if any(illustration.plots for illustration in figures) else None,
+        )
     )
+
+
+def _shown(rows: Sequence[ClaimRow]) -> list[ClaimRow]:
+    """The lines of the table of all numbers: those over seeds first, then single runs, as many as a browser bears."""
+    return sorted(rows, key=lambda row: row.seed is not None)[:MOST_ROWS]
+
+
+@functools.cache
+def _packed_plotly() -> str:
+    """Plotly's script as base64 of its zlib stream: less than half of the plain text, and the browser can unpack it."""
+    return base64.b64encode(zlib.compress(get_plotlyjs().encode(), 9)).decode("ascii")
 
 
 def _environment() -> Environment:

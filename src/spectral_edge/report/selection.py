@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from spectral_edge.report.formatting import grouping_label, number
+from spectral_edge.report.formatting import grouping_label, inputs_label, number
 from spectral_edge.store.results import ClaimRow
 
 if TYPE_CHECKING:
     from spectral_edge.store.analysis import Analysis
 
 __all__ = [
+    "CHECKPOINTS",
     "DIRECTIONS",
+    "PAPER_SEED",
     "Panel",
     "character_checkpoint",
     "concentration_rows",
@@ -25,12 +27,13 @@ __all__ = [
     "run_source",
     "source",
     "spectrum_panels",
+    "task_rank",
 ]
 
 DIRECTIONS = tuple(f"v{index}" for index in range(1, 9))
 
 _TASK_ORDER = ("add", "sub", "mul", "x2_y2")
-_PAPER_SEED = 42
+PAPER_SEED = 42
 _PAPER_PANELS = (
     ("add", "sum"),
     ("sub", "difference"),
@@ -38,7 +41,7 @@ _PAPER_PANELS = (
     ("mul", "discrete_log"),
     ("x2_y2", "output:x2_y2"),
 )
-_CHECKPOINTS = ("stop", "final", "transition", "memorisation", "early")
+CHECKPOINTS = ("stop", "final", "transition", "memorisation", "early")
 _COORDINATES = ("additive", "discrete_log", "gaussian")
 
 
@@ -79,27 +82,29 @@ class Panel:
 def representatives(analyses: Sequence[Analysis]) -> dict[str, Analysis]:
     """Return one run per task, in the paper's order of tasks.
 
-    With several runs of a task the one with weight decay comes first, then the paper's seed, then the
-    smallest seed.
+    With several runs of a task the one with weight decay comes first, then one whose functional modes are
+    stored, then the paper's seed, then the smallest seed.
     """
 
-    def rank(analysis: Analysis) -> tuple[bool, bool, int, str]:
+    def rank(analysis: Analysis) -> tuple[bool, bool, bool, int, str]:
         run = analysis.summary
-        return run.weight_decay == 0, run.seed != _PAPER_SEED, run.seed, run.run_id
+        has_modes = any(name.startswith("profile.") for name in analysis.arrays)
+        return run.weight_decay == 0, not has_modes, run.seed != PAPER_SEED, run.seed, run.run_id
 
     chosen: dict[str, Analysis] = {}
     for analysis in sorted(analyses, key=rank):
         chosen.setdefault(analysis.summary.task, analysis)
-    return {task: chosen[task] for task in sorted(chosen, key=_task_rank)}
+    return {task: chosen[task] for task in sorted(chosen, key=task_rank)}
 
 
-def _task_rank(task: str) -> tuple[int, str]:
+def task_rank(task: str) -> tuple[int, str]:
+    """Return the key by which tasks are sorted: the paper's four in its order, then the others by name."""
     return (_TASK_ORDER.index(task) if task in _TASK_ORDER else len(_TASK_ORDER)), task
 
 
 def latest_checkpoint(analysis: Analysis, kind: str, rest: str = "") -> str | None:
     """Return the last checkpoint for which the array ``{kind}.{checkpoint}{rest}`` is stored."""
-    return next((name for name in _CHECKPOINTS if f"{kind}.{name}{rest}" in analysis.arrays), None)
+    return next((name for name in CHECKPOINTS if f"{kind}.{name}{rest}" in analysis.arrays), None)
 
 
 def character_checkpoint(analysis: Analysis) -> str | None:
@@ -185,5 +190,5 @@ def source(analysis: Analysis, checkpoint: str, row: ClaimRow | None = None) -> 
         parts += ["centred" if known.centered else "uncentred"]
         parts += [known.method.replace("_", " ")] if known.method else []
     if row is not None and row.inputs:
-        parts.append({"test": "held-out inputs", "all": "all inputs"}[row.inputs])
+        parts.append(inputs_label(row.inputs))
     return ", ".join(parts)

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel
 
-from spectral_edge.report.formatting import DASH, measurement, number, yes_no
+from spectral_edge.report.formatting import DASH, bounds, measurement, null_label, number, yes_no
 from spectral_edge.store.results import ClaimRow, Interval, NullSummary, PeakNull, RunSummary, Verdict
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "environment_items",
     "runs_frame",
     "verdicts_frame",
-    "verdicts_markdown",
 ]
 
 _NESTED: dict[str, type[BaseModel]] = {
@@ -59,16 +58,6 @@ def claims_frame(rows: Sequence[ClaimRow]) -> pl.DataFrame:
 def verdicts_frame(verdicts: Sequence[Verdict]) -> pl.DataFrame:
     """Return one line per claim with its two answers."""
     return _frame([verdict.model_dump() for verdict in verdicts], list(Verdict.model_fields))
-
-
-def verdicts_markdown(verdicts: Sequence[Verdict]) -> str:
-    """Return the verdicts as a Markdown table, for README files and notes."""
-    answer = {True: "yes", False: "no", None: DASH}
-    lines = ["| claim | statement | reproduces | survives its null | because |", "|---|---|---|---|---|"]
-    for v in verdicts:
-        cells = [v.claim, v.statement, answer[v.reproduces], answer[v.survives_null], v.because]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
 
 
 def runs_frame(runs: Sequence[RunSummary]) -> pl.DataFrame:
@@ -120,6 +109,22 @@ def _of_null(name: str, field: str) -> Callable[[Any], str]:
     return text
 
 
+def _interval(row: ClaimRow) -> str:
+    return DASH if row.interval is None else bounds(row.interval.low, row.interval.high)
+
+
+def _null_kind(row: ClaimRow) -> str:
+    return DASH if row.null is None else null_label(row.null.kind)
+
+
+def _further(row: ClaimRow) -> str:
+    return "; ".join(f"{null_label(null.kind)} {measurement(null.pvalue)}" for null in row.further_nulls) or DASH
+
+
+def _seeds(row: ClaimRow) -> str:
+    return number(row.seed) if row.seeds is None else ", ".join(map(str, row.seeds))
+
+
 def _analysed(run: RunSummary) -> str:
     return ", ".join(f"{name} {step}" for name, step in run.analysed_steps.items()) or DASH
 
@@ -140,13 +145,16 @@ ROW_COLUMNS = (
     Column("statistic", _plain("statistic"), numeric=False),
     Column("grouping", _plain("grouping"), numeric=False),
     Column("measured", _measured("measured")),
+    Column("95 % interval", _interval),
     Column("published", _measured("published")),
+    Column("null", _null_kind, numeric=False),
     Column("null mean", _of_null("null", "mean")),
     Column("null s.d.", _of_null("null", "std")),
     Column("null 95 %", _of_null("null", "quantile95")),
     Column("p", _of_null("null", "pvalue")),
     Column("adjusted p", _of_null("null", "pvalue_adjusted")),
     Column("permutation p", _of_null("permutation_null", "pvalue")),
+    Column("further p", _further, numeric=False),
     Column("peak ω", _plain("peak")),
     Column("published ω", _plain("published_peak")),
     Column("peak p", _of_null("peak_null", "pvalue")),
@@ -157,8 +165,10 @@ ROW_COLUMNS = (
     Column("centred", _plain("centered"), numeric=False),
     Column("method", _plain("method"), numeric=False),
     Column("inputs", _plain("inputs"), numeric=False),
-    Column("seed", _plain("seed")),
+    Column("ε", _plain("relative_epsilon")),
+    Column("seed", _seeds),
     Column("weight decay", _plain("weight_decay")),
+    Column("trained on", _plain("model"), numeric=False),
     Column("run", _plain("run_id"), numeric=False),
 )
 

@@ -8,13 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spectral_edge.report.concentration import draw_concentration
+from spectral_edge.report.dots import draw_dots
 from spectral_edge.report.drawing import Drawing, save
+from spectral_edge.report.findings import findings_markdown
 from spectral_edge.report.interactive import interactive_training
+from spectral_edge.report.latex import claims_latex
+from spectral_edge.report.lines import lines_of
 from spectral_edge.report.maps import draw_characters, draw_modes
+from spectral_edge.report.markdown import verdicts_table
 from spectral_edge.report.page import Illustration, illustrate, render_page
+from spectral_edge.report.sections import claim_section
 from spectral_edge.report.selection import representatives
 from spectral_edge.report.spectra import draw_spectra
-from spectral_edge.report.tables import claims_frame, runs_frame, verdicts_frame, verdicts_markdown
+from spectral_edge.report.sweeps import draw_sweep
+from spectral_edge.report.tables import claims_frame, runs_frame, verdicts_frame
 from spectral_edge.report.training import (
     STRIDES,
     draw_training,
@@ -22,6 +29,7 @@ from spectral_edge.report.training import (
     stored_windows,
     training_caption,
 )
+from spectral_edge.report.trajectories import draw_gap, draw_three_spectra
 from spectral_edge.store import write_atomically
 from spectral_edge.store.results import Claims
 
@@ -32,11 +40,11 @@ __all__ = ["write_report"]
 
 
 def write_report(claims: Claims, analyses: Sequence[Analysis], out: Path) -> Path:
-    """Write ``report.html``, ``figures/*.{png,pdf}`` and ``tables/*.{csv,md}`` into ``out``.
+    """Write ``report.html``, ``figures/*.{png,pdf}`` and ``tables/*.{csv,md,tex}`` into ``out``.
 
-    The figures show one run per task: with weight decay before without, the paper's seed before others.
-    The tables hold everything in ``claims``. A figure whose arrays are not stored is left out and the page
-    says so; equal inputs give equal files, byte for byte.
+    Every judged claim has a section with its headline numbers over seeds. The figures that follow show one run per
+    task: with weight decay before without, the paper's seed before others. The tables hold everything in ``claims``.
+    A figure whose arrays are not stored is left out and the page says so; equal inputs give equal files, byte for byte.
 
     Args:
         claims: the rows, verdicts, runs and environment to print.
@@ -57,16 +65,39 @@ def write_report(claims: Claims, analyses: Sequence[Analysis], out: Path) -> Pat
         draw_characters(runs),
     ]
     training = [draw_training(runs, stride) for stride in STRIDES]
-    for drawing in (*drawings, *training):
+    of_claims = [(verdict, _of_claim(verdict.claim, claims, analyses)) for verdict in claims.verdicts]
+    for drawing in (*drawings, *training, *(one for _, found in of_claims for one in found)):
         save(drawing, figures)
-    claims_frame(claims.rows).write_csv(tables / "claims.csv")
-    verdicts_frame(claims.verdicts).write_csv(tables / "verdicts.csv")
-    (tables / "verdicts.md").write_text(verdicts_markdown(claims.verdicts), encoding="utf-8")
-    runs_frame(claims.runs).write_csv(tables / "runs.csv")
+    _write_tables(claims, tables)
     first, *rest = [illustrate(drawing, figures) for drawing in drawings]
+    sections = [
+        (claim_section(verdict, claims), [illustrate(drawing, figures) for drawing in found])
+        for verdict, found in of_claims
+    ]
     page = out / "report.html"
-    write_atomically(page, render_page(claims, [first, _training(runs, training), *rest]).encode())
+    write_atomically(page, render_page(claims, sections, [first, _training(runs, training), *rest]).encode())
     return page
+
+
+def _of_claim(claim: str, claims: Claims, analyses: Sequence[Analysis]) -> list[Drawing]:
+    """The figures of a claim's section: its numbers, and what else is stored of it."""
+    rows = [row for row in claims.rows if row.claim == claim]
+    drawings = [draw_dots(claim, lines_of(rows))]
+    if claim == "C1":
+        drawings.append(draw_gap(analyses, rows))
+    if claim == "C2":
+        drawings.append(draw_three_spectra(representatives(analyses)))
+    swept = lines_of(rows, sensitivity=True)
+    return [*drawings, draw_sweep(claim, swept, claims.analysis)] if swept else drawings
+
+
+def _write_tables(claims: Claims, folder: Path) -> None:
+    claims_frame(claims.rows).write_csv(folder / "claims.csv")
+    verdicts_frame(claims.verdicts).write_csv(folder / "verdicts.csv")
+    runs_frame(claims.runs).write_csv(folder / "runs.csv")
+    (folder / "verdicts.md").write_text(verdicts_table(claims.verdicts), encoding="utf-8")
+    (folder / "claims.tex").write_text(claims_latex(claims), encoding="ascii")
+    (folder / "findings.md").write_text(findings_markdown(claims), encoding="utf-8")
 
 
 def _judged(run: Analysis, claims: Claims) -> Analysis:

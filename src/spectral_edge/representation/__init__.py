@@ -1,7 +1,46 @@
 """What the usual instruments see: heads, activations and probes."""
 
 from spectral_edge.representation.activations import effective_rank, principal_scores
+from spectral_edge.representation.co_usage import co_usage, half_mass_share, loss_derivatives, loss_gradient, sharedness
 from spectral_edge.representation.heads import head_purity
-from spectral_edge.representation.probes import RidgeProbe, cross_term_features
+from spectral_edge.representation.probes import (
+    RidgeFit,
+    RidgeProbe,
+    cross_term_features,
+    cross_term_sets,
+    fourier_features,
+    mirror_folds,
+)
+from spectral_edge.representation.sparse_autoencoder import (
+    AutoencoderTraining,
+    SparseAutoencoder,
+    dead_share,
+    explained_variance,
+    feature_effects,
+    mean_l0,
+    train_sparse_autoencoder,
+)
 
-__all__ = ["RidgeProbe", "cross_term_features", "effective_rank", "head_purity", "principal_scores"]
+__all__ = [
+    "AutoencoderTraining",
+    "RidgeFit",
+    "RidgeProbe",
+    "SparseAutoencoder",
+    "co_usage",
+    "cross_term_features",
+    "cross_term_sets",
+    "dead_share",
+    "effective_rank",
+    "explained_variance",
+    "feature_effects",
+    "fourier_features",
+    "half_mass_share",
+    "head_purity",
+    "loss_derivatives",
+    "loss_gradient",
+    "mean_l0",
+    "mirror_folds",
+    "principal_scores",
+    "sharedness",
+    "train_sparse_autoencoder",
+]

@@ -11,7 +11,7 @@ from spectral_edge.store.errors import (
     SchemaError,
     StoreError,
 )
-from spectral_edge.store.files import append_line, read_lines, sha256_file, write_atomically
+from spectral_edge.store.files import append_line, read_lines, set_aside, sha256_file, write_atomically
 from spectral_edge.store.locks import hold_lock
 from spectral_edge.store.results import (
     Checkpoint,
@@ -26,6 +26,7 @@ from spectral_edge.store.results import (
     Verdict,
 )
 from spectral_edge.store.run_directory import RunDirectory
+from spectral_edge.store.sae_lens import write_sae_lens
 
 __all__ = [
     "Analysis",
@@ -53,8 +54,10 @@ __all__ = [
     "read_claims",
     "read_lines",
     "run_id",
+    "set_aside",
     "sha256_file",
     "write_analysis",
     "write_atomically",
     "write_claims",
+    "write_sae_lens",
 ]

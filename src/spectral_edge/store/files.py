@@ -12,7 +12,7 @@ from typing import Any
 from spectral_edge.store.errors import RunCorruptError, StoreError, storage_error
 from spectral_edge.store.strict_json import decode_json, encode_json
 
-__all__ = ["append_line", "read_file", "read_lines", "remove_leftovers", "sha256_file", "write_atomically"]
+__all__ = ["append_line", "read_file", "read_lines", "remove_leftovers", "set_aside", "sha256_file", "write_atomically"]
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -156,6 +156,23 @@ def remove_leftovers(folder: Path) -> None:
     """Remove temporaries that a killed `write_atomically` left in ``folder``; only its sole writer may."""
     for temporary in folder.glob(".*.tmp"):
         temporary.unlink(missing_ok=True)
+
+
+def set_aside(path: Path, folder: Path) -> Path:
+    """Move ``path`` into ``folder`` under a name that is free there, and return where it went; nothing is deleted.
+
+    Raises:
+        StoreError: it could not be moved.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while (target := folder / f"{path.name}.{number}").exists():
+            number += 1
+        path.rename(target)
+    except OSError as cause:
+        raise storage_error(path, cause, "moved aside") from cause
+    return target
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -20,17 +20,20 @@ __all__ = [
 ]
 
 Checkpoint = Literal["early", "memorisation", "transition", "stop", "final"]
-Inputs = Literal["test", "all", "test_off_diagonal", "all_diagonal_averaged"]
+Inputs = Literal["test", "train", "all", "test_off_diagonal", "all_diagonal_averaged"]
 NullKind = Literal[
     "random_directions",  # unit vectors in the same weights at the same step
     "input_permutation",  # which input has which value
     "other_phase",  # edge directions of a disjoint window of the same run, applied at this step
     "random_features",  # equally many random features in place of the named ones
-    "angle_matched",  # random pairs of directions at the measured angle
+    "angle_matched",  # random directions whose responses make the measured angles
+    "fixed_angle",  # random directions at 45 degrees to each other, as published
     "combinatorial",  # sets drawn at random from all features
     "controls",  # the same statistic in runs that should not show it
     "untrained",  # the same statistic at step 0
     "label_permutation",  # which run or step has which label
+    "circular_shift",  # one of two series in time, shifted against the other
+    "random_walk",  # the run's own updates with random signs
 ]
 
 
@@ -74,18 +77,22 @@ class PeakNull(_Frozen):
 
 
 class Interval(_Frozen):
-    """A 95 % interval of a mean over n runs, and how it was made: ``t`` has n - 1 degrees of freedom."""
+    """A 95 % interval of a mean over n runs, and how it was made.
+
+    ``t`` has n - 1 degrees of freedom; ``exact`` is that of a proportion (Clopper-Pearson), ``score`` that of an AUC.
+    """
 
     low: float
     high: float
     n: int = Field(ge=1)
-    method: Literal["t", "exact", "bootstrap"]
+    method: Literal["t", "exact", "score", "bootstrap"]
 
 
 class ClaimRow(_Frozen):
     """One measured number with everything needed to compute it again. A key that does not apply is ``None``.
 
-    ``inputs`` says where f was evaluated: ``"test"`` (held-out pairs, as published), ``"all"`` (whole domain), or
+    ``inputs`` says where f was evaluated: ``"test"`` (held-out pairs, as published), ``"train"`` (the other pairs),
+    ``"all"`` (whole domain), or
     ``"test_off_diagonal"`` (held-out pairs with a != b: all pairs a = b have a square as product), or
     ``"all_diagonal_averaged"`` (whole domain, f(a, a) replaced by the mean of f elsewhere: a spike at a = b is, to a
     2-D spectrum, a function of a - b).
@@ -143,7 +150,8 @@ class RunSummary(_Frozen):
     Keys are checkpoint names: ``edge_position`` is k*, ``finite_difference_error`` the relative distance
     ||r' - r||/||r|| of the finite-difference response from the exact derivative, one number for v_1, v_2, ….
     ``stop_step`` is where the stopping rule was met; a run may go on after it. ``seconds`` is the time of training and
-    of each study.
+    of each study. ``protocol`` is what all runs of a table must share: the training configuration without what a table
+    compares (operation, seed, weight decay, residues, length).
     """
 
     run_id: str
@@ -155,18 +163,25 @@ class RunSummary(_Frozen):
     stop_step: int | None = None
     test_accuracy: float
     seconds: dict[str, float] = {}
+    protocol: dict[str, Any] = {}
     analysed_steps: dict[str, int] = {}
     edge_position: dict[str, int] = {}
     finite_difference_error: dict[str, list[float]] = {}
 
 
 class Claims(_Frozen):
-    """The whole of ``claims.json``."""
+    """The whole of ``claims.json``.
+
+    ``wall_seconds`` is the time of the command that wrote it; ``stage_seconds`` the time of training and of each study
+    summed over runs, whichever command did it. ``analysis`` is the configuration of all analyses.
+    """
 
     schema_: Literal[1] = Field(1, alias="schema")
     profile: str
     environment: dict[str, Any]
     wall_seconds: float
+    stage_seconds: dict[str, float] = {}
+    analysis: dict[str, Any] = {}
     runs: list[RunSummary]
     rows: list[ClaimRow]
     verdicts: list[Verdict]

@@ -1,20 +1,25 @@
 """Studies: a frozen configuration in, a stored result out."""
 
-from spectral_edge.studies.assembly import assemble, find_analyses
-from spectral_edge.studies.claim_rules import CLAIM_RULES, ClaimRule
-from spectral_edge.studies.reproduce import Progress, ReproduceConfig, reproduce
+from spectral_edge.studies.assembly import analyses_of, assemble, find_analyses
+from spectral_edge.studies.catalogue import QUICK_CLAIMS, RULES, STUDIES
+from spectral_edge.studies.claim_rules import ClaimRule
+from spectral_edge.studies.progress import Progress
+from spectral_edge.studies.reproduce import ReproduceConfig, reproduce
 from spectral_edge.studies.run_analysis import analyze_run, stored_analysis
 from spectral_edge.studies.study import AnalysisConfig
 from spectral_edge.studies.training_run import RunConfig, open_run, run_folder, train_run
 from spectral_edge.studies.verdicts import judge
 
 __all__ = [
-    "CLAIM_RULES",
+    "QUICK_CLAIMS",
+    "RULES",
+    "STUDIES",
     "AnalysisConfig",
     "ClaimRule",
     "Progress",
     "ReproduceConfig",
     "RunConfig",
+    "analyses_of",
     "analyze_run",
     "assemble",
     "find_analyses",

@@ -12,15 +12,15 @@ import numpy as np
 
 from spectral_edge.bases import CharacterSpectrum, CoordinateSystem, character_spectrum, grouping, to_grid
 from spectral_edge.grokking import ModularTask
-from spectral_edge.statistics import FourierProfile, NullDistribution, fourier_profile, permuted_profiles, rarity_pvalue
+from spectral_edge.statistics import FourierProfile, fourier_profile, permuted_profiles, rarity_pvalue
 from spectral_edge.store import Inputs, NullKind, NullSummary, PeakNull
 from spectral_edge.studies.measurement import Measured, mixture_names
+from spectral_edge.studies.null_summary import subset_draws, summarise
 from spectral_edge.studies.published import Measurement
 
 __all__ = ["Evidence", "Value"]
 
 _TOP = 3
-_SUBSETS = 999
 _SCALARS = {"head_purity": "head_purity", "effective_rank": "effective_rank", "r2": "cross_term_r2"}
 Alternative = Literal["greater", "less"]
 Aggregate = Callable[[np.ndarray], float]
@@ -36,19 +36,6 @@ class Value:
     permutation_null: NullSummary | None
     peak_null: PeakNull | None
     permutation_peak_null: PeakNull | None = None
-
-
-def _summarise(samples: np.ndarray, measured: float, kind: NullKind, alternative: Alternative) -> NullSummary:
-    null = NullDistribution(samples, kind)
-    return NullSummary(
-        kind=kind,
-        n=null.n,
-        mean=null.mean,
-        std=null.std,
-        quantile95=null.quantile95,
-        alternative=alternative,
-        pvalue=null.pvalue(measured, alternative),
-    )
 
 
 @dataclass(frozen=True)
@@ -71,7 +58,7 @@ class Evidence:
     n_permutations: int
     seed: int
     _profiles: dict[tuple[str, str, str], tuple[FourierProfile, FourierProfile]] = field(
-        default_factory=dict, repr=False
+        default_factory=dict, init=False, repr=False
     )
 
     def value(self, wanted: Measurement) -> Value:
@@ -96,7 +83,18 @@ class Evidence:
         if wanted.statistic == "jaccard" or _parse(wanted.direction).aggregate is not None:
             return None
         measured, samples = self._measured(wanted)
-        return _summarise(samples, measured, kind, wanted.alternative)
+        return summarise(samples, measured, kind, wanted.alternative)
+
+    def against_random(self, wanted: Measurement) -> tuple[float, NullSummary]:
+        """The number and its null of random directions, as :meth:`value` has them, without the costly permutations.
+
+        A grouping ``q|r`` stands for the larger of the two bases' numbers, direction by direction.
+        """
+        if wanted.statistic == "jaccard":
+            value = self._jaccard(wanted)
+            return value.measured, value.null
+        measured, samples = self._measured(wanted)
+        return measured, summarise(samples, measured, "random_directions", wanted.alternative)
 
     def _measured(self, wanted: Measurement) -> tuple[float, np.ndarray]:
         """The number and its draws from the random directions."""
@@ -108,8 +106,11 @@ class Evidence:
             line = wanted.statistic.removeprefix("share:")
             edge2d, random2d = self.character(_required(wanted.grouping), inputs=wanted.inputs)  # type: ignore[arg-type]
             return float(edge2d.shares[line][named.rows[0]]), random2d.shares[line]
-        edge, random = self.profiles(named.kind, _required(wanted.grouping), wanted.inputs)
-        return self._against(named, getattr(edge, wanted.statistic)[named.rows], getattr(random, wanted.statistic))
+        both = [self.profiles(named.kind, basis, wanted.inputs) for basis in _required(wanted.grouping).split("|")]
+        of_edge, of_random = (
+            np.max([getattr(profile, wanted.statistic) for profile in side], axis=0) for side in zip(*both, strict=True)
+        )
+        return self._against(named, of_edge[named.rows], of_random)
 
     def profiles(self, kind: str, basis: str, inputs: Inputs) -> tuple[FourierProfile, FourierProfile]:
         """Fourier profiles of all edge functions and all null functions of one kind, computed once.
@@ -173,7 +174,7 @@ class Evidence:
         of_edge = getattr(edge, wanted.statistic)[named.rows]
         measured, samples = self._measured(wanted)
         row = None if named.aggregate is np.mean else named.rows[int(np.argmax(of_edge))]
-        null = _summarise(samples, measured, "random_directions", wanted.alternative)
+        null = summarise(samples, measured, "random_directions", wanted.alternative)
         permuted, permuted_peaks = self._permuted(wanted, named, measured)
         if named.aggregate is not None:
             return Value(measured, None if row is None else _strongest(edge)[row].tolist(), null, permuted, None)
@@ -190,15 +191,11 @@ class Evidence:
     def _against(self, named: _Direction, of_edge: np.ndarray, of_random: np.ndarray) -> tuple[float, np.ndarray]:
         """The measured number and its null draws.
 
-        An aggregate of m edge values is held against the same aggregate of random m-subsets of all values, edge and
-        null together: a two-sample permutation test, exact if edge directions are no different from random ones.
+        An aggregate of several edge values is held against :func:`subset_draws`.
         """
         if named.aggregate is None:
             return float(of_edge[0]), of_random
-        pool, m = np.concatenate([of_edge, of_random]), len(of_edge)
-        rng = np.random.default_rng((self.seed, m))
-        draws = [named.aggregate(rng.choice(pool, m, replace=False)) for _ in range(_SUBSETS)]
-        return float(named.aggregate(of_edge)), np.array(draws)
+        return float(named.aggregate(of_edge)), subset_draws(named.aggregate, of_edge, of_random, self.seed)
 
     def _permuted(self, wanted: Measurement, named: _Direction, measured: float) -> tuple[NullSummary, list[int]]:
         q = grouping(_required(wanted.grouping), self.task.p)
@@ -210,11 +207,11 @@ class Evidence:
         else:
             samples = getattr(null, wanted.statistic)
         draws = samples[0] if named.aggregate is None else np.array([named.aggregate(draw) for draw in samples.T])
-        return _summarise(draws, measured, "input_permutation", wanted.alternative), null.peak[0].tolist()
+        return summarise(draws, measured, "input_permutation", wanted.alternative), null.peak[0].tolist()
 
     def _scalar(self, wanted: Measurement) -> Value:
         measured, samples = self._measured(wanted)
-        return Value(measured, None, _summarise(samples, measured, "random_directions", wanted.alternative), None, None)
+        return Value(measured, None, summarise(samples, measured, "random_directions", wanted.alternative), None, None)
 
     def _share(self, wanted: Measurement) -> Value:
         coordinates: CoordinateSystem = _required(wanted.grouping)  # type: ignore[assignment]
@@ -231,8 +228,8 @@ class Evidence:
         return Value(
             measured,
             top or None,
-            _summarise(random.shares[line], measured, "random_directions", wanted.alternative),
-            _summarise(permuted.shares[line], measured, "input_permutation", wanted.alternative),
+            summarise(random.shares[line], measured, "random_directions", wanted.alternative),
+            summarise(permuted.shares[line], measured, "input_permutation", wanted.alternative),
             peak_null("random_directions", random.power),
             peak_null("input_permutation", permuted.power),
         )
@@ -258,7 +255,7 @@ class Evidence:
             )
 
         mixed, measured = overlaps(self.edge)
-        null = _summarise(overlaps(self.random)[1], float(measured[0]), "random_directions", wanted.alternative)
+        null = summarise(overlaps(self.random)[1], float(measured[0]), "random_directions", wanted.alternative)
         return Value(float(measured[0]), mixed[0].tolist(), null, None, None)
 
 

@@ -22,22 +22,22 @@ from spectral_edge.studies.published import Measurement, measurements_for
 from spectral_edge.studies.study import AnalysisConfig, Findings, Say, Study
 from spectral_edge.studies.trained_run import TrainedRun
 
-__all__ = ["MODES"]
+__all__ = ["MODES", "cross_term_probe", "has_basis", "is_published_protocol"]
 
 _DRAWN = 3  # directions whose maps are kept for the figures
-_ALL_PHASES: tuple[Checkpoint, ...] = ("early", "memorisation", "transition", "stop")
 _LEAST_WINDOW = 6  # of a phase that comes before the first full window
 
 
 def _applies(training: TrainingConfig) -> bool:
-    return len(training.operations) == 1 and not training.nonzero
+    # Without weight decay nothing generalises: such runs are controls of the claims about training, not of these.
+    return len(training.operations) == 1 and not training.nonzero and training.weight_decay > 0
 
 
 def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
     wanted = [
         m
         for m in measurements_for(run.task.name, config.phases)
-        if _has_basis(m, run.training.p) and m.n_directions <= config.directions
+        if has_basis(m, run.training.p) and m.n_directions <= config.directions
     ]
     names: list[Checkpoint] = sorted({m.checkpoint for m in wanted} | {"stop"})
     steps = {name: run.step_of(name, config.window) for name in names}
@@ -74,10 +74,10 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
     )
 
 
-MODES = Study("modes", 4, ("C3", "C4", "C6", "C7", "C8", "C9", "C13", "C14"), _applies, _measure)
+MODES = Study("modes", 5, ("C3", "C4", "C6", "C7", "C8", "C9", "C13", "C14"), _applies, _measure, brief=True)
 
 
-def _has_basis(measurement: Measurement, p: int) -> bool:
+def has_basis(measurement: Measurement, p: int) -> bool:
     """Whether a basis exists for this modulus: discrete logs need a prime, the Gaussian ones also p = 1 mod 4."""
     bases = {"cross_terms": "discrete_log", "gaussian": "gaussian_radial", "additive": "sum", None: "sum"}
     try:
@@ -100,10 +100,11 @@ class _CheckpointAnalysis:
         self.directions = len(directions)
         self.discrepancy = _finite_difference_error(model, directions, task, parameters, config)
         nulls = random_directions(config.random_directions, parameters.dim, config.seed)
-        probe = _cross_term_probe(task)
+        test = task.split(training.frac_train, training.seed).test
+        probe = cross_term_probe(task, test)
         self.evidence = Evidence(
             task,
-            task.split(training.frac_train, training.seed).test,
+            test,
             measure(model, directions, task, parameters, probe),
             measure(model, nulls, task, parameters, probe),
             config.permutations,
@@ -119,7 +120,7 @@ class _CheckpointAnalysis:
         value = self.evidence.value(wanted)
         config, training = self._config, self._run.training
         other_phase = self._other_phase.direction_null(wanted, "other_phase") if self._other_phase else None
-        as_published = _is_published_protocol(training, config) and wanted.checkpoint == self.name
+        as_published = is_published_protocol(training, config) and wanted.checkpoint == self.name
         return ClaimRow(
             claim=wanted.claim,
             task=training.operation,
@@ -175,7 +176,7 @@ def _peak(top: list[int] | list[tuple[int, int]] | None) -> int | None:
     return top[0] if isinstance(top[0], int) else top[0][0]
 
 
-def _is_published_protocol(training: TrainingConfig, config: AnalysisConfig) -> bool:
+def is_published_protocol(training: TrainingConfig, config: AnalysisConfig) -> bool:
     """Whether the paper's numbers speak of this run: its protocol, and its window, stride and centring.
 
     The printed concentrations are those of seed 42 (Figure 1); other seeds are measured without a published number.
@@ -193,9 +194,7 @@ def _on_square(task: ModularTask) -> tuple[np.ndarray, int]:
 
 def _bases_of(task: ModularTask) -> list[str]:
     spectra = ("concentration", "variance_share", "peakedness")
-    wanted = [
-        m.grouping for m in measurements_for(task.name, "all") if m.statistic in spectra and _has_basis(m, task.p)
-    ]
+    wanted = [m.grouping for m in measurements_for(task.name, "all") if m.statistic in spectra and has_basis(m, task.p)]
     return list(dict.fromkeys([*(q for q in wanted if q), f"output:{task.name}"]))
 
 
@@ -204,7 +203,7 @@ def _coordinates_of(task: ModularTask) -> list[CoordinateSystem]:
     asked = {
         m.grouping
         for m in measurements_for(task.name, "all")
-        if m.statistic.startswith("share:") and _has_basis(m, task.p)
+        if m.statistic.startswith("share:") and has_basis(m, task.p)
     }
     if len(task.pairs) == task.p**2:
         asked.add("additive")
@@ -245,8 +244,15 @@ def _finite_difference_error(
     return discrepancy(exact, approximate).numpy()
 
 
-def _cross_term_probe(task: ModularTask) -> tuple[RidgeProbe, np.ndarray] | None:
-    if not any(m.grouping == "cross_terms" and _has_basis(m, task.p) for m in measurements_for(task.name, "all")):
+def cross_term_probe(task: ModularTask, test: np.ndarray) -> tuple[RidgeProbe, np.ndarray] | None:
+    """The probe for a claim on cross terms and the (N,) mask of its inputs; ``None`` if the task has no such claim.
+
+    Args:
+        task: the operation.
+        test: indices of the held-out pairs, which without their zeros are the inputs.
+    """
+    if not any(m.grouping == "cross_terms" and has_basis(m, task.p) for m in measurements_for(task.name, "all")):
         return None
-    nonzero = (task.pairs != 0).all(axis=1)
-    return RidgeProbe(cross_term_features(task.pairs[nonzero], task.p)), nonzero
+    inputs = np.zeros(len(task.pairs), dtype=bool)
+    inputs[test] = (task.pairs[test] != 0).all(axis=1)
+    return RidgeProbe(cross_term_features(task.pairs[inputs], task.p)), inputs

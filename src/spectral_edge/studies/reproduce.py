@@ -8,64 +8,93 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from spectral_edge.grokking import TrainingConfig
-from spectral_edge.store import Analysis, Claims, RunDirectory, StoreError, hold_lock, read_claims, write_claims
+from spectral_edge.store import (
+    Analysis,
+    Claims,
+    RunCorruptError,
+    StoreError,
+    hold_lock,
+    read_claims,
+    set_aside,
+    write_claims,
+)
 from spectral_edge.studies.assembly import assemble
+from spectral_edge.studies.catalogue import QUICK_CLAIMS, RULES, claims_in_order, studies_for
+from spectral_edge.studies.profiles import SEEDS, Profile, profile_runs
+from spectral_edge.studies.progress import Progress, progress_of
 from spectral_edge.studies.run_analysis import analyze_run
 from spectral_edge.studies.study import AnalysisConfig
 from spectral_edge.studies.training_run import RunConfig, run_folder, train_run
 
-__all__ = ["Progress", "ReproduceConfig", "reproduce"]
+__all__ = ["ReproduceConfig", "reproduce"]
 
 _POLL_SECONDS = 0.5
-# Steps to the stopping rule, measured with seed 42: only to start the longest run first and to estimate the time left.
-_TYPICAL_STEPS = {"sub": 3500, "add": 3300, "mul": 2900, "x2_y2": 2400}
-_ANALYSIS_SECONDS = 60.0
+_PROFILE_CLAIMS: dict[Profile, tuple[str, ...]] = {"quick": QUICK_CLAIMS, "paper": tuple(r.claim for r in RULES)}
+_PROFILE_SEEDS: dict[Profile, tuple[int, ...]] = {"quick": SEEDS[:1], "paper": SEEDS}
 
 
 class ReproduceConfig(BaseModel):
     """What to reproduce."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    profile: Literal["quick"] = "quick"
-    """quick: the four operations that grok, seed 42."""
-    jobs: int = Field(2, ge=1)
-    """Runs at a time, one process with one thread each."""
+    profile: Profile = "quick"
+    """quick: the four operations that grok, one seed, eight claims. paper: every run and every claim."""
+    claims: tuple[str, ...] = ()
+    """Which claims; all of the profile if empty. Only the runs that they need are trained."""
+    seeds: tuple[int, ...] = ()
+    """Which seeds; those of the profile if empty (quick: 42; paper: 42, 137, 2024)."""
+    jobs: int = Field(os.cpu_count() or 1, ge=1)
+    """Runs at a time, one process with one thread each; the results do not depend on it."""
     analysis: AnalysisConfig = AnalysisConfig()
     """How each run is analysed."""
 
+    @field_validator("claims")
+    @classmethod
+    def _claims_exist(cls, claims: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        possible = _PROFILE_CLAIMS[info.data.get("profile", "quick")]
+        unknown = [claim for claim in claims if claim not in possible]
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: not in this profile; possible are {', '.join(possible)}")
+        return claims_in_order(claims or possible)
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_are_distinct(cls, seeds: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        bad = [seed for seed in seeds if not 0 <= seed < 2**32]
+        if bad or len(set(seeds)) < len(seeds):
+            raise ValueError(
+                f"{', '.join(map(str, seeds))}: seeds are distinct integers from 0 to {2**32 - 1}; the paper's are "
+                f"{', '.join(map(str, SEEDS))}"
+            )
+        return seeds or _PROFILE_SEEDS[info.data.get("profile", "quick")]
+
+    @field_validator("jobs")
+    @classmethod
+    def _jobs_fit(cls, jobs: int) -> int:
+        cores = os.cpu_count() or 1
+        if jobs > cores:
+            raise ValueError(f"{jobs} processes on {cores} cores only slow each other down; possible are 1 to {cores}")
+        return jobs
+
     @property
     def runs(self) -> list[RunConfig]:
-        """The runs of the profile, longest first."""
-        return [RunConfig(training=TrainingConfig(operation=name)) for name in _TYPICAL_STEPS]
+        """The runs that the claims need, longest first."""
+        runs = profile_runs(self.profile, self.seeds)
+        return [
+            run for run in runs if any(s.claims for s in studies_for(self.claims, run.training, self.full_analysis))
+        ]
 
-
-@dataclass(frozen=True)
-class Progress:
-    """Where one run stands, for display.
-
-    Attributes:
-        name: run id.
-        stage: waiting, training, analysis or done.
-        step, train_accuracy, test_accuracy, sigma_ratio: of the last evaluation, where there is one.
-        seconds_left: estimate from the typical length of such a run, ``None`` where unknown.
-    """
-
-    name: str
-    stage: Literal["waiting", "training", "analysis", "done"]
-    step: int | None = None
-    train_accuracy: float | None = None
-    test_accuracy: float | None = None
-    sigma_ratio: float | None = None
-    seconds_left: float | None = None
+    @property
+    def full_analysis(self) -> AnalysisConfig:
+        """The analysis, at every phase of training for the whole paper."""
+        phases = "all" if self.profile == "paper" else self.analysis.phases
+        return self.analysis.model_copy(update={"phases": phases})
 
 
 def reproduce(
@@ -73,16 +102,18 @@ def reproduce(
 ) -> tuple[Claims, list[Analysis]]:
     """Run the profile into ``out`` and write ``out/claims.json``; whatever is finished already is not redone.
 
+    A run that is found damaged is moved to ``out/set-aside``, named in its progress, and trained again.
+
     Args:
         out: result directory, made if missing; runs go to ``out/runs/<run id>``.
-        config: profile, jobs, analysis.
+        config: profile, claims, seeds, jobs, analysis.
         on_progress: called about twice a second with one entry a run.
 
     Returns:
         The claims, and the analyses that figures are drawn from.
 
     Raises:
-        StoreError: ``out`` is a file or cannot be written, or a run is damaged or in use by another process.
+        StoreError: ``out`` is a file or cannot be written, or a run is in use by another process.
     """
     _prepare(out)
     with hold_lock(out / "lock"):  # a second command here would only steal runs from the first
@@ -96,15 +127,16 @@ def _reproduce(
     context = get_context("spawn")
     # Linear-algebra libraries read these when they are loaded, so they must be set before the worker starts.
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    runs, analysis = config.runs, config.full_analysis
     with ProcessPoolExecutor(config.jobs, context, initializer=_end_with_parent, initargs=(os.getpid(),)) as pool:
-        jobs = {run.run_id: pool.submit(_complete, run_folder(out, run), run, config.analysis) for run in config.runs}
+        jobs = {run.run_id: pool.submit(_complete, out, run, analysis, config.claims) for run in runs}
         try:
             _follow(out, config, jobs, on_progress)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    analyses = [analyze_run(run_folder(out, run), config.analysis) for run in config.runs]
-    claims = assemble(analyses, config.profile, round(time.monotonic() - started, 1))
+    analyses = [analyze_run(run_folder(out, run), analysis, config.claims) for run in runs]
+    claims = assemble(analyses, analysis, config.profile, round(time.monotonic() - started, 1), config.claims)
     return _commit(out / "claims.json", claims), analyses
 
 
@@ -134,9 +166,21 @@ def _commit(path: Path, claims: Claims) -> Claims:
     return claims
 
 
-def _complete(path: Path, run: RunConfig, analysis: AnalysisConfig) -> None:
+def _complete(out: Path, run: RunConfig, analysis: AnalysisConfig, claims: tuple[str, ...]) -> str | None:
+    """Train and analyse one run; returns what was wrong with it if it had to be set aside and trained again."""
+    path = run_folder(out, run)
+    try:
+        _train_and_analyse(path, run, analysis, claims)
+    except RunCorruptError as problem:
+        moved = set_aside(path, out / "set-aside")
+        _train_and_analyse(path, run, analysis, claims)
+        return f"was damaged, is now {moved}, and was trained again: {problem}"
+    return None
+
+
+def _train_and_analyse(path: Path, run: RunConfig, analysis: AnalysisConfig, claims: tuple[str, ...]) -> None:
     train_run(path, run)
-    analyze_run(path, analysis)
+    analyze_run(path, analysis, claims)
 
 
 def _end_with_parent(parent: int) -> None:
@@ -153,11 +197,10 @@ def _end_with_parent(parent: int) -> None:
 def _follow(
     out: Path,
     config: ReproduceConfig,
-    jobs: dict[str, Future[None]],
+    jobs: dict[str, Future[str | None]],
     on_progress: Callable[[list[Progress]], None] | None,
 ) -> None:
-    analysing: dict[str, float] = {}
-    pending: set[Future[None]] = set(jobs.values())
+    pending: set[Future[str | None]] = set(jobs.values())
     while pending:
         done, pending = wait(pending, timeout=_POLL_SECONDS)
         for job in done:
@@ -168,28 +211,6 @@ def _follow(
                     f"{out}: a worker process was killed (out of memory, or by hand). The same command continues."
                 ) from None
         if on_progress:
-            on_progress([_progress(run_folder(out, run), run, jobs[run.run_id], analysing) for run in config.runs])
-
-
-def _progress(path: Path, run: RunConfig, job: Future[None], analysing: dict[str, float]) -> Progress:
-    name = run.run_id
-    try:
-        status = RunDirectory.open(path).status
-    except StoreError:
-        status = {}
-    numbers: dict[str, Any] = {
-        key: status.get(key) for key in ("step", "train_accuracy", "test_accuracy", "sigma_ratio")
-    }
-    if job.done():
-        return Progress(name, "done", **numbers)
-    if not status or not job.running():
-        return Progress(name, "waiting", **numbers)
-    if status["state"] == "finished":
-        since = analysing.setdefault(name, time.monotonic())
-        return Progress(
-            name, "analysis", **numbers, seconds_left=max(0.0, _ANALYSIS_SECONDS - time.monotonic() + since)
-        )
-    remaining = max(0, _TYPICAL_STEPS[run.training.operation] - status["step"])
-    speed = status.get("steps_per_second")
-    left = remaining / speed + _ANALYSIS_SECONDS if speed else None
-    return Progress(name, "training", **numbers, seconds_left=left)
+            on_progress(
+                [progress_of(out, run, jobs[run.run_id], config.full_analysis, config.claims) for run in config.runs]
+            )

@@ -6,23 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from spectral_edge.grokking import TrainingConfig
 from spectral_edge.store import Analysis, RunSummary
-from spectral_edge.studies.mode_study import MODES
-from spectral_edge.studies.study import AnalysisConfig, Say, Study
+from spectral_edge.studies.catalogue import QUICK_CLAIMS, STUDIES, studies_for
+from spectral_edge.studies.study import AnalysisConfig, Say
 from spectral_edge.studies.trained_run import TrainedRun
-from spectral_edge.studies.training_curves import TRAINING_CURVES
 
-__all__ = ["QUICK_CLAIMS", "STUDIES", "analyze_run", "stored_analysis", "studies_for"]
-
-STUDIES: tuple[Study, ...] = (TRAINING_CURVES, MODES)
-QUICK_CLAIMS = MODES.claims
-
-
-def studies_for(claims: Iterable[str], training: TrainingConfig) -> list[Study]:
-    """The studies that speak of any of these claims, or only feed figures, and have business with this run."""
-    wanted = set(claims)
-    return [s for s in STUDIES if (not s.claims or wanted & set(s.claims)) and s.applies(training)]
+__all__ = ["analyze_run", "stored_analysis"]
 
 
 def analyze_run(
@@ -38,11 +27,18 @@ def analyze_run(
 
     Raises:
         StoreError: the run is missing or damaged.
-        ValueError: the trajectory is too short for the window at the end of the run, or there are no evaluations.
+        ValueError: the trajectory is too short for the window at the end of the run, there are no evaluations, or no
+            study of these claims applies to such a run.
     """
     run = TrainedRun.open(path)
     wanted = list(claims)
-    parts = [s.complete(run, config, say or (lambda stage: None)) for s in studies_for(wanted, run.training)]
+    studies = studies_for(wanted, run.training, config)
+    if not any(study.claims for study in studies):
+        raise ValueError(
+            f"{path}: no study of {', '.join(wanted)} has business with a run of {run.training.operation} with weight "
+            f"decay {run.training.weight_decay}"
+        )
+    parts = [study.complete(run, config, say or (lambda stage: None)) for study in studies]
     return _merged(parts, wanted)
 
 

@@ -43,8 +43,9 @@ class AnalysisConfig(BaseModel):
     seed: int = Field(0, ge=0)
     """Seed of both nulls."""
     phases: Literal["published", "all"] = "published"
-    """published: measure each claim at the paper's checkpoint; all: at the transition and the stop, the shape of the
-    responses also early and at memorisation, with edge directions of another phase as a further null."""
+    """published: measure each claim at the paper's checkpoint. all: at the transition and the stop, the shape of the
+    responses also early and at memorisation, with edge directions of another phase as a further null; and run the
+    studies of the whole paper (probes, sparse autoencoder, co-usage, sensitivity, …)."""
 
     @property
     def directions(self) -> int:
@@ -80,6 +81,7 @@ class Study:
         applies: whether a run is its business.
         measure: the measurement of one run.
         across: rows over several runs, made of their stored analyses whenever claims are assembled.
+        brief: whether it is part of an analysis with ``phases="published"``, too.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Study:
     applies: Callable[[TrainingConfig], bool]
     measure: Callable[[TrainedRun, AnalysisConfig, Say], Findings]
     across: Callable[[Sequence[Analysis]], list[ClaimRow]] | None = None
+    brief: bool = False
 
     def folder(self, config: AnalysisConfig) -> str:
         """Name of the analysis inside its run directory."""
@@ -118,6 +121,10 @@ class Study:
         return analysis
 
 
+# What runs of one table may differ in: it is what the table compares.
+_COMPARED = {"operation", "seed", "weight_decay", "nonzero", "min_steps", "max_steps"}
+
+
 def _summary(run: TrainedRun, findings: Findings, seconds: dict[str, float]) -> RunSummary:
     trained = run.run.status.get("seconds")
     return RunSummary(
@@ -129,6 +136,7 @@ def _summary(run: TrainedRun, findings: Findings, seconds: dict[str, float]) -> 
         grok_step=run.grok_step,
         stop_step=run.stop_step,
         test_accuracy=run.metrics[-1]["test_accuracy"],
+        protocol=run.training.model_dump(mode="json", exclude=_COMPARED),
         seconds=({} if trained is None else {"training": round(trained, 1)}) | seconds,
         analysed_steps=findings.analysed_steps,
         edge_position=findings.edge_position,

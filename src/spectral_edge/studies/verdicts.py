@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from spectral_edge.statistics import adjust
-from spectral_edge.store import ClaimRow, Verdict
-from spectral_edge.studies.claim_rules import CLAIM_RULES, TOLERANCES, ClaimRule, Rows, is_close
+from spectral_edge.store import ClaimRow, NullSummary, Verdict
+from spectral_edge.studies.aggregation import headline_rows
+from spectral_edge.studies.claim_rules import TOLERANCES, ClaimRule, Rows, is_close
 
 __all__ = ["adjust_table", "judge"]
 
@@ -12,11 +15,20 @@ _LEVEL = 0.05
 
 
 def adjust_table(rows: Rows) -> list[ClaimRow]:
-    """Add Benjamini-Hochberg p-values, one table a claim and kind of null."""
+    """Add Benjamini-Hochberg p-values, one table a claim and kind of null.
+
+    The table of a claim is its headline rows: where a number is known over seeds, the single seeds are its parts, not
+    further tests. The settings of a sensitivity analysis are a table of their own.
+    """
     adjusted = list(rows)
-    for claim in sorted({row.claim for row in rows}):
+    judged = {id(row) for row in headline_rows(rows)}
+    for table in sorted({_table(row) for row in rows}):
         for kind in ("null", "permutation_null", "peak_null", "permutation_peak_null"):
-            index = [i for i, row in enumerate(adjusted) if row.claim == claim and getattr(row, kind) is not None]
+            index = [
+                i
+                for i, row in enumerate(rows)
+                if _table(row) == table and id(row) in judged and getattr(row, kind) is not None
+            ]
             if not index:
                 continue
             values = adjust([getattr(adjusted[i], kind).pvalue for i in index])
@@ -26,18 +38,23 @@ def adjust_table(rows: Rows) -> list[ClaimRow]:
     return adjusted
 
 
-def judge(rows: Rows) -> list[Verdict]:
+def _table(row: ClaimRow) -> tuple[str, bool]:
+    return row.claim, row.statistic.startswith("sensitivity:")
+
+
+def judge(rows: Rows, rules: Sequence[ClaimRule]) -> list[Verdict]:
     """Apply every rule to adjusted rows; a claim whose deciding rows are missing gets two ``None`` and says so."""
-    return [_judge(rule, [row for row in rows if row.claim == rule.claim]) for rule in CLAIM_RULES]
+    return [_judge(rule, [row for row in rows if row.claim == rule.claim]) for rule in rules]
 
 
 def _judge(rule: ClaimRule, rows: Rows) -> Verdict:
-    deciding = [row for row in rows if rule.decides(row)]
+    table = headline_rows(rows)
+    deciding = [row for row in table if rule.decides(row)]
     if not deciding:
         because = "Not measured: no run here has this claim's operation and checkpoint."
         return _verdict(rule, None, None, because)
-    reproduces, numbers = _reproduces(rule, rows)
-    survives, nulls = _survives(rule, deciding, len(rows))
+    reproduces, numbers = _reproduces(rule, rows, [row for row in table if rule.looks_at(row)])
+    survives, nulls = _survives(rule, deciding, sum(row.null is not None and not _table(row)[1] for row in table))
     return _verdict(rule, reproduces, survives, f"{numbers}; {nulls}.")
 
 
@@ -51,7 +68,7 @@ def _verdict(rule: ClaimRule, reproduces: bool | None, survives: bool | None, be
     )
 
 
-def _reproduces(rule: ClaimRule, rows: Rows) -> tuple[bool | None, str]:
+def _reproduces(rule: ClaimRule, rows: Rows, looked_at: Rows) -> tuple[bool | None, str]:
     parts: list[tuple[bool | None, str]] = []
     numbers = [row for row in rows if row.published is not None]
     if numbers:
@@ -67,7 +84,7 @@ def _reproduces(rule: ClaimRule, rows: Rows) -> tuple[bool | None, str]:
         parts.append((2 * same > len(peaks), f"{same} of {len(peaks)} published frequencies come back"))
     if not parts:
         parts.append((None, "no published number applies to these runs"))
-    parts += [check(rows) for check in rule.checks]
+    parts += [check(looked_at) for check in rule.checks]
     answers = [answer for answer, _ in parts if answer is not None]
     return (all(answers) if answers else None), "; ".join(text for _, text in parts)
 
@@ -80,8 +97,23 @@ def _survives(rule: ClaimRule, deciding: Rows, table_size: int) -> tuple[bool | 
         ((row, row.null) for row in deciding if row.null is not None), key=lambda pair: (pair[1].pvalue, pair[0].task)
     )
     text = (
-        f"of {len(nulls)} deciding rows {above} exceed random directions (adjusted p < {_LEVEL}, {table_size} rows in "
-        f"the table) and {below} lie below 95 % of them; most extreme: {row.task} {row.direction} {row.measured:.3g} "
-        f"against {null.mean:.3g} ± {null.std:.2g} (95 % {null.quantile95:.3g}), p = {null.pvalue:.2g}"
+        f"of {len(nulls)} deciding rows {above} {_beyond(null)} (adjusted p < {_LEVEL}, {table_size} rows in the "
+        f"table) and {below} lie on the far side of 95 % of it; most extreme: {_name(row)} {row.measured:.3g}"
+        f"{_interval(row)} against {null.mean:.3g} ± {null.std:.2g} (95 % {null.quantile95:.3g}), p = {null.pvalue:.2g}"
     )
     return (above == 0 if rule.absence else 2 * above > len(nulls)), text
+
+
+def _beyond(null: NullSummary) -> str:
+    kind = null.kind.replace("_", " ")
+    return f"{'exceed' if null.alternative == 'greater' else 'lie below'} their null of {kind}"
+
+
+def _name(row: ClaimRow) -> str:
+    return " ".join(text for text in (row.model or row.task, row.direction, row.statistic, row.grouping) if text)
+
+
+def _interval(row: ClaimRow) -> str:
+    if row.interval is None:
+        return ""
+    return f" (95 % interval {row.interval.low:.3g} to {row.interval.high:.3g}, n = {row.interval.n})"
