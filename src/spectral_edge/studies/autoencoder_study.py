@@ -32,12 +32,13 @@ from spectral_edge.studies.profiles import GROKKING
 from spectral_edge.studies.study import AnalysisConfig, Findings, Say, Study
 from spectral_edge.studies.trained_run import TrainedRun
 
-__all__ = ["AUTOENCODER", "RULES", "export_autoencoder"]
+__all__ = ["AUTOENCODER", "RULES", "export_autoencoder", "has_autoencoder"]
 
 _UNTRAINED = 20
 _RANDOM_SETS = 999
 _WEIGHTS = ("W_enc", "b_enc", "W_dec", "b_dec")
 _LEAST_EXPLAINED = 0.9
+_ARRAYS = "autoencoder."
 
 
 def _applies(training: TrainingConfig) -> bool:
@@ -87,12 +88,17 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
         "response_norm": changes.flatten(1).norm(dim=1).numpy(),
         "response_norm_random_directions": nulls.response_norm,
     }
-    stored = {f"autoencoder.{key}": array.astype(np.float32) for key, array in arrays.items()}
-    stored["autoencoder.k"] = np.array([stream.autoencoder.k])
+    stored = {f"{_ARRAYS}{key}": array.astype(np.float32) for key, array in arrays.items()}
+    stored[f"{_ARRAYS}k"] = np.array([stream.autoencoder.k])
     return Findings(rows, stored, analysed_steps={name: step}, edge_position={name: edge.position})
 
 
 AUTOENCODER = Study("autoencoder", 1, (CLAIM,), _applies, _measure)
+
+
+def has_autoencoder(analysis: Analysis) -> bool:
+    """Whether the stored analysis holds an autoencoder to export."""
+    return f"{_ARRAYS}k" in analysis.arrays
 
 
 def export_autoencoder(analysis: Analysis, folder: Path) -> None:
@@ -101,10 +107,8 @@ def export_autoencoder(analysis: Analysis, folder: Path) -> None:
     Raises:
         StoreError: the analysis holds no autoencoder, or it could not be written.
     """
-    weights = {
-        key: analysis.arrays[f"autoencoder.{key}"] for key in _WEIGHTS if f"autoencoder.{key}" in analysis.arrays
-    }
-    k = int(analysis.arrays["autoencoder.k"][0]) if weights else 0
+    weights = {key: analysis.arrays[f"{_ARRAYS}{key}"] for key in _WEIGHTS if f"{_ARRAYS}{key}" in analysis.arrays}
+    k = int(analysis.arrays[f"{_ARRAYS}k"][0]) if has_autoencoder(analysis) else 0
     summary = analysis.summary
     metadata = {
         "model_name": f"spectral-edge modular transformer: {summary.task}",

@@ -18,6 +18,7 @@ from spectral_edge.statistics import random_directions
 from spectral_edge.store import Checkpoint, ClaimRow
 from spectral_edge.studies.evidence import Evidence
 from spectral_edge.studies.measurement import measure
+from spectral_edge.studies.profiles import NOT_GROKKING
 from spectral_edge.studies.published import Measurement, measurements_for
 from spectral_edge.studies.study import AnalysisConfig, Findings, Say, Study
 from spectral_edge.studies.trained_run import TrainedRun
@@ -29,8 +30,9 @@ _LEAST_WINDOW = 6  # of a phase that comes before the first full window
 
 
 def _applies(training: TrainingConfig) -> bool:
-    # Without weight decay nothing generalises: such runs are controls of the claims about training, not of these.
-    return len(training.operations) == 1 and not training.nonzero and training.weight_decay > 0
+    # Runs that are not to generalise are controls of the claims about training, not of these.
+    alone = len(training.operations) == 1 and not training.nonzero
+    return alone and training.weight_decay > 0 and training.operation not in NOT_GROKKING
 
 
 def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:

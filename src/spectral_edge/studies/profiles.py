@@ -7,12 +7,12 @@ from typing import Literal
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.studies.training_run import RunConfig
 
-__all__ = ["GROKKING", "SEEDS", "TRITASK", "Profile", "profile_runs"]
+__all__ = ["GROKKING", "NOT_GROKKING", "SEEDS", "TRITASK", "Profile", "profile_runs"]
 
 Profile = Literal["quick", "paper"]
 SEEDS = (42, 137, 2024)
 GROKKING = ("sub", "add", "mul", "x2_y2")
-_NOT_GROKKING = ("x2_xy_y2", "x3_xy")
+NOT_GROKKING = ("x2_xy_y2", "x3_xy")
 TRITASK = "add+mul+x2_y2"
 _ABLATIONS = ("add+x2_y2", "mul+x2_y2")
 # All single-task runs share one grid of steps, so that controls are compared at equal steps.
@@ -37,7 +37,7 @@ def profile_runs(profile: Profile, seeds: tuple[int, ...]) -> list[RunConfig]:
         _single(operation, seed, weight_decay)
         for weight_decay in (1.0, 0.0)
         for seed in seeds
-        for operation in (*GROKKING, *_NOT_GROKKING)
+        for operation in (*GROKKING, *NOT_GROKKING)
     ]
     return [*shared, *ablations, *single, *alone]
 

@@ -162,13 +162,13 @@ def measurements_for(task: str, phases: Literal["published", "all"] = "published
     early and at memorisation and for every task; a line keeps its published number at the paper's own checkpoint.
     """
     published = [m for m in MEASUREMENTS if m.task == task]
-    if phases == "published":
+    if phases == "published" or not published:
         return published
     lines = [m for m in published if m.claim != "C4"]
     elsewhere = [replace(m, checkpoint="transition", published=None, upper_bound=False, peak=None) for m in lines]
     shape = [_M("C4", task, "v1", "peakedness", _BASIS[task]), _M("C4", task, "v1:PC1", "peakedness", _BASIS[task])]
     shape += [_M("C4", task, v, _RANK, inputs="all") for v in _EDGE]
-    everywhere = [replace(m, checkpoint=phase) for phase in _PHASES for m in shape] if task in _BASIS else []
+    everywhere = [replace(m, checkpoint=phase) for phase in _PHASES for m in shape]
     known = [m for m in published if m.claim == "C4"]
     return [*known, *(m for m in everywhere if not any(_same_line(m, k) for k in known)), *lines, *elsewhere]
 

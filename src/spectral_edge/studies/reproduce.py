@@ -24,6 +24,7 @@ from spectral_edge.store import (
     write_claims,
 )
 from spectral_edge.studies.assembly import assemble
+from spectral_edge.studies.autoencoder_study import export_autoencoder, has_autoencoder
 from spectral_edge.studies.catalogue import QUICK_CLAIMS, RULES, claims_in_order, studies_for
 from spectral_edge.studies.profiles import SEEDS, Profile, profile_runs
 from spectral_edge.studies.progress import Progress, progress_of
@@ -102,7 +103,8 @@ def reproduce(
 ) -> tuple[Claims, list[Analysis]]:
     """Run the profile into ``out`` and write ``out/claims.json``; whatever is finished already is not redone.
 
-    A run that is found damaged is moved to ``out/set-aside``, named in its progress, and trained again.
+    A run that is found damaged is moved to ``out/set-aside``, named in its progress, and trained again. Sparse
+    autoencoders, where a claim needs them, are left in ``out/autoencoders`` in the layout of SAELens.
 
     Args:
         out: result directory, made if missing; runs go to ``out/runs/<run id>``.
@@ -136,6 +138,8 @@ def _reproduce(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     analyses = [analyze_run(run_folder(out, run), analysis, config.claims) for run in runs]
+    for stored in filter(has_autoencoder, analyses):
+        export_autoencoder(stored, out / "autoencoders" / stored.summary.run_id)
     claims = assemble(analyses, analysis, config.profile, round(time.monotonic() - started, 1), config.claims)
     return _commit(out / "claims.json", claims), analyses
 
