@@ -2,10 +2,23 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: reproduce test lint types rooms clean-install bench figures
+.PHONY: reproduce paper results test lint types rooms clean-install bench
 
 reproduce: .venv/installed
 	$(BIN)/spectral-edge reproduce --profile quick --out runs/quick
+
+# All runs and all claims: about two hours on two cores; interrupted, it continues.
+paper: .venv/installed
+	$(BIN)/spectral-edge reproduce --profile paper --out runs/paper
+
+# What of it is kept in the repository.
+results: .venv/installed
+	$(BIN)/spectral-edge report runs/paper --findings docs/findings.md
+	rm -rf results/paper
+	mkdir -p results/paper/figures results/paper/tables
+	cp runs/paper/claims.json results/paper/
+	cp runs/paper/figures/*.png results/paper/figures/
+	cp runs/paper/tables/verdicts.md runs/paper/tables/runs.csv runs/paper/tables/claims.tex results/paper/tables/
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2

@@ -12,10 +12,10 @@ from spectral_edge.studies import (
     analyze_run,
     assemble,
     find_analyses,
-    mode_study,
     open_run,
 )
-from spectral_edge.studies.mode_study import MODES
+from spectral_edge.studies.modes import study as mode_study
+from spectral_edge.studies.modes.study import MODES
 from tiny_runs import TINY_ANALYSIS
 
 

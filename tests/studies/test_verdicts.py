@@ -2,9 +2,9 @@ import pytest
 
 from spectral_edge.store import ClaimRow, NullSummary
 from spectral_edge.studies.claim_rules import TOLERANCES
-from spectral_edge.studies.mode_rules import RULES
-from spectral_edge.studies.mode_study import has_basis
-from spectral_edge.studies.published import MEASUREMENTS
+from spectral_edge.studies.modes.published import MEASUREMENTS
+from spectral_edge.studies.modes.rules import RULES
+from spectral_edge.studies.modes.study import has_basis
 from spectral_edge.studies.verdicts import adjust_table, judge
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import tyro
@@ -42,5 +43,10 @@ class Report:
             claims = assemble(analyses, self.config, "custom", 0.0, QUICK_CLAIMS)
         page = write_report(claims, analyses, self.out or self.path)
         if self.findings is not None:
-            update_findings(self.findings, findings_id(claims), findings_markdown(claims))
+            update_findings(self.findings, findings_id(claims), findings_markdown(claims, _day_written(stored)))
         self.output.result({"report": str(page)}, str(page))
+
+
+def _day_written(path: Path) -> str | None:
+    """The day of the file, so that the same results give the same record; ``None`` if there is no file."""
+    return date.fromtimestamp(path.stat().st_mtime).isoformat() if path.exists() else None

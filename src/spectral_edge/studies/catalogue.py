@@ -5,22 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from spectral_edge.grokking import TrainingConfig
-from spectral_edge.studies import (
-    autoencoder_study,
-    co_usage_study,
-    mode_rules,
-    probe_study,
-    shared_trunk_study,
-    spectra_study,
-)
-from spectral_edge.studies.autoencoder_study import AUTOENCODER
+from spectral_edge.studies import autoencoder, co_usage, modes, probes, shared_trunk, spectra
+from spectral_edge.studies.autoencoder import AUTOENCODER
 from spectral_edge.studies.claim_rules import ClaimRule
-from spectral_edge.studies.co_usage_study import CO_USAGE
-from spectral_edge.studies.mode_study import MODES
-from spectral_edge.studies.probe_study import PROBES
-from spectral_edge.studies.sensitivity_study import SENSITIVITY
-from spectral_edge.studies.shared_trunk_study import SHARED_TRUNK
-from spectral_edge.studies.spectra_study import SPECTRA
+from spectral_edge.studies.co_usage import CO_USAGE
+from spectral_edge.studies.modes import MODES, SENSITIVITY
+from spectral_edge.studies.probes import PROBES
+from spectral_edge.studies.shared_trunk import SHARED_TRUNK
+from spectral_edge.studies.spectra import SPECTRA
 from spectral_edge.studies.study import AnalysisConfig, Study
 from spectral_edge.studies.training_curves import TRAINING_CURVES
 
@@ -29,18 +21,7 @@ __all__ = ["QUICK_CLAIMS", "RULES", "STUDIES", "claims_in_order", "studies_for"]
 STUDIES: tuple[Study, ...] = (TRAINING_CURVES, SPECTRA, MODES, PROBES, AUTOENCODER, CO_USAGE, SHARED_TRUNK, SENSITIVITY)
 RULES: tuple[ClaimRule, ...] = tuple(
     sorted(
-        (
-            rule
-            for room in (
-                spectra_study,
-                mode_rules,
-                probe_study,
-                autoencoder_study,
-                co_usage_study,
-                shared_trunk_study,
-            )
-            for rule in room.RULES
-        ),
+        (rule for room in (spectra, modes, probes, autoencoder, co_usage, shared_trunk) for rule in room.RULES),
         key=lambda rule: int(rule.claim[1:]),
     )
 )

@@ -24,7 +24,7 @@ from spectral_edge.store import (
     write_claims,
 )
 from spectral_edge.studies.assembly import assemble
-from spectral_edge.studies.autoencoder_study import export_autoencoder, has_autoencoder
+from spectral_edge.studies.autoencoder import export_autoencoder, has_autoencoder
 from spectral_edge.studies.catalogue import QUICK_CLAIMS, RULES, claims_in_order, studies_for
 from spectral_edge.studies.profiles import SEEDS, Profile, profile_runs
 from spectral_edge.studies.progress import Progress, progress_of

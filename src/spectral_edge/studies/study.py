@@ -17,7 +17,7 @@ from spectral_edge.grokking import TrainingConfig
 from spectral_edge.store import Analysis, ClaimRow, RunSummary, read_analysis, write_analysis
 from spectral_edge.studies.trained_run import TrainedRun
 
-__all__ = ["AnalysisConfig", "Findings", "Say", "Study"]
+__all__ = ["AnalysisConfig", "Findings", "Say", "Study", "is_published_protocol"]
 
 Say = Callable[[str], None]
 """Called with a few words before each stage."""
@@ -51,6 +51,21 @@ class AnalysisConfig(BaseModel):
     def directions(self) -> int:
         """Edge directions to analyse: the eight that claims speak of, or as many as the window has."""
         return min(8, self.window - 1)
+
+
+def is_published_protocol(training: TrainingConfig, config: AnalysisConfig) -> bool:
+    """Whether the paper's numbers speak of this run: its protocol, and its window, stride and centring.
+
+    The printed numbers are those of seed 42 (Figure 1); other seeds are measured without a published number. Several
+    operations on one trunk were trained on nonzero residues.
+    """
+    default = AnalysisConfig()
+    same_edge = (config.window, config.stride, config.centered) == (default.window, default.stride, default.centered)
+    # How long a run goes on after the stopping rule does not change what came before.
+    same_length = training.model_copy(update={"min_steps": 0, "max_steps": TrainingConfig().max_steps})
+    return same_edge and same_length == TrainingConfig(
+        operation=training.operation, nonzero=len(training.operations) > 1
+    )
 
 
 @dataclass(frozen=True)
