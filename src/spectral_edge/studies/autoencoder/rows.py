@@ -34,7 +34,7 @@ def overlap_rows(here: AnalysedStep, measured: np.ndarray, draws: dict[NullKind,
     rows = []
     for direction, pairs in selections:
         value = float(measured[pairs].mean())
-        nulls = [summarise(draw[:, pairs].mean(1), value, kind, "less") for kind, draw in draws.items()]
+        nulls = [summarise(draw[:, pairs].mean(1), value, kind) for kind, draw in draws.items()]
         published = _PUBLISHED.get(here.run.task.name) if here.as_published and direction == MEAN else None
         rows.append(
             _edge_row(
