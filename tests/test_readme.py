@@ -2,6 +2,10 @@ import re
 import runpy
 from pathlib import Path
 
+from spectral_edge.report import findings_markdown
+from spectral_edge.report.markdown import verdicts_table
+from spectral_edge.store import read_claims
+
 README = Path(__file__).parents[1] / "README.md"
 
 
@@ -20,3 +24,17 @@ def test_pictures_and_files_it_links_are_there():
     local = [link for link in links if "://" not in link]
     assert local
     assert [link for link in local if not (README.parent / link).exists()] == []
+
+
+def test_the_table_of_findings_is_that_of_the_committed_results():
+    claims = read_claims(README.parent / "results" / "paper" / "claims.json")
+    assert verdicts_table(claims.verdicts, because=False) in README.read_text()
+    assert len(claims.verdicts) == 14
+
+
+def test_the_record_of_findings_is_generated_from_the_committed_results():
+    claims = read_claims(README.parent / "results" / "paper" / "claims.json")
+    record = (README.parent / "docs" / "findings.md").read_text()
+    generated = findings_markdown(claims)
+    body = generated[generated.index("\n") :].rstrip()  # the heading has the day
+    assert body in record

@@ -56,7 +56,7 @@ def test_single_seeds_are_no_further_tests():
     across = row(0.9, 0.03, seed=None, run_id=None, direction=None, statistic="auc")
     rows = [*combine_seeds([*single, alone]), *single, alone, across]
     assert [r.direction for r in headline_rows(rows)] == ["v1", "v2", None]
-    adjusted = {(r.direction, r.seed): r.null.pvalue_adjusted for r in adjust_table(rows)}
+    adjusted = {(r.direction, r.seed): r.null.pvalue_adjusted for r in adjust_table(rows, [])}
     assert [adjusted["v1", seed] for seed in (42, 137, 2024)] == [None] * 3
     assert adjusted["v2", 42] == pytest.approx(0.015)  # second of three, after Fisher's .0016: .01 * 3 / 2
     assert adjusted[None, None] == pytest.approx(0.03)
@@ -64,5 +64,5 @@ def test_single_seeds_are_no_further_tests():
 
 def test_settings_of_a_sensitivity_analysis_are_a_table_of_their_own():
     settings = [row(0.3, 0.04, statistic="sensitivity:concentration", window=w) for w in (5, 10, 40)]
-    adjusted = adjust_table([row(0.3, 0.04), *settings])
+    adjusted = adjust_table([row(0.3, 0.04), *settings], [])
     assert [r.null.pvalue_adjusted for r in adjusted] == pytest.approx([0.04] * 4)

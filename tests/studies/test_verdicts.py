@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from spectral_edge.store import ClaimRow, NullSummary
@@ -63,7 +65,7 @@ def addition(values, pvalues, peaks=(26, 26, 25)):
 
 
 def verdict(rows, claim="C6"):
-    return next(v for v in judge(adjust_table(rows), RULES) if v.claim == claim)
+    return next(v for v in judge(adjust_table(rows, RULES), RULES) if v.claim == claim)
 
 
 def test_the_published_numbers_themselves_reproduce_and_survive():
@@ -93,7 +95,7 @@ def test_a_claim_without_rows_is_not_judged():
 def test_adjustment_is_benjamini_hochberg_within_a_claim():
     p = [0.01, 0.04, 0.03, 0.20]
     rows = [row(0.3, v) for v in p] + [row(0.3, 0.9, claim="C8")]
-    adjusted = [r.null.pvalue_adjusted for r in adjust_table(rows)]
+    adjusted = [r.null.pvalue_adjusted for r in adjust_table(rows, RULES)]
     # by hand: sorted p (.01, .03, .04, .20) times 4/rank, then the running minimum from the right
     assert adjusted == pytest.approx([0.04, 0.04 * 4 / 3, 0.04 * 4 / 3, 0.20, 0.9])
 
@@ -145,3 +147,45 @@ def test_missing_parts_of_a_claim_do_not_count_against_it():
 
 def test_every_basis_of_the_table_exists_for_the_paper_s_modulus():
     assert [m for m in MEASUREMENTS if not has_basis(m, 97)] == []
+
+
+def over_seeds(pvalues, combined, **changes):
+    """Rows of single seeds, and the row that stands for them."""
+    parts = [row(0.3, p, seed=seed, run_id=f"add-s{seed}", **changes) for seed, p in enumerate(pvalues)]
+    whole = row(0.3, combined, seed=None, run_id=None, step=None, peak=None, top=None, **changes)
+    null = whole.null.model_copy(update={"combined": len(pvalues)})
+    return [whole.model_copy(update={"seeds": list(range(len(pvalues))), "null": null}), *parts]
+
+
+def test_one_strong_seed_does_not_carry_a_claim_but_breaks_an_absence():
+    edge = ("v1", "v2", "v3")
+    one = [r for v in edge for r in over_seeds((0.005, 0.5, 0.5), 0.03, direction=v)]
+    two = [r for v in edge for r in over_seeds((0.005, 0.03, 0.5), 0.003, direction=v)]
+    assert verdict(one).survives_null is False
+    assert verdict(two).survives_null is True
+    of_absence = over_seeds((0.005, 0.5, 0.5), 0.03, claim="C9", task="x2_y2")
+    assert verdict(of_absence, "C9").survives_null is False
+
+
+def test_a_verdict_does_not_hang_on_how_much_else_was_measured():
+    deciding = addition((0.33, 0.16, 0.40), (0.03, 0.03, 0.03))
+    further = [row(0.1, 0.9, statistic="variance_share", direction=f"v{i}") for i in range(30)]
+    assert verdict(deciding).survives_null is verdict(deciding + further).survives_null is True
+
+
+def test_a_rule_may_name_the_null_that_decides_and_conditions_that_must_hold_as_well():
+    others = NullSummary(
+        kind="other_phase", n=99, mean=0, std=1, quantile95=2, alternative="greater", pvalue=0.9, pvalue_adjusted=None
+    )
+    rule = replace(next(rule for rule in RULES if rule.claim == "C6"), decided_by="other_phase", checks=())
+    rows = [row(0.3, 0.005, direction=v, further_nulls=[others]) for v in ("v1", "v2", "v3")]
+    (found,) = judge(adjust_table(rows, [rule]), [rule])
+    assert found.survives_null is False
+    assert "null of other phase" in found.because
+    shown = adjust_table(rows, [rule])[0]
+    assert (shown.null.kind, [null.kind for null in shown.further_nulls]) == ("other_phase", ["random_directions"])
+    for met in (True, False, None):
+        rule = replace(rule, decided_by=None, conditions=(lambda rows, met=met: (met, "as it happens"),))
+        (found,) = judge(adjust_table(rows, [rule]), [rule])
+        assert found.survives_null is (met is not False)
+        assert found.because.endswith("as it happens.")

@@ -36,7 +36,8 @@ def assemble(
     rows = [row for analysis in analyses for row in analysis.rows]
     rows += [row for study in STUDIES if study.across and wanted & set(study.claims) for row in study.across(analyses)]
     rows = [row for row in rows if row.claim in wanted]
-    rows = adjust_table([*combine_seeds(rows), *rows])
+    rules = [rule for rule in RULES if rule.claim in wanted]
+    rows = adjust_table([*combine_seeds(rows), *rows], rules)
     rows.sort(key=lambda row: int(row.claim[1:]))
     seconds: Counter[str] = Counter()
     for analysis in analyses:
@@ -49,7 +50,7 @@ def assemble(
         analysis=config.model_dump(mode="json"),
         runs=[analysis.summary for analysis in analyses],
         rows=rows,
-        verdicts=judge(rows, [rule for rule in RULES if rule.claim in wanted]),
+        verdicts=judge(rows, rules),
     )
 
 

@@ -8,9 +8,9 @@ invented threshold out of C13.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from spectral_edge.store import Checkpoint, ClaimRow, Inputs
+from spectral_edge.store import Checkpoint, ClaimRow, Inputs, NullKind
 
 __all__ = ["TOLERANCES", "Check", "ClaimRule", "Rows", "is_close"]
 
@@ -51,11 +51,13 @@ class ClaimRule:
 
     *Reproduces*: more than half of the published numbers come back within tolerance, more than half of the published
     frequencies come back exactly, and no check fails. *Survives its null*: more than half of the deciding rows exceed
-    their null (adjusted p < 0.05); for the claim of an absence, none of them does. Published numbers are those of
-    seed 42 and are compared with that seed; nulls decide over all seeds.
+    their null, and no condition fails; for the claim of an absence, none of the rows does. To exceed its null a row
+    needs p < 0.05, adjusted over the deciding rows of its claim; if it stands for several seeds, two of them must also
+    have p < 0.05 by themselves, since in combined p-values one strong seed carries the others (not asked where
+    exceeding counts against the claim). Published numbers are those of seed 42 and are compared with that seed.
 
     Attributes:
-        claim: C3 … C14.
+        claim: C1 … C14.
         statement: the claim, for people.
         statistics: statistics of the deciding rows.
         tasks: tasks of the deciding rows; all if empty.
@@ -63,8 +65,11 @@ class ClaimRule:
         basis: their grouping; any if ``None``.
         inputs: where their functions were evaluated; any but controls if ``None``.
         checkpoint: where the paper looks; rows of other checkpoints are shown and decide nothing. Any if ``None``.
+        among: a further condition on deciding rows.
+        decided_by: which of a row's nulls decides; its first if ``None``.
         absence: whether the claim is that something is *not* there.
-        checks: further conditions on the shape of the result.
+        checks: further conditions of reproducing, on the shape of the result.
+        conditions: further conditions of surviving, beyond single nulls.
     """
 
     claim: str
@@ -75,8 +80,11 @@ class ClaimRule:
     basis: str | None = None
     inputs: Inputs | None = None
     checkpoint: Checkpoint | None = None
+    among: Callable[[ClaimRow], bool] = field(default=lambda row: True)
+    decided_by: NullKind | None = None
     absence: bool = False
     checks: tuple[Check, ...] = ()
+    conditions: tuple[Check, ...] = ()
 
     def looks_at(self, row: ClaimRow) -> bool:
         """Whether the row is of this claim and its checkpoint; a run without a stop is judged where it ended."""
@@ -88,13 +96,24 @@ class ClaimRule:
 
     def decides(self, row: ClaimRow) -> bool:
         """Whether this row's null decides the claim."""
+        return self._is_about(row) and row.null is not None and self.decided_by in (None, row.null.kind)
+
+    def with_deciding_null(self, row: ClaimRow) -> ClaimRow:
+        """The row with the null that decides first, and the one that stood there among the further ones."""
+        deciding = next((null for null in row.further_nulls if null.kind == self.decided_by), None)
+        if deciding is None or row.null is None or not self._is_about(row):
+            return row
+        others = [row.null, *(null for null in row.further_nulls if null is not deciding)]
+        return row.model_copy(update={"null": deciding, "further_nulls": others})
+
+    def _is_about(self, row: ClaimRow) -> bool:
         return (
             self.looks_at(row)
-            and row.null is not None
             and row.statistic in self.statistics
             and (not self.tasks or row.task in self.tasks)
             and (not self.directions or row.direction in self.directions)
             and (self.basis is None or row.grouping == self.basis)
             and (self.inputs is None or row.inputs == self.inputs)
             and row.inputs != "test_off_diagonal"  # a control: shown, not counted
+            and self.among(row)
         )

@@ -11,6 +11,7 @@ from spectral_edge.studies.co_usage import study as co_usage_study
 from spectral_edge.studies.co_usage.study import CO_USAGE, RULES, is_published
 from spectral_edge.studies.study import AnalysisConfig
 from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.studies.verdicts import adjust_table
 from tiny_runs import TINY_ANALYSIS, tiny
 
 
@@ -156,8 +157,10 @@ def test_the_rule_reads_held_out_inputs_at_the_stop(findings):
         "shared": "mean(v1..v3)-mean(v4..v8)",
         "single": "within(v1..v3)-within(v4..v8)",
     }.items():
-        deciding = [row for row in findings[name].rows if rule.decides(row)]
+        rows = [row.model_copy(update={"model": row.model and "add+mul+x2_y2"}) for row in findings[name].rows]
+        deciding = [row for row in adjust_table(rows, RULES) if rule.decides(row)]
         assert [(row.direction, row.inputs) for row in deciding] == [(direction, "test")]
+        assert deciding[0].null.kind == "label_permutation"
 
 
 def test_the_checks_tell_the_claim_from_its_opposite(findings):

@@ -14,6 +14,7 @@ from spectral_edge.studies.probes.activations import ActivationProbes, residual_
 from spectral_edge.studies.probes.cross_terms import CrossTermProbe
 from spectral_edge.studies.probes.study import PROBES, RULES
 from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.studies.verdicts import adjust_table
 from tiny_runs import TINY_ANALYSIS
 
 
@@ -227,7 +228,13 @@ def test_the_rule_says_what_as_many_random_columns_buy():
     rows += [row("noise_gain", k, 0.118, "features:noise") for k in (1, 2, 3)]
     rows += [row("r2_cv", k, -0.30, "features:cross") for k in (1, 2, 3)]
     rows += [row("r2_cv", k, 0.5, "features:add") for k in (1, 2, 3)]
-    assert [r.measured for r in rows if rule.decides(r)] == [0.121, 0.122, 0.123]
+    rows += [row("cross_gain_cv", k, -0.15 + k / 1000, "features:cross", -0.2) for k in (1, 2, 3)]
+    deciding = [r for r in adjust_table(rows, RULES) if rule.decides(r)]
+    assert [(r.measured, r.null.kind) for r in deciding] == [(-0.15 + k / 1000, "random_features") for k in (1, 2, 3)]
+    (condition,) = rule.conditions
+    assert condition(rows) == (False, "on held-out folds the products change R² by -0.148 (above 0 asked)")
+    assert condition([r.model_copy(update={"measured": 0.1}) for r in rows])[0] is True
+    assert condition([])[0] is None
     products, held_out = (check(rows) for check in rule.checks)
     assert products == (
         None,

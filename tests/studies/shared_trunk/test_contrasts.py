@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spectral_edge.grokking import TrainingConfig
-from spectral_edge.store import Analysis, ClaimRow, RunSummary
+from spectral_edge.store import Analysis, ClaimRow, NullSummary, RunSummary
 from spectral_edge.studies.shared_trunk.contrasts import across_models, model_name, shared_frequencies
 from spectral_edge.studies.shared_trunk.rules import RULES
 
@@ -196,6 +196,22 @@ def test_the_verdict_says_what_share_of_random_directions_peaks_there_too():
     (rule,) = RULES
     rows = across_models(models)
     assert any("100% of edge and 100% of random" in sentence for _, sentence in (check(rows) for check in rule.checks))
+
+
+def test_the_head_of_the_task_must_show_it_as_well():
+    def row(k, pvalue):
+        null = NullSummary(
+            kind="random_directions", n=99, mean=0, std=1, quantile95=2, alternative="greater", pvalue=pvalue
+        )
+        return ClaimRow(
+            claim="C11", task="x2_y2", direction=f"v{k}:head_x2_y2", statistic="power_share:addition",
+            grouping="sum", measured=0.1, null=null,
+        )  # fmt: skip
+
+    (condition,) = RULES[0].conditions
+    assert condition([row(1, 0.01), row(2, 0.01), row(3, 0.5)])[0] is True
+    assert condition([row(1, 0.01), row(2, 0.5), row(3, 0.5)])[0] is False
+    assert condition([])[0] is None
 
 
 def test_model_names():

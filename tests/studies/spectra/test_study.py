@@ -4,7 +4,7 @@ import torch
 
 from oracles.displacement import displacement_sigma, window_sigma
 from spectral_edge.grokking import TrainingConfig
-from spectral_edge.store import Analysis, RunSummary
+from spectral_edge.store import Analysis, ClaimRow, RunSummary
 from spectral_edge.studies import AnalysisConfig, run_folder, train_run
 from spectral_edge.studies.spectra.history import Setting, settings_of
 from spectral_edge.studies.spectra.study import RULES, SPECTRA
@@ -238,8 +238,8 @@ def test_checks_say_what_the_rows_say(table):
     one_window, several = (control.model_copy(update={"stride": 500, "measured": value}) for value in (1.0, 1.3))
     assert "1 by construction and is compared with nothing" in gap.checks[2]([one_window])[1]
     assert "are compared with the paper's" in gap.checks[2]([one_window, several])[1]
-    assert [check([])[0] for rule in (gap, alignment) for check in rule.checks] == [None] * 6
-    assert sum(gap.decides(row) for row in table) == 2  # both windows
+    assert [check([])[0] for rule in (gap, alignment) for check in (*rule.checks, *rule.conditions)] == [None] * 8
+    assert [(r.window, r.stride) for r in table if gap.decides(r)] == [(10, 100)]
 
 
 def test_weights_near_degeneracy_is_judged_in_runs_that_grokked(measured):
@@ -252,3 +252,30 @@ def test_weights_near_degeneracy_is_judged_in_runs_that_grokked(measured):
     assert before(rows)[0] is True
     assert after(rows)[0] is True
     assert after([rows[0], rows[1].model_copy(update={"measured": 1.07})])[0] is False
+
+
+def test_a_decline_must_tell_more_than_weight_decay_does(table):
+    """Planted: runs that grok decline by 40, others by 3 or 1.1: g23 tells them all apart, weight decay does not."""
+    (condition,) = RULES[0].conditions
+    assert condition(table)[0] is True
+    assert "weight decay alone has an AUC of" in condition(table)[1]
+    for statistic in ("auc", "auc:same_weight_decay"):
+        worse = [
+            r.model_copy(update={"measured": 0.2})
+            if (r.statistic, r.grouping) == (statistic, "g23_decline:matched")
+            else r
+            for r in table
+        ]
+        assert condition(worse)[0] is False
+
+
+def test_series_must_go_together_the_way_that_is_claimed():
+    (condition,) = RULES[1].conditions
+    template = ClaimRow(claim="C2", task="all", statistic="rank_correlation:same_run", measured=0.0)
+
+    def rows(*values):
+        pairs = zip(("gap_ratio~W_Q", "g23~W_Q", "displacement~W_K"), values, strict=True)
+        return [template.model_copy(update={"grouping": pair, "measured": value}) for pair, value in pairs]
+
+    assert condition(rows(0.5, -0.5, -0.5))[0] is True  # g23 is to fall while the others rise
+    assert condition(rows(0.5, 0.5, -0.5))[0] is False

@@ -88,8 +88,45 @@ def _union_of_peaks(rows: Rows) -> tuple[None, str]:
     return None, f"a mixture's top three overlap those of its components by a Jaccard of {np.mean(overlaps):.2f} (mean)"
 
 
+def _how_localised(rows: Rows) -> tuple[None, str]:
+    found = [row for row in rows if row.statistic == "head_purity" and row.checkpoint == "stop"]
+    if not found:
+        return None, "head purity not measured"
+    largest = max(found, key=lambda row: row.measured)
+    others = [null.mean for row in found for null in row.further_nulls if null.kind == "other_phase"]
+    beside = f", edges of other phases {np.mean(others):.3f}" if others else ""
+    return None, (
+        f"mean purity {np.mean([row.measured for row in found]):.3f}, largest {largest.measured:.3f} ({largest.task} "
+        f"{largest.direction}); one head has 1, two .5, all eight .125{beside}"
+    )
+
+
+def _first_component(rows: Rows) -> tuple[None, str]:
+    found = [row for row in rows if row.statistic == "peakedness" and row.direction == "v1:PC1" and row.task == "add"]
+    found = [row for row in found if row.checkpoint == "transition" and row.null is not None]
+    if not found:
+        return None, "first component not measured"
+    values = ", ".join(
+        f"{row.measured:.1f}{'' if row.peak is None else f' at ω {row.peak}'} (random {row.null.mean:.1f}, p "
+        f"{row.null.pvalue:.2g})"
+        for row in found
+        if row.null is not None
+    )
+    return None, (
+        f"the first principal component of the same response has {values}: if the published 32.8 at ω 25 is its "
+        "peakedness and not that of the power, compare these"
+    )
+
+
 RULES: tuple[ClaimRule, ...] = (
-    ClaimRule("C3", "The edge is not localised in attention heads", ("head_purity",), checkpoint="stop", absence=True),
+    ClaimRule(
+        "C3",
+        "The edge is not localised in attention heads",
+        ("head_purity",),
+        checkpoint="stop",
+        absence=True,
+        checks=(_how_localised,),
+    ),
     ClaimRule(
         "C4",
         "The response of v1 is sharply peaked over the inputs although high-rank in activation space",
@@ -97,6 +134,7 @@ RULES: tuple[ClaimRule, ...] = (
         tasks=("add",),
         directions=("v1",),
         checkpoint="transition",
+        checks=(_first_component,),
     ),
     ClaimRule(
         "C6",

@@ -9,8 +9,9 @@ themselves, white noise in place of the products, symmetric in (a, b) as they ar
 The paper does not say on which pairs. Here it is the held-out ones, as elsewhere in the paper. That was settled after a
 first look at seed 42: an R^2 in sample grows as inputs become fewer; on all pairs that of x^2 + y^2 is .09 to .10, not
 .15 to .16 as printed, on held-out pairs it is the printed one. Random directions have the same R^2 on either. What
-decides was settled then too: the gain in sample, because held out all gains are below zero, and a gain that is only
-less far below zero than that of random directions explains nothing.
+decides was settled later, after a review of seed 42: the gain on held-out folds, against products of permuted residues,
+and only if it is above zero. The gain in sample, which decided before, is what 400 columns of anything buy, larger the
+less the other features explain: 0.129 (1 - R^2 of both) gives that of every direction measured so far, random or not.
 """
 
 from __future__ import annotations
@@ -168,14 +169,23 @@ def _mean(rows: Rows) -> float:
     return float(np.mean([row.measured for row in rows]))
 
 
+def _held_out_gain(rows: Rows) -> tuple[bool | None, str]:
+    found = _of_x2_y2(rows, "cross_gain_cv")
+    if not found:
+        return None, "held-out gain not measured"
+    return _mean(found) > 0, f"on held-out folds the products change R² by {_mean(found):+.3f} (above 0 asked)"
+
+
 RULES: tuple[ClaimRule, ...] = (
     ClaimRule(
         "C10",
         "Cross-terms of additive and multiplicative features explain the responses of x²+y²",
-        ("cross_gain",),
+        ("cross_gain_cv",),
         tasks=("x2_y2",),
         directions=("v1", "v2", "v3"),
         checkpoint="stop",
+        decided_by="random_features",
         checks=(_beyond_random_features, _held_out),
+        conditions=(_held_out_gain,),
     ),
 )

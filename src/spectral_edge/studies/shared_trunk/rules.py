@@ -81,6 +81,25 @@ def _order(rows: Rows) -> tuple[None, str]:
     return None, f"tasks generalise in the order {order} (published add 17900, mul 24800, x2_y2 30500)"
 
 
+def _in_the_task_s_own_head(rows: Rows) -> tuple[bool | None, str]:
+    """Whether the logits of x2_y2 respond at addition's frequency: the trunk belongs to addition as well."""
+    found = [
+        row.null.pvalue
+        for row in rows
+        if row.statistic == "power_share:addition"
+        and row.grouping == "sum"
+        and (row.direction or "").endswith(":head_x2_y2")
+        and row.null is not None
+    ]
+    if not found:
+        return None, "responses of the head of x2_y2 not measured"
+    beyond = sum(pvalue < 0.05 for pvalue in found)
+    return 2 * beyond > len(found), (
+        f"in the response of x2_y2's own head the share of power at addition's frequency is beyond random directions "
+        f"in {beyond} of {len(found)} rows (p < 0.05; most asked)"
+    )
+
+
 RULES: tuple[ClaimRule, ...] = (
     ClaimRule(
         "C11",
@@ -90,6 +109,7 @@ RULES: tuple[ClaimRule, ...] = (
         directions=("v1", "v2", "v3"),
         basis="sum",
         checkpoint="stop",
+        conditions=(_in_the_task_s_own_head,),
         checks=(_power_grows, _synergy_grows, _which_partner, _against_chance, _as_concentration, _order),
     ),
 )
