@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from spectral_edge.spectrum import SpectralEdge
 from spectral_edge.store import Checkpoint, ClaimRow
 from spectral_edge.studies.study import AnalysisConfig, is_published_protocol
 from spectral_edge.studies.trained_run import TrainedRun
@@ -20,6 +21,19 @@ class AnalysedStep:
     config: AnalysisConfig
     checkpoint: Checkpoint
     step: int
+
+    @classmethod
+    def at_stop(cls, run: TrainedRun, config: AnalysisConfig) -> AnalysedStep:
+        """The stop of the run; where it ended, if it does not generalise."""
+        step = run.step_of("stop")
+        if step is None:
+            return cls(run, config, "final", int(run.metrics[-1]["step"]))
+        return cls(run, config, "stop", step)
+
+    @property
+    def edge(self) -> SpectralEdge:
+        """The spectral edge of the window that ends here."""
+        return self.run.edge_at(self.step, self.config.window, self.config.stride, self.config.centered)
 
     def row(self, claim: str, **found: Any) -> ClaimRow:
         """A row of the model at this step."""

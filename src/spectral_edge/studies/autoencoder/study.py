@@ -23,7 +23,7 @@ import numpy as np
 
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.statistics import random_directions
-from spectral_edge.store import Analysis, Checkpoint, NullKind, write_sae_lens
+from spectral_edge.store import Analysis, NullKind, write_sae_lens
 from spectral_edge.studies.analysed_step import AnalysedStep
 from spectral_edge.studies.autoencoder.overlap import Perturbation, most_affected, overlaps, random_sets
 from spectral_edge.studies.autoencoder.rows import CLAIM, MEAN, angle_rows, overlap_rows, quality_rows
@@ -47,12 +47,9 @@ def _applies(training: TrainingConfig) -> bool:
 
 
 def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
-    name: Checkpoint = "stop"
-    step = run.step_of("stop")
-    if step is None:  # a run that does not generalise is analysed where it ended
-        name, step = "final", int(run.metrics[-1]["step"])
+    here = AnalysedStep.at_stop(run, config)
+    name, step, edge = here.checkpoint, here.step, here.edge
     model, parameters = run.model_at(step)
-    edge = run.edge_at(step, config.window, config.stride, config.centered)
     directions = edge.directions(3)
     held_out = run.task.split(run.training.frac_train, run.training.seed).test
 
@@ -70,7 +67,6 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
     through_unlearned = np.array([overlaps(most_affected(moved.effects(a, changes))) for a in unlearned])
     alive = round((1 - quality.dead) * stream.autoencoder.d_sae)
 
-    here = AnalysedStep(run, config, name, step)
     measured = overlaps(most_affected(effects))
     draws: dict[NullKind, np.ndarray] = {
         "random_directions": nulls.random,

@@ -27,7 +27,7 @@ from spectral_edge.grokking import ModularTask, ModularTransformer, TrainingConf
 from spectral_edge.modes import iterate_responses, mode_energy
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.statistics import fourier_profile, random_directions
-from spectral_edge.store import Checkpoint, ClaimRow
+from spectral_edge.store import ClaimRow
 from spectral_edge.studies.analysed_step import AnalysedStep
 from spectral_edge.studies.claim_rules import ClaimRule, Rows
 from spectral_edge.studies.probes.activations import BASIS, ActivationProbes, residual_stream
@@ -50,13 +50,9 @@ def _applies(training: TrainingConfig) -> bool:
 
 
 def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
-    name: Checkpoint = "stop"
-    step = run.step_of("stop")
-    if step is None:  # a run that does not generalise is analysed where it ended
-        name, step = "final", int(run.metrics[-1]["step"])
+    here = AnalysedStep.at_stop(run, config)
+    name, step, edge = here.checkpoint, here.step, here.edge
     model, parameters = run.model_at(step)
-    edge = run.edge_at(step, config.window, config.stride, config.centered)
-    here = AnalysedStep(run, config, name, step)
     split = run.task.split(run.training.frac_train, run.training.seed)
 
     say(f"probes of the activations at {name}, step {step}")
