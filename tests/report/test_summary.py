@@ -8,7 +8,7 @@ import pytest
 
 from report.synthetic import fake_row, make_analysis, make_claims
 from spectral_edge.report.formatting import enumeration
-from spectral_edge.report.summary import outcomes, scope
+from spectral_edge.report.summary import computing_time, outcomes, scope
 from spectral_edge.store.results import NullSummary, Verdict
 
 HEADINGS = [
@@ -81,3 +81,10 @@ def test_scope_of_nothing():
 )
 def test_enumeration(words, text):
     assert enumeration(words) == text
+
+
+def test_time_is_that_of_all_processes_where_it_is_known(claims):
+    known = claims.model_copy(update={"wall_seconds": 60.0, "stage_seconds": {"training": 7000.0, "modes": 200.0}})
+    assert computing_time(known) == "2.0 h of single-thread processes"
+    assert "computed in 2.0 h of single-thread processes." in scope(known)
+    assert computing_time(known.model_copy(update={"stage_seconds": {}})) == "1.0 min"

@@ -10,7 +10,7 @@ from spectral_edge.report.formatting import DASH, bounds, duration, measurement,
 from spectral_edge.report.lines import lines_of
 from spectral_edge.report.markdown import code, escape, table, verdicts_table
 from spectral_edge.report.sections import HeadlineRow, draws, headline_rows, published, recompute
-from spectral_edge.report.summary import outcomes, scope
+from spectral_edge.report.summary import computing_time, outcomes, scope
 from spectral_edge.store import write_atomically
 from spectral_edge.store.results import Claims, NullSummary, RunSummary, Verdict
 
@@ -103,7 +103,9 @@ def _header(claims: Claims, command: str | None) -> list[str]:
     lines = [f"* Command: {code(command)}"] if command else []
     lines += [f"* Commit: {code(str(commit)) if commit else DASH}{modified if commit else ''}"]
     lines += [f"* Machine: {escape('; '.join(machine)) or DASH}", f"* Versions: {escape(', '.join(versions)) or DASH}"]
-    return [*lines, f"* Time: {duration(claims.wall_seconds)}"]
+    stages = sorted(claims.stage_seconds.items(), key=lambda stage: -stage[1])
+    by_stage = f": {', '.join(f'{name} {duration(seconds)}' for name, seconds in stages)}" if stages else ""
+    return [*lines, f"* Time: {computing_time(claims)}{by_stage}"]
 
 
 def _runs_table(runs: Sequence[RunSummary]) -> str:

@@ -14,10 +14,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from spectral_edge.report.drawing import Drawing, data_uri
-from spectral_edge.report.formatting import duration, mark
+from spectral_edge.report.formatting import mark
 from spectral_edge.report.interactive import MOST_POINTS, Plot
 from spectral_edge.report.sections import ClaimSection
-from spectral_edge.report.summary import outcomes, scope
+from spectral_edge.report.summary import computing_time, outcomes, scope
 from spectral_edge.report.tables import ROW_COLUMNS, RUN_COLUMNS, environment_items
 from spectral_edge.store.results import ClaimRow, Claims
 
@@ -112,5 +112,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["mark"] = mark
-    environment.filters["duration"] = duration
+    environment.filters["computing_time"] = computing_time
     return environment

@@ -10,7 +10,7 @@ from spectral_edge.report.sections import draws
 from spectral_edge.report.selection import task_rank
 from spectral_edge.store.results import ClaimRow, Claims, NullSummary, Verdict
 
-__all__ = ["Outcome", "outcomes", "scope"]
+__all__ = ["Outcome", "computing_time", "outcomes", "scope"]
 
 
 class Outcome(NamedTuple):
@@ -35,9 +35,19 @@ def scope(claims: Claims) -> str:
     first = (
         f"This report tests {subject} of arXiv:2604.06256 on {plural(len(claims.runs), 'training run')} "
         f"({'; '.join(details)}): {plural(len(claims.rows), 'measured number')}, {claims.profile} profile, computed in "
-        f"{duration(claims.wall_seconds)}."
+        f"{computing_time(claims)}."
     )
     return " ".join([first, *_nulls(claims.rows)])
+
+
+def computing_time(claims: Claims) -> str:
+    """Return the time of all processes that trained and analysed, each on one thread, or of the command if unknown.
+
+    A command that was interrupted, or that found runs finished, took less than its results did.
+    """
+    if not claims.stage_seconds:
+        return duration(claims.wall_seconds)
+    return f"{duration(sum(claims.stage_seconds.values()))} of single-thread processes"
 
 
 def _nulls(rows: Sequence[ClaimRow]) -> list[str]:
