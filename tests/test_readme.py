@@ -38,3 +38,18 @@ def test_the_record_of_findings_is_generated_from_the_committed_results():
     generated = findings_markdown(claims)
     body = generated[generated.index("\n") :].rstrip()  # the heading has the day
     assert body in record
+
+
+def test_what_it_says_of_principal_components_is_what_was_measured():
+    """Further than any of 200 random directions: p = 1/201, in three operations, three seeds, two components."""
+    rows = read_claims(README.parent / "results" / "paper" / "claims.json").rows
+    found = [
+        row.null.pvalue
+        for row in rows
+        if row.statistic == "variance_share"
+        and row.checkpoint == "stop"
+        and row.direction in ("v1:PC1", "v1:PC2")
+        and (row.task, row.grouping) in (("add", "sum"), ("sub", "difference"), ("mul", "discrete_log"))
+        and row.seed is not None
+    ]
+    assert found == [1 / 201] * 18
