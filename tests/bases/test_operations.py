@@ -1,8 +1,11 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
 from spectral_edge.bases import Operation, operation, operation_names, operations, register_operation
+from spectral_edge.bases.tables import renaming
 
 # The operations as paper section 2 writes them, on Python integers.
 DEFINITIONS = {
@@ -49,7 +52,85 @@ def test_pairs_are_a_major_on_the_domain(name, n, first):
 
 @pytest.mark.parametrize("name", operation_names())
 def test_every_operation_has_a_value_on_its_whole_domain(name):
-    assert (operation(name).output(operation(name).pairs(13), 13) >= 0).all()
+    p = {"dihedral": 14, "symmetric": 24, "velocity": 14}.get(name, 13)
+    assert (operation(name).output(operation(name).pairs(p), p) >= 0).all()
+
+
+@pytest.mark.parametrize(("name", "p"), [("dihedral", 14), ("symmetric", 24), ("velocity", 14), ("velocity", 98)])
+def test_group_operations_are_groups(name, p):
+    """A Latin square, associative: that is a group."""
+    table = operation(name).output(operation(name).pairs(p), p).reshape(p, p)
+    tokens = np.arange(p)
+    assert (np.sort(table, axis=0) == tokens[:, None]).all()
+    assert (np.sort(table, axis=1) == tokens).all()
+    assert (table[table] == table[:, table]).all()  # (ab)c = a(bc)
+
+
+@pytest.mark.parametrize(
+    ("name", "p", "abelian"), [("dihedral", 14, False), ("symmetric", 24, False), ("velocity", 14, True)]
+)
+def test_which_groups_are_abelian(name, p, abelian):
+    table = operation(name).output(operation(name).pairs(p), p).reshape(p, p)
+    assert (table == table.T).all() == abelian
+
+
+def test_velocities_form_one_cycle():
+    """The points of the projective line are the powers of one of them."""
+    table = operation("velocity").output(operation("velocity").pairs(14), 14).reshape(14, 14)
+
+    def order(token):
+        power, n = token, 1
+        while power != 0:
+            power, n = table[power, token], n + 1
+        return n
+
+    assert max(order(token) for token in range(1, 14)) == 14
+
+
+def test_permutations_compose_as_functions():
+    permutations = list(itertools.permutations(range(4)))
+    a, b = 7, 18
+    composed = tuple(permutations[a][i] for i in permutations[b])
+    assert operation("symmetric").output([[a, b]], 24).tolist() == [permutations.index(composed)]
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div"])
+def test_a_renamed_operation_is_the_same_operation_of_renamed_tokens(name):
+    renamed = operation(f"{name}.renamed3")
+    pairs = operation(name).pairs(13)
+    new, old = renaming(3, 13, fixed=() if name in ("add", "sub") else (0,))
+    assert (renamed.pairs(13) == pairs).all()
+    assert (renamed.output(new[pairs], 13) == new[operation(name).output(pairs, 13)]).all()
+    assert not np.array_equal(renamed.output(pairs, 13), operation(name).output(pairs, 13))
+    assert (new[old] == np.arange(13)).all()
+
+
+def test_different_renamings_differ_and_return():
+    pairs = operation("add").pairs(13)
+    one, two = (operation(f"add.renamed{k}").output(pairs, 13) for k in (1, 2))
+    assert not np.array_equal(one, two)
+    assert np.array_equal(one, operation("add.renamed1").output(pairs, 13))
+
+
+def test_the_random_table_is_fixed_and_no_latin_square():
+    table = operation("random_table").output(operation("random_table").pairs(13), 13).reshape(13, 13)
+    assert np.array_equal(table.ravel(), operation("random_table").output(operation("random_table").pairs(13), 13))
+    assert not (np.sort(table, axis=1) == np.arange(13)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "p", "message"),
+    [
+        ("dihedral", 13, "p = 2n elements"),
+        ("symmetric", 25, "6, 24, 120 or 720"),
+        ("velocity", 13, "q a prime"),
+        ("random_table", 2, "at least 3"),
+        ("add.renamed1", 12, "must be odd"),
+    ],
+)
+def test_a_number_of_tokens_that_the_operation_does_not_exist_on_is_refused(name, p, message):
+    with pytest.raises(ValueError, match=message):
+        operation(name).pairs(p)
 
 
 def test_built_in_operations_are_the_ones_documented():
@@ -78,7 +159,7 @@ def test_a_taken_name_is_refused():
 
 
 def test_an_unknown_name_gets_the_nearest_suggestion_and_the_list():
-    with pytest.raises(ValueError, match=r"unknown operation 'x2y2'; did you mean 'x2_y2'\? Known: add, div"):
+    with pytest.raises(ValueError, match=r"unknown operation 'x2y2'; did you mean 'x2_y2'\? Known: add, dihedral, div"):
         operation("x2y2")
 
 

@@ -16,11 +16,11 @@ CoordinateSystem = Literal["additive", "discrete_log", "gaussian"]
 
 
 def check_pairs(pairs: ArrayLike, p: int) -> NDArray[np.int64]:
-    """Return ``pairs`` as (N, 2) int64, refusing anything that is not pairs of residues mod p.
+    """Return ``pairs`` as (N, 2) int64, refusing anything that is not pairs of tokens 0 … p-1.
 
     Args:
         pairs: Integers of shape (N, 2); a CPU tensor will do.
-        p: Odd modulus, at least 5.
+        p: Number of tokens.
 
     Returns:
         (N, 2) int64.
@@ -28,7 +28,6 @@ def check_pairs(pairs: ArrayLike, p: int) -> NDArray[np.int64]:
     Raises:
         ValueError: The shape or type is wrong, or a residue lies outside 0 … p-1.
     """
-    p = check_modulus(p)
     array = np.asarray(pairs)
     if array.ndim != 2 or array.shape[1] != 2 or not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"pairs must be integers of shape (N, 2), not {array.dtype} of shape {array.shape}")

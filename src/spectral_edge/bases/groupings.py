@@ -102,10 +102,11 @@ def grouping(name: str, p: int) -> Grouping:
 
 
 def grouping_names() -> tuple[str, ...]:
-    """List every grouping's name, those by output once per registered operation.
+    """List every grouping's name, those by output once per registered operation on residues.
 
     >>> grouping_names()[:3]
     ('sum', 'difference', 'discrete_log')
     """
     families = ("output", "output_discrete_log")
-    return (*_LINES, *(f"{family}:{name}" for family in families for name in operation_names()))
+    residue_operations = [name for name in operation_names() if operation(name).on_residues]
+    return (*_LINES, *(f"{family}:{name}" for family in families for name in residue_operations))

@@ -7,16 +7,19 @@ from typing import Literal
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.studies.training_run import RunConfig
 
-__all__ = ["GROKKING", "NOT_GROKKING", "SEEDS", "TRITASK", "Profile", "profile_runs"]
+__all__ = ["GROKKING", "NOT_GROKKING", "SEEDS", "TRITASK", "Profile", "discovery_runs", "profile_runs"]
 
 Profile = Literal["quick", "paper"]
 SEEDS = (42, 137, 2024)
 GROKKING = ("sub", "add", "mul", "x2_y2")
 NOT_GROKKING = ("x2_xy_y2", "x3_xy")
 TRITASK = "add+mul+x2_y2"
+RENAMINGS = (1, 2, 3, 4, 5)
 _ABLATIONS = ("add+x2_y2", "mul+x2_y2")
 # All single-task runs share one grid of steps, so that controls are compared at equal steps.
 _GRID = 5_000
+# A window of 20 updates, 100 steps apart, must fit before the last step.
+_LEAST = 2_000
 # A run that is to generalise but has not by the end of the grid goes on to here.
 _PATIENCE = 10_000
 
@@ -40,6 +43,37 @@ def profile_runs(profile: Profile, seeds: tuple[int, ...]) -> list[RunConfig]:
         for operation in (*GROKKING, *NOT_GROKKING)
     ]
     return [*shared, *ablations, *single, *alone]
+
+
+def discovery_runs(seeds: tuple[int, ...] = SEEDS) -> list[RunConfig]:
+    """The runs that basis discovery is tested on, longest first.
+
+    Groups that no grouping knows (the symmetric group S_5, a dihedral group, a composite modulus, the points of a
+    projective line); a random table; and addition, multiplication and subtraction under five renamings of the tokens.
+    Runs of the whole paper are used beside them: addition, subtraction, multiplication, x2_y2, the operations that do
+    not grok, and three tasks on one trunk.
+    """
+    groups = [
+        RunConfig(training=TrainingConfig(operation=name, p=p, seed=seed, min_steps=_LEAST, max_steps=4 * _GRID))
+        for name, p in (("symmetric", 120), ("dihedral", 90), ("velocity", 98), ("add", 91))
+        for seed in seeds
+    ]
+    tables = [
+        RunConfig(training=TrainingConfig(operation="random_table", seed=seed, max_steps=_GRID)) for seed in seeds
+    ]
+    renamed = [
+        RunConfig(training=TrainingConfig(operation=f"{name}.renamed{k}", seed=seed, min_steps=_LEAST))
+        for k in RENAMINGS
+        for name in ("add", "mul", "sub")
+        for seed in seeds
+    ]
+    paper = [run for run in profile_runs("paper", seeds) if _is_compared(run.training)]
+    return [*paper, *groups, *tables, *renamed]
+
+
+def _is_compared(training: TrainingConfig) -> bool:
+    alone = training.weight_decay > 0 and not training.nonzero and "+" not in training.operation
+    return alone or training.operation == TRITASK
 
 
 def _shared(operation: str, seed: int) -> RunConfig:
