@@ -16,6 +16,7 @@ from spectral_edge.bases import (
     register_operation,
     to_grid,
 )
+from spectral_edge.discovery import DiscoveredBasis, discover_basis
 from spectral_edge.grokking import (
     Evaluation,
     ModularTask,
@@ -39,6 +40,7 @@ from spectral_edge.statistics import (
 
 __all__ = [
     "CharacterSpectrum",
+    "DiscoveredBasis",
     "Evaluation",
     "FourierProfile",
     "FunctionalModes",
@@ -56,6 +58,7 @@ __all__ = [
     "UpdateWindow",
     "attention_weights",
     "character_spectrum",
+    "discover_basis",
     "discrepancy",
     "effective_rank",
     "expected_concentration",

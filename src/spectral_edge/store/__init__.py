@@ -2,6 +2,14 @@
 
 from spectral_edge.store.analysis import Analysis, read_analysis, read_claims, write_analysis, write_claims
 from spectral_edge.store.configuration import run_id
+from spectral_edge.store.discoveries import (
+    Discoveries,
+    DiscoveryRow,
+    DiscoverySource,
+    KnownShare,
+    read_discoveries,
+    write_discoveries,
+)
 from spectral_edge.store.environment import describe_environment
 from spectral_edge.store.errors import (
     ConfigMismatchError,
@@ -34,8 +42,12 @@ __all__ = [
     "ClaimRow",
     "Claims",
     "ConfigMismatchError",
+    "Discoveries",
+    "DiscoveryRow",
+    "DiscoverySource",
     "Inputs",
     "Interval",
+    "KnownShare",
     "NullKind",
     "NullSummary",
     "PeakNull",
@@ -52,6 +64,7 @@ __all__ = [
     "hold_lock",
     "read_analysis",
     "read_claims",
+    "read_discoveries",
     "read_lines",
     "run_id",
     "set_aside",
@@ -59,5 +72,6 @@ __all__ = [
     "write_analysis",
     "write_atomically",
     "write_claims",
+    "write_discoveries",
     "write_sae_lens",
 ]

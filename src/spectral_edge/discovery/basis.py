@@ -1,0 +1,215 @@
+"""Discover the basis: functions of two tokens in, their characters, group law and standing among known bases out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spectral_edge.discovery.candidates import Candidate, rank_candidates
+from spectral_edge.discovery.circles import Circles, Scree, find_circles, scree_of
+from spectral_edge.discovery.interactions import Floats, Interactions, interactions_of
+from spectral_edge.discovery.laws import Law, find_law
+
+__all__ = ["DiscoveredBasis", "discover_basis"]
+
+_LEVEL = 0.05
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DiscoveredBasis:
+    """What functions of two tokens say about their tokens; made by :func:`discover_basis`.
+
+    Attributes:
+        answer: the name of the best known grouping, "none of these" if there is structure that no known grouping
+            accounts for, or "no structure".
+        pvalue: of the structure: the roundest circle and the evenness of the space, each against random spaces.
+        circles: functions of modulus one on the tokens, strongest of the significant ones first.
+        law: the group and how the modes depend on it, or None if no group was found.
+        candidates: known groupings, best first.
+        scree: the spectrum of the kernel that tokens draw, beside that of shuffled pairs.
+        evenness: Var over mean² of the space's power on each token; 0 if the tokens are an orbit of a group.
+        commutator: mean ||AB - BA|| / (√2 ||AB||) of the kernels of directions and sides within the space; 0 if one
+            abelian group fits them all.
+        interaction_share: (k,) the part of each mode's variance that depends on both tokens together.
+    """
+
+    answer: str
+    pvalue: float
+    circles: Circles
+    law: Law | None
+    candidates: list[Candidate]
+    scree: Scree = field(repr=False)
+    evenness: float
+    commutator: float
+    interaction_share: Floats
+
+    @property
+    def characters(self) -> NDArray[np.complex128]:
+        """(m, n_tokens) the characters found, as functions on the tokens, strongest first; phases are arbitrary."""
+        return self.circles.characters
+
+    @property
+    def angles(self) -> Floats:
+        """(m, n_tokens) where each character puts the tokens on its circle, in radians."""
+        return np.asarray(np.angle(self.characters))
+
+    @property
+    def multiplicity(self) -> NDArray[np.int64]:
+        """(m,) eigenvalues that belong to a character: 2, or 1 for one of order two, which is real."""
+        return np.where(np.abs((self.characters**2).mean(axis=1)) > 0.5, 1, 2)
+
+    @property
+    def cyclic_order(self) -> NDArray[np.int64] | None:
+        """(n_tokens,) tokens in the order of a cycle along which the strongest character turns once; None if no cycle.
+
+        Of the generators of a cyclic group, the one that turns the strongest faithful character least.
+        """
+        if self.law is None or self.law.group.cycles is None or len(self.law.group.cycles) != 1:
+            return None
+        group = self.law.group
+        generators = np.flatnonzero(group.orders == len(group.table))
+        turn = np.angle(self.characters * self.characters[:, [group.identity]].conj())[:, generators]
+        for row in turn:  # the strongest character that is faithful: no generator maps to 1
+            if np.abs(row).min() > np.pi / len(group.table):
+                return group.cyclic_order(int(generators[np.abs(row).argmin()]))
+        return group.cyclic_order(int(generators[0]))
+
+    @property
+    def frequencies(self) -> NDArray[np.int64] | None:
+        """(m,) how often each character turns along :attr:`cyclic_order`; None if there is none."""
+        order = self.cyclic_order
+        if order is None:
+            return None
+        power = np.abs(np.fft.fft(self.characters[:, order], axis=1))
+        frequency = power.argmax(axis=1)
+        return np.minimum(frequency, len(order) - frequency)
+
+    def __repr__(self) -> str:
+        law = "none" if self.law is None else f"{self.law.group.name}, {self.law.kind}"
+        return (
+            f"DiscoveredBasis(answer={self.answer!r}, p={self.pvalue:.3f}, characters={len(self.characters)}, "
+            f"law={law}, candidates={len(self.candidates)})"
+        )
+
+
+def discover_basis(
+    modes: Any,
+    n_tokens: int,
+    *,
+    pairs: ArrayLike | None = None,
+    residues: ArrayLike | None = None,
+    null_draws: int = 100,
+    seed: int = 0,
+) -> DiscoveredBasis:
+    """Find the basis in which functions f_k(a, b) of two tokens are simple, and the group law that goes with it.
+
+    F_k, what is left of f_k after its main effects, is read as an operator on functions of a token. If f_k is a
+    function of a ∘ b, or a sum of products of a group's characters, then so is the kernel Σ F Fᵀ + Fᵀ F, and its
+    eigenvectors span characters. They are separated by what a character is: a function of modulus one. Products of
+    tokens' points on the circles give an abelian law; classes of pairs that look alike give any other. Nothing is told
+    of the tokens. Known bases are ranked afterwards and beside it. Source: ours; see docs/discovery.md.
+
+    Args:
+        modes: (k, n²) functions, a-major, such as ``modes.energy``; (k, n², d) responses, of which every component is
+            a function; or what :func:`~spectral_edge.functional_modes` returns, whose response is used.
+        n_tokens: n, the number of tokens, at least 5.
+        pairs: (N, 2) tokens of the inputs, if these are not the whole square. Missing pairs count as no interaction.
+        residues: (n,) what number each token is mod the modulus, for the known groupings: 0 … n-1 if left out,
+            with modulus the largest + 1 either way.
+        null_draws: random spaces, and random renamings of the tokens.
+        seed: of both, and of shuffles.
+
+    Returns:
+        The discovered basis. p-values are (b + 1)/(n + 1).
+
+    Raises:
+        ValueError: shapes disagree, a mode is not finite, no mode depends on both tokens together (a constant is such
+            a mode), or a token has fewer than two partners.
+
+    Cost: p = 97 with eight responses takes a few seconds; memory k · 24 · n² doubles and a few n³ floats.
+
+    >>> a, b = np.indices((13, 13))
+    >>> order = np.random.default_rng(0).permutation(13)  # which token is which number
+    >>> noise = 0.1 * np.random.default_rng(1).standard_normal((13, 13))
+    >>> f = np.cos(2 * np.pi * (order[a] + order[b]) / 13) + noise
+    >>> found = discover_basis(f.reshape(1, -1), 13)
+    >>> found.law.group.name, found.law.kind, found.answer
+    ('Z_13', 'sum', 'none of these')
+    """
+    interactions = interactions_of(modes, n_tokens, pairs)
+    rng = np.random.default_rng(seed)
+    scree = scree_of(interactions, rng)
+    circles = find_circles(scree, interactions.kernel, null_draws, rng)
+    evenness, even_pvalue = _evenness(scree.functions, null_draws, rng)
+    pvalue = min(1.0, 2 * min(even_pvalue, float(min(circles.pvalue, default=1.0))))
+    circles = circles.first(circles.pvalue <= _LEVEL)
+    structured = pvalue <= _LEVEL
+    law = find_law(interactions, circles, scree.functions, rng) if structured else None
+    candidates = rank_candidates(interactions, residues, null_draws, rng)
+    return DiscoveredBasis(
+        _answer(structured, candidates, law),
+        pvalue,
+        _strongest_first(circles),
+        law,
+        candidates,
+        scree,
+        evenness,
+        _commutator(interactions, scree.functions),
+        interactions.share,
+    )
+
+
+def _strongest_first(circles: Circles) -> Circles:
+    """Drop circles that rounder ones mostly span: degenerate spaces hold a continuum of them."""
+    basis, kept = np.empty((0, circles.characters.shape[1])), []
+    for index, z in enumerate(circles.characters):
+        parts = np.stack([z.real, z.imag])
+        rest = parts - parts @ basis.T @ basis
+        if (rest**2).sum() > 0.5 * (parts**2).sum():
+            kept.append(index)
+            _left, sizes, axes = np.linalg.svd(rest, full_matrices=False)
+            basis = np.concatenate([basis, axes[sizes > 0.1 * np.linalg.norm(parts)]])
+    kept.sort(key=lambda index: -circles.share[index])
+    return circles.first(np.array(kept, dtype=np.int64))
+
+
+def _answer(structured: bool, candidates: list[Candidate], law: Law | None) -> str:
+    if not structured:
+        return "no structure"
+    known = [c for c in candidates if c.pvalue_adjusted <= _LEVEL]
+    # A grouping may be related to the law without being it, and is then far behind it.
+    if not known or (law is not None and known[0].share < 0.5 * law.share):
+        return "none of these"
+    return known[0].grouping
+
+
+def _evenness(space: Floats, null_draws: int, rng: np.random.Generator) -> tuple[float, float]:
+    n, r = space.shape
+    if r < 2:
+        return float("nan"), 1.0
+    measured = _unevenness(space)
+    null = []
+    for _ in range(null_draws):
+        draws = rng.standard_normal((n, r))
+        null.append(_unevenness(np.linalg.qr(draws - draws.mean(axis=0))[0]))
+    return measured, (sum(value <= measured for value in null) + 1) / (null_draws + 1)
+
+
+def _unevenness(space: Floats) -> float:
+    power = (space**2).sum(axis=1)
+    return float(power.var() / power.mean() ** 2)
+
+
+def _commutator(interactions: Interactions, space: Floats) -> float:
+    inside = space.T @ interactions.kernels @ space
+    sizes = []
+    for i in range(len(inside)):
+        for j in range(i):
+            product = inside[i] @ inside[j]
+            norm = np.linalg.norm(product)
+            if norm > 0:
+                sizes.append(np.linalg.norm(product - product.T) / (np.sqrt(2) * norm))
+    return float(np.mean(sizes)) if sizes else float("nan")
