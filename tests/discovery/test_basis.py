@@ -166,3 +166,11 @@ def test_equal_seeds_give_equal_results():
     assert np.array_equal(one.characters, other.characters)
     assert one.pvalue == other.pvalue
     assert one.candidates == other.candidates
+
+
+def test_the_strongest_character_turns_once_along_the_cycle_under_noise():
+    """Noise in phases wider than a step of the cycle may not mislead it."""
+    modes, classes = abelian((61,), [(4,), (9,), (23,)], noise=1.5, k=6, seed=2)
+    found = discover_basis(modes, 61)
+    assert recovered(found, classes)
+    assert found.frequencies[0] == 1

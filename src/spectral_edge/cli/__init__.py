@@ -13,6 +13,7 @@ import tyro
 from pydantic import ValidationError
 
 from spectral_edge.cli.analyze import Analyze
+from spectral_edge.cli.discover import Discover, DiscoverEvidence
 from spectral_edge.cli.report import Report
 from spectral_edge.cli.reproduce import Reproduce
 from spectral_edge.cli.train import Train
@@ -28,6 +29,8 @@ Start with:  spectral-edge reproduce --profile quick --out runs/quick"""
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Analyze, tyro.conf.subcommand("analyze")]
+    | Annotated[Discover, tyro.conf.subcommand("discover")]
+    | Annotated[DiscoverEvidence, tyro.conf.subcommand("discover-evidence")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Reproduce, tyro.conf.subcommand("reproduce")]
 )

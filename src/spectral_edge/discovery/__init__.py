@@ -4,6 +4,7 @@ from spectral_edge.discovery.basis import DiscoveredBasis, discover_basis
 from spectral_edge.discovery.candidates import Candidate
 from spectral_edge.discovery.circles import Circles, Scree
 from spectral_edge.discovery.groups import GroupLaw, agreement, group_law
+from spectral_edge.discovery.interactions import Interactions, interactions_of
 from spectral_edge.discovery.laws import Law
 
 __all__ = [
@@ -11,9 +12,11 @@ __all__ = [
     "Circles",
     "DiscoveredBasis",
     "GroupLaw",
+    "Interactions",
     "Law",
     "Scree",
     "agreement",
     "discover_basis",
     "group_law",
+    "interactions_of",
 ]

@@ -63,19 +63,19 @@ class DiscoveredBasis:
 
     @property
     def cyclic_order(self) -> NDArray[np.int64] | None:
-        """(n_tokens,) tokens in the order of a cycle along which the strongest character turns once; None if no cycle.
+        """(n_tokens,) tokens in the order of a cycle; None if the group is not cyclic.
 
-        Of the generators of a cyclic group, the one that turns the strongest faithful character least.
+        Of all such orders, which differ by an automorphism, the one along which the strongest character that visits all
+        n places turns once.
         """
         if self.law is None or self.law.group.cycles is None or len(self.law.group.cycles) != 1:
             return None
-        group = self.law.group
-        generators = np.flatnonzero(group.orders == len(group.table))
-        turn = np.angle(self.characters * self.characters[:, [group.identity]].conj())[:, generators]
-        for row in turn:  # the strongest character that is faithful: no generator maps to 1
-            if np.abs(row).min() > np.pi / len(group.table):
-                return group.cyclic_order(int(generators[np.abs(row).argmin()]))
-        return group.cyclic_order(int(generators[0]))
+        group, n = self.law.group, len(self.law.group.table)
+        powers = group.cyclic_order(int(group.orders.argmax()))
+        for frequency in _frequencies(self.characters, powers):
+            if np.gcd(frequency, n) == 1:
+                return np.asarray(powers[np.arange(n) * pow(int(frequency), -1, n) % n])
+        return powers
 
     @property
     def frequencies(self) -> NDArray[np.int64] | None:
@@ -83,8 +83,7 @@ class DiscoveredBasis:
         order = self.cyclic_order
         if order is None:
             return None
-        power = np.abs(np.fft.fft(self.characters[:, order], axis=1))
-        frequency = power.argmax(axis=1)
+        frequency = _frequencies(self.characters, order)
         return np.minimum(frequency, len(order) - frequency)
 
     def __repr__(self) -> str:
@@ -93,6 +92,11 @@ class DiscoveredBasis:
             f"DiscoveredBasis(answer={self.answer!r}, p={self.pvalue:.3f}, characters={len(self.characters)}, "
             f"law={law}, candidates={len(self.candidates)})"
         )
+
+
+def _frequencies(characters: NDArray[np.complex128], order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often each character turns along a cycle, mod its length."""
+    return np.asarray(np.abs(np.fft.fft(characters[:, order], axis=1)).argmax(axis=1))
 
 
 def discover_basis(

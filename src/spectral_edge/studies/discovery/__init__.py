@@ -2,6 +2,20 @@
 
 from spectral_edge.studies.discovery.evidence import gather_evidence
 from spectral_edge.studies.discovery.measurement import analysis_step, discover_run, discover_source
+from spectral_edge.studies.discovery.picture import Picture, discover_at
 from spectral_edge.studies.discovery.sources import functions_of
+from spectral_edge.studies.discovery.summary import Point, curve_of, seven_points, stop_rows
 
-__all__ = ["analysis_step", "discover_run", "discover_source", "functions_of", "gather_evidence"]
+__all__ = [
+    "Picture",
+    "Point",
+    "analysis_step",
+    "curve_of",
+    "discover_at",
+    "discover_run",
+    "discover_source",
+    "functions_of",
+    "gather_evidence",
+    "seven_points",
+    "stop_rows",
+]
