@@ -174,3 +174,33 @@ def test_the_strongest_character_turns_once_along_the_cycle_under_noise():
     found = discover_basis(modes, 61)
     assert recovered(found, classes)
     assert found.frequencies[0] == 1
+
+
+@pytest.mark.parametrize("n", [13, 31, 61])
+def test_tokens_at_random_angles_have_circles_and_no_group(n):
+    """cos(θ_a + θ_b) with random θ lies on a circle; its order is a cycle's, but its spacing is no group's."""
+    laws = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        angle = 2 * np.pi * rng.random(n)
+        f = np.cos(angle[:, None] + angle[None, :]) + 0.1 * rng.standard_normal((n, n))
+        laws += discover_basis(f.reshape(1, -1), n, null_draws=40, seed=seed).law is not None
+    assert laws <= 2  # at level 0.05, three or more of 8 come with probability 0.006
+
+
+def test_too_few_null_draws_are_refused():
+    modes, _ = abelian((19,), [(4,)], k=1)
+    with pytest.raises(ValueError, match="null_draws = 10"):
+        discover_basis(modes, 19, null_draws=10)
+
+
+def test_sums_are_known_for_an_even_number_of_tokens():
+    a, b = np.indices((30, 30))
+    f = np.cos(2 * np.pi * 7 * (a + b) / 30) + np.cos(2 * np.pi * 3 * (a + b) / 30 + 1)
+    assert discover_basis(f.reshape(1, -1), 30).answer == "sum"
+
+
+def test_a_tensor_that_requires_grad_is_taken():
+    modes, classes = abelian((19,), [(4,)], k=1)
+    tensor = torch.from_numpy(modes).requires_grad_()
+    assert recovered(discover_basis(tensor, 19), classes)

@@ -11,11 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from spectral_edge.discovery.candidates import Candidate, rank_candidates
 from spectral_edge.discovery.circles import Circles, Scree, find_circles, scree_of
 from spectral_edge.discovery.interactions import Floats, Interactions, interactions_of
-from spectral_edge.discovery.laws import Law, find_law
+from spectral_edge.discovery.laws import LEVEL, Law, find_law
 
 __all__ = ["DiscoveredBasis", "discover_basis"]
 
-_LEVEL = 0.05
+# A known grouping is an answer only if it accounts for this much more of the interactions than under other names.
+_LEAST_EXCESS = 0.05
+_LEAST_DRAWS = 19
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -25,12 +27,14 @@ class DiscoveredBasis:
     Attributes:
         answer: the name of the best known grouping, "none of these" if there is structure that no known grouping
             accounts for, or "no structure".
-        pvalue: of the structure: the roundest circle and the evenness of the space, each against random spaces.
+        pvalue: of the structure: the roundest circle against those of random spaces; 1 if fewer than two dimensions
+            stand out of the scree, where nothing can be tested.
         circles: functions of modulus one on the tokens, strongest of the significant ones first.
         law: the group and how the modes depend on it, or None if no group was found.
         candidates: known groupings, best first.
         scree: the spectrum of the kernel that tokens draw, beside that of shuffled pairs.
-        evenness: Var over mean² of the space's power on each token; 0 if the tokens are an orbit of a group.
+        evenness: Var over mean² of the space's power on each token; 0 if the tokens are an orbit of a group whose
+            representations the space holds entire. Normalisation of token vectors lowers it, too: it is no evidence.
         commutator: mean ||AB - BA|| / (√2 ||AB||) of the kernels of directions and sides within the space; 0 if one
             abelian group fits them all.
         interaction_share: (k,) the part of each mode's variance that depends on both tokens together.
@@ -111,10 +115,11 @@ def discover_basis(
     """Find the basis in which functions f_k(a, b) of two tokens are simple, and the group law that goes with it.
 
     F_k, what is left of f_k after its main effects, is read as an operator on functions of a token. If f_k is a
-    function of a ∘ b, or a sum of products of a group's characters, then so is the kernel Σ F Fᵀ + Fᵀ F, and its
-    eigenvectors span characters. They are separated by what a character is: a function of modulus one. Products of
-    tokens' points on the circles give an abelian law; classes of pairs that look alike give any other. Nothing is told
-    of the tokens. Known bases are ranked afterwards and beside it. Source: ours; see docs/discovery.md.
+    function of a ∘ b in an abelian group, or a sum of products of a few of its characters, the leading eigenvectors of
+    the kernel Σ F Fᵀ + Fᵀ F span these characters. They are separated by what a character has: modulus one. Products
+    of tokens' points on the circles give an abelian law; classes of pairs that look alike give any other. Nothing is
+    told of the tokens. Known bases are ranked afterwards and beside it. A function that uses all characters alike, such
+    as a spike, has a flat spectrum, and nothing is found. Source: ours; see docs/discovery.md.
 
     Args:
         modes: (k, n²) functions, a-major, such as ``modes.energy``; (k, n², d) responses, of which every component is
@@ -123,7 +128,7 @@ def discover_basis(
         pairs: (N, 2) tokens of the inputs, if these are not the whole square. Missing pairs count as no interaction.
         residues: (n,) what number each token is mod the modulus, for the known groupings: 0 … n-1 if left out,
             with modulus the largest + 1 either way.
-        null_draws: random spaces, and random renamings of the tokens.
+        null_draws: random spaces, and random renamings of the tokens; at least 19.
         seed: of both, and of shuffles.
 
     Returns:
@@ -131,7 +136,7 @@ def discover_basis(
 
     Raises:
         ValueError: shapes disagree, a mode is not finite, no mode depends on both tokens together (a constant is such
-            a mode), or a token has fewer than two partners.
+            a mode), a token has fewer than two partners, or there are too few null draws.
 
     Cost: p = 97 with eight responses takes a few seconds; memory k · 24 · n² doubles and a few n³ floats.
 
@@ -143,24 +148,26 @@ def discover_basis(
     >>> found.law.group.name, found.law.kind, found.answer
     ('Z_13', 'sum', 'none of these')
     """
+    if null_draws < _LEAST_DRAWS:
+        raise ValueError(f"discover_basis: null_draws = {null_draws} cannot give p <= {LEVEL}; need {_LEAST_DRAWS}")
     interactions = interactions_of(modes, n_tokens, pairs)
     rng = np.random.default_rng(seed)
     scree = scree_of(interactions, rng)
     circles = find_circles(scree, interactions.kernel, null_draws, rng)
-    evenness, even_pvalue = _evenness(scree.functions, null_draws, rng)
-    pvalue = min(1.0, 2 * min(even_pvalue, float(min(circles.pvalue, default=1.0))))
-    circles = circles.first(circles.pvalue <= _LEVEL)
-    structured = pvalue <= _LEVEL
-    law = find_law(interactions, circles, scree.functions, rng) if structured else None
-    candidates = rank_candidates(interactions, residues, null_draws, rng)
+    pvalue = float(min(circles.pvalue, default=1.0))
+    circles = circles.first(circles.pvalue <= LEVEL)
+    structured = pvalue <= LEVEL
+    law = find_law(interactions, circles, scree.functions, null_draws, rng) if structured else None
+    classes = None if law is None else law.classes
+    candidates, law_share = rank_candidates(interactions, residues, classes, null_draws, rng)
     return DiscoveredBasis(
-        _answer(structured, candidates, law),
+        _answer(structured, candidates, law_share),
         pvalue,
         _strongest_first(circles),
         law,
         candidates,
         scree,
-        evenness,
+        _unevenness(scree.functions),
         _commutator(interactions, scree.functions),
         interactions.share,
     )
@@ -180,29 +187,19 @@ def _strongest_first(circles: Circles) -> Circles:
     return circles.first(np.array(kept, dtype=np.int64))
 
 
-def _answer(structured: bool, candidates: list[Candidate], law: Law | None) -> str:
+def _answer(structured: bool, candidates: list[Candidate], law_share: float) -> str:
     if not structured:
         return "no structure"
-    known = [c for c in candidates if c.pvalue_adjusted <= _LEVEL]
+    known = [c for c in candidates if c.pvalue_adjusted <= LEVEL and c.share - c.null_mean >= _LEAST_EXCESS]
     # A grouping may be related to the law without being it, and is then far behind it.
-    if not known or (law is not None and known[0].share < 0.5 * law.share):
+    if not known or known[0].share < 0.5 * law_share:
         return "none of these"
     return known[0].grouping
 
 
-def _evenness(space: Floats, null_draws: int, rng: np.random.Generator) -> tuple[float, float]:
-    n, r = space.shape
-    if r < 2:
-        return float("nan"), 1.0
-    measured = _unevenness(space)
-    null = []
-    for _ in range(null_draws):
-        draws = rng.standard_normal((n, r))
-        null.append(_unevenness(np.linalg.qr(draws - draws.mean(axis=0))[0]))
-    return measured, (sum(value <= measured for value in null) + 1) / (null_draws + 1)
-
-
 def _unevenness(space: Floats) -> float:
+    if space.shape[1] == 0:
+        return float("nan")
     power = (space**2).sum(axis=1)
     return float(power.var() / power.mean() ** 2)
 

@@ -16,8 +16,6 @@ __all__ = ["Candidate", "rank_candidates"]
 # Renamings are many and components beyond these carry little.
 _COMPONENTS = 8
 _LINES = (
-    "sum",
-    "difference",
     "discrete_log",
     "discrete_log_difference",
     "gaussian_radial",
@@ -47,9 +45,24 @@ class Candidate:
 
 
 def rank_candidates(
-    interactions: Interactions, residues: ArrayLike | None, null_draws: int, rng: np.random.Generator
-) -> list[Candidate]:
-    """Score every known grouping that exists for the modulus, largest excess over renamings first."""
+    interactions: Interactions,
+    residues: ArrayLike | None,
+    law: NDArray[np.int64] | None,
+    null_draws: int,
+    rng: np.random.Generator,
+) -> tuple[list[Candidate], float]:
+    """Score every known grouping that exists for the modulus, largest excess over renamings first.
+
+    Args:
+        interactions: the functions; their strongest components are used.
+        residues: what number each token is.
+        law: (n, n) classes of the law that was found, to be scored on the same components.
+        null_draws: random renamings.
+        rng: draws them.
+
+    Returns:
+        The candidates, and the share of the law's classes (0 if there are none).
+    """
     n = interactions.n_tokens
     numbers = np.arange(n) if residues is None else np.asarray(residues, dtype=np.int64)
     if numbers.shape != (n,) or len(np.unique(numbers)) < n or numbers.min() < 0:
@@ -77,7 +90,8 @@ def rank_candidates(
         )
         for i, name in enumerate(labels)
     ]
-    return sorted(found, key=lambda c: (c.pvalue_adjusted, c.null_mean - c.share))
+    of_law = 0.0 if law is None else _share(functions, law, interactions.known)
+    return sorted(found, key=lambda c: (c.pvalue_adjusted, c.null_mean - c.share)), of_law
 
 
 def _labels(numbers: NDArray[np.int64], p: int) -> dict[str, NDArray[np.int64]]:
@@ -85,7 +99,11 @@ def _labels(numbers: NDArray[np.int64], p: int) -> dict[str, NDArray[np.int64]]:
     n = len(numbers)
     pairs = np.stack(np.meshgrid(numbers, numbers, indexing="ij"), axis=-1).reshape(-1, 2)
     outputs = [f"output:{name}" for name in operation_names() if operation(name).on_residues]
-    found: dict[str, NDArray[np.int64]] = {}
+    # These two exist for every number of tokens, also for an even one, which the groupings of residues refuse.
+    found = {
+        "sum": (numbers[:, None] + numbers[None, :]) % p,
+        "difference": (numbers[:, None] - numbers[None, :]) % p,
+    }
     for name in (*_LINES, *outputs):
         try:
             groups = grouping(name, p)(pairs)
@@ -119,4 +137,4 @@ def _share(functions: Floats, groups: NDArray[np.int64], known: NDArray[np.bool_
     indicator = sparse.csr_array((np.ones(len(members)), (members, np.flatnonzero(used))), (order, known.size))
     sizes = np.bincount(members, minlength=order)
     sums = (indicator @ functions.T)[sizes > 0]
-    return float((sums**2 / sizes[sizes > 0, None]).sum() / (functions**2).sum())
+    return float((sums**2 / sizes[sizes > 0, None]).sum() / (functions[:, used.ravel()] ** 2).sum())

@@ -17,7 +17,7 @@ Flags = NDArray[np.bool_]
 # A response has d components; the first few carry most of its interaction, and time grows with their number.
 _COMPONENTS = 24
 # Additive fits of incomplete tables converge geometrically unless the table falls apart into blocks.
-_ADDITIVE_SWEEPS = 10
+_ADDITIVE_SWEEPS = 15
 _LEAST_TOKENS = 5
 # Below this share of the variance an interaction is the rounding of float32 inputs.
 _ROUNDING = 1e-10
@@ -28,7 +28,8 @@ class Interactions:
     """k directions, each with c functions F(a, b) on n x n tokens, free of main effects, of unit total power.
 
     Attributes:
-        values: (k, c, n, n); rows and columns of each function average 0, Σ_c Σ_ab F² = 1 for each direction.
+        values: (k, c, n, n); rows and columns of each function average 0 (where pairs are missing, nearly: the fit is
+            iterative), and Σ_c Σ_ab F² = 1 for each direction.
         known: (n, n) which pairs were given; F is 0 on the others.
         share: (k,) the part of the variance over inputs that the interaction is; the rest are main effects.
     """
@@ -104,6 +105,8 @@ def interactions_of(modes: Any, n_tokens: int, pairs: ArrayLike | None) -> Inter
 def _components(modes: Any) -> Floats:
     """(k, c, N): the components of the response if there is one, else the energy, or the array itself."""
     source = getattr(modes, "response", getattr(modes, "energy", modes))
+    if hasattr(source, "detach"):  # a tensor, on any device and of any floating type
+        source = source.detach().cpu().double()
     array = np.asarray(source, dtype=np.float64)
     if array.ndim == 1:
         array = array[None]

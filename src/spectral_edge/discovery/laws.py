@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,10 @@ from spectral_edge.discovery.circles import Circles
 from spectral_edge.discovery.groups import GroupLaw, Tokens, agreement, group_law
 from spectral_edge.discovery.interactions import Floats, Interactions
 
-__all__ = ["Law", "find_law"]
+__all__ = ["LEVEL", "Law", "find_law"]
+
+# What counts as significant.
+LEVEL = 0.05
 
 # A dispersion Var |z|^2 of 4 s^2 comes from noise of s in phase and modulus; none is known better than this.
 _LEAST_VARIANCE = 0.003
@@ -38,15 +41,21 @@ class Law:
         kind: "sum" if the modes depend on a s b, "difference" on a b^-1, "left_difference" on a^-1 b.
         classes: (n, n) that group element for every pair.
         share: share of the interactions that is a function of it.
+        pvalue: of an abelian group, how often tokens at random angles make circles as regular as those found; of
+            another, how often the group with its tokens renamed accounts for as much of the directions that it was
+            not fitted to. NaN if there are none of these.
     """
 
     group: GroupLaw
     kind: str
     classes: Tokens
     share: float
+    pvalue: float
 
 
-def find_law(interactions: Interactions, circles: Circles, space: Floats, rng: np.random.Generator) -> Law | None:
+def find_law(
+    interactions: Interactions, circles: Circles, space: Floats, null_draws: int, rng: np.random.Generator
+) -> Law | None:
     """Find the group whose classes of pairs account for the largest share of the interactions, or None.
 
     Starts from the product of circles, which is abelian; sweeps move pairs between classes to where the modes look
@@ -63,7 +72,61 @@ def find_law(interactions: Interactions, circles: Circles, space: Floats, rng: n
     if not found and space.shape[1] > 1:
         tables = [_swept(table, rows) for table in _rotation_tables(interactions, space)]
         _collect(found, _snapped(max(tables, key=lambda table: _explained(table, rows))), interactions)
-    return max(found, key=lambda law: law.share, default=None)
+    best = max(found, key=lambda law: law.share, default=None)
+    if best is None:
+        return None
+    pvalue = (
+        _irregularity(best.group, circles, null_draws, rng)
+        if best.group.abelian
+        else _renamed_share(best, interactions, null_draws, rng)
+    )
+    return replace(best, pvalue=pvalue) if not pvalue > LEVEL else None
+
+
+def _irregularity(group: GroupLaw, circles: Circles, null_draws: int, rng: np.random.Generator) -> float:
+    """p of the mean fit |<z, χ>|² of the circles' phases by characters χ of the group.
+
+    The null draws angles at random, and takes for its law the cycle of its first circle, which so fits far better than
+    chance; the others have to fit that same law. Circles of no character at all are left out on both sides.
+    """
+    z = circles.characters / np.abs(circles.characters)
+    fits = _fits(z, group)
+    used = fits > 0.5
+    if not used.any():
+        return 1.0
+    measured, m = fits[used].mean(), int(used.sum())
+    null = []
+    for _ in range(null_draws):
+        drawn = np.exp(2j * np.pi * rng.random((m, z.shape[1])))
+        law = group_law(_cyclic_table(drawn[0]))
+        assert law is not None  # a table of ranks is a cyclic group
+        null.append(_fits(drawn, law).mean())
+    return (sum(fit >= measured for fit in null) + 1) / (null_draws + 1)
+
+
+def _fits(z: np.ndarray, group: GroupLaw) -> Floats:
+    """(m,) (Σ_χ |<z, χ>/n|⁴)^½ over the characters χ of an abelian group: 1 for one of them.
+
+    Taken from the autocorrelation r(d) = mean_a z(a d) conj z(a) = Σ_χ |<z, χ>/n|² χ(d), by Parseval.
+    """
+    n = z.shape[1]
+    moved = z[:, group.table]  # (m, a, d)
+    correlation = np.einsum("mad,ma->md", moved, z.conj()) / n
+    return np.asarray(np.sqrt((np.abs(correlation) ** 2).mean(axis=1)))
+
+
+def _renamed_share(law: Law, interactions: Interactions, null_draws: int, rng: np.random.Generator) -> float:
+    """p of the law's share of the directions it was not fitted to, against its tokens renamed."""
+    others = interactions.values[_DIRECTIONS:]
+    if len(others) == 0:
+        return float("nan")
+    held_out = Interactions(others, interactions.known, interactions.share)
+    measured = held_out.share_of(law.classes)
+    null = []
+    for _ in range(null_draws):
+        name = rng.permutation(interactions.n_tokens)
+        null.append(held_out.share_of(law.classes[np.ix_(name, name)]))
+    return (sum(share >= measured for share in null) + 1) / (null_draws + 1)
 
 
 def _collect(found: list[Law], group: GroupLaw | None, interactions: Interactions) -> None:
@@ -73,7 +136,7 @@ def _collect(found: list[Law], group: GroupLaw | None, interactions: Interaction
     options = [(kind, None) for kind in ("difference", "left_difference")] + [("sum", shift) for shift in shifts]
     best = max(options, key=lambda option: interactions.share_of(group.classes(*option)))
     classes = group.classes(*best)
-    found.append(Law(group, best[0], classes, interactions.share_of(classes)))
+    found.append(Law(group, best[0], classes, interactions.share_of(classes), float("nan")))
 
 
 def _table_of_circles(circles: Circles, rng: np.random.Generator) -> Tokens:
@@ -121,7 +184,7 @@ def _closure_error(z: np.ndarray, weights: Floats, pairs: Tokens) -> float:
 
 
 def _is_polygon(z: np.ndarray) -> bool:
-    """Whether the points of a circle are nearer to n equally spaced ones than a gap is wide."""
+    """Whether the points of a circle are all different and nowhere three gaps from n equally spaced ones."""
     angles = np.sort(np.angle(z))
     residual = angles - 2 * np.pi * np.arange(len(z)) / len(z)
     return bool(np.abs(residual - residual.mean()).max() < 2 * np.pi / len(z) * 3 and np.diff(angles).min() > 0)

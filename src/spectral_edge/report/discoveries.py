@@ -92,7 +92,7 @@ def draw_emergence(rows: Sequence[DiscoveryRow]) -> Drawing:
         "discovery_emergence",
         "When the basis becomes readable",
         "Structure found in responses to eight edge directions and to eight random ones: −log₁₀ p of the structure "
-        "(at most 1.7 with 100 null draws; dotted, 0.05); a ring where the law was recovered on every pair. Grey: "
+        "(at most 2.0 with 100 null draws; dotted, 0.05); a ring where the law was recovered on every pair. Grey: "
         "test accuracy, right axis. One model a panel.",
         figure,
         tuple(runs),
@@ -118,9 +118,9 @@ def _emergence(panel: Axes, rows: Sequence[DiscoveryRow], run_id: str, legend: b
             markersize=4,
         )
         if source == "edge":
-            accuracy.plot(steps, [row.test_accuracy for row in curve], color=GREY, linewidth=1)
+            accuracy.plot(steps, [row.test_accuracy or 0.0 for row in curve], color=GREY, linewidth=1)
     panel.axhline(-np.log10(0.05), color=GREY, linestyle=":", linewidth=0.8)
-    panel.set_ylim(-0.1, 2)
+    panel.set_ylim(-0.1, 2.2)
     panel.set_title(plain(f"{first.operation}, seed {first.seed}"))
     panel.set_xlabel("step")
     panel.set_ylabel("−log₁₀ p")

@@ -17,7 +17,8 @@ __all__ = ["Discoveries", "DiscoveryRow", "DiscoverySource", "KnownShare", "read
 DiscoverySource = Literal[
     "edge",  # responses to the edge directions
     "v1",  # the response to the first of them alone
-    "random",  # responses to random directions in the same weights
+    "random",  # responses to as many random directions in the same weights
+    "random_one",  # the response to one of them
     "energy",  # f_k of the edge directions
     "energy_off_diagonal",  # f_k without the pairs (a, a)
     "energy_many",  # f of 96 random directions
@@ -45,11 +46,12 @@ class KnownShare(_Frozen):
 class DiscoveryRow(_Frozen):
     """One discovery: where its functions came from, what was found, and how that compares with the task.
 
-    ``agreement`` is the share of pairs on which the classes of the law that was found are those of the task's labels,
-    under the best one-to-one naming; ``group_agreement`` allows a sum to stand for a difference, which functions of
-    one token, and squares, cannot tell apart. Both are None where no law was found or the task has no law.
-    ``recovered`` is agreement on all pairs (``group_agreement`` for the embedding and for energies). ``pairs_known`` is
-    the share of pairs that were given.
+    ``agreement`` is the share of all pairs of the task, given to the discovery or not, on which the classes of the law
+    that was found are those of the task's labels, under the best one-to-one naming; ``group_agreement`` allows a sum to
+    stand for a difference, which functions of one token, and squares, cannot tell apart. Both are None where no law was
+    found or the task has no law. ``recovered`` is agreement on all pairs (``group_agreement`` for the embedding and for
+    energies). ``pairs_known`` is the share of pairs that were given. Of several tasks on one trunk, labels are those of
+    the one that is a group on its tokens.
     """
 
     run_id: str
@@ -58,7 +60,7 @@ class DiscoveryRow(_Frozen):
     p: int
     seed: int
     step: int
-    test_accuracy: float
+    test_accuracy: float | None
     source: DiscoverySource
     directions: int | None
     window: int | None
@@ -78,6 +80,7 @@ class DiscoveryRow(_Frozen):
     law: str | None
     kind: str | None
     law_share: float | None
+    law_pvalue: float | None
     task_share: float
     agreement: float | None
     group_agreement: float | None

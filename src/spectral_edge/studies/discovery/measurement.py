@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Iterator
@@ -19,15 +20,18 @@ from spectral_edge.store import (
     read_discoveries,
     write_discoveries,
 )
-from spectral_edge.studies.discovery.sources import Functions, functions_of
+from spectral_edge.studies.discovery.sources import Functions, functions_of, pairs_of
 from spectral_edge.studies.study import AnalysisConfig
 from spectral_edge.studies.trained_run import TrainedRun
 
 __all__ = ["analysis_step", "discover_run", "discover_source", "discoveries_path"]
 
-_VERSION = 1
+_VERSION = 2
 _NULL_DRAWS = 100
 _PAPER_P = 97
+_LAWLESS = ("random_table", "x2_y2", "x2_xy_y2", "x3_xy")
+# Nonzero residues, which operations on one trunk share, are a group under this one.
+_GROUP_ON_A_TRUNK = "mul"
 _ALTERNATIVES: tuple[DiscoverySource, ...] = ("embedding", "residual", "logits")
 # Functions of one token, or squares of functions of two, know the group and not whether a ∘ b or a ∘ b^-1 is asked.
 _ONLY_THE_GROUP = ("embedding", "energy", "energy_off_diagonal", "energy_many")
@@ -35,9 +39,10 @@ _CURVE_STEPS = range(300, 3901, 300)
 _FRACTIONS = (0.2, 0.3, 0.4, 0.5)
 
 
-def discoveries_path(run: Path) -> Path:
-    """Where a run keeps its discoveries."""
-    return run / f"discoveries-{_VERSION}.json"
+def discoveries_path(run: Path, config: AnalysisConfig) -> Path:
+    """Where a run keeps its discoveries; another configuration or version of the procedure has another place."""
+    text = f"{_VERSION}:{config.model_dump_json()}"
+    return run / f"discoveries-{hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
 
 
 def analysis_step(run: TrainedRun, config: AnalysisConfig) -> int:
@@ -52,7 +57,7 @@ def discover_run(path: Path, config: AnalysisConfig) -> list[DiscoveryRow]:
     Raises:
         StoreError: the run is missing or damaged.
     """
-    stored = discoveries_path(path)
+    stored = discoveries_path(path, config)
     if stored.exists():
         return read_discoveries(stored).rows
     run = TrainedRun.open(path)
@@ -73,7 +78,7 @@ def _wanted(run: TrainedRun, config: AnalysisConfig) -> Iterator[tuple[int, Disc
         yield 0, "untrained", 1.0
     if not _is_learned(name):
         return
-    for source in ("v1", "energy", *_ALTERNATIVES):
+    for source in ("v1", "random_one", "energy", *_ALTERNATIVES):
         yield step, source, 1.0
     if name in ("add", "sub", "mul") and run.training.p == _PAPER_P:
         yield step, "energy_off_diagonal", 1.0
@@ -116,12 +121,12 @@ def _row(
     seconds: float,
 ) -> DiscoveryRow:
     t = run.training
-    first = t.operations[0]
-    renamed = re.fullmatch(r"(.+)\.renamed(\d+)", first)
-    chosen, group = _agreements(found, functions)
+    labelled = next((task for task in run.tasks if task.name == _GROUP_ON_A_TRUNK), run.task)
+    renamed = re.fullmatch(r"(.+)\.renamed(\d+)", run.task.name)
+    chosen, group = _agreements(found, pairs_of(run)[0], labelled.labels)
     law, window = found.law, functions.window
-    accuracy = next(line["test_accuracy"] for line in run.metrics if line["step"] == max(step, t.eval_every))
-    has_law = first not in ("random_table", "x2_y2", "x2_xy_y2", "x3_xy")
+    accuracy = next((line["test_accuracy"] for line in run.metrics if line["step"] == step), None)
+    has_law = labelled.name not in _LAWLESS
     reached = group if source in _ONLY_THE_GROUP else chosen
     return DiscoveryRow(
         run_id=run.config.run_id,
@@ -129,7 +134,7 @@ def _row(
         renaming=None if renamed is None else int(renamed[2]),
         p=t.p,
         seed=t.seed,
-        step=0 if source == "untrained" else step,
+        step=step,
         test_accuracy=accuracy,
         source=source,
         directions=functions.directions,
@@ -150,7 +155,8 @@ def _row(
         law=None if law is None else law.group.name,
         kind=None if law is None else law.kind,
         law_share=None if law is None else law.share,
-        task_share=_task_share(functions),
+        law_pvalue=None if law is None else _finite(law.pvalue),
+        task_share=_task_share(functions, pairs_of(run)[0], labelled.labels),
         agreement=chosen if has_law else None,
         group_agreement=group if has_law else None,
         recovered=has_law and reached == 1.0,
@@ -167,28 +173,31 @@ def _row(
     )
 
 
-def _agreements(found: DiscoveredBasis, functions: Functions) -> tuple[float | None, float | None]:
+def _agreements(found: DiscoveredBasis, pairs: np.ndarray, labels: np.ndarray) -> tuple[float | None, float | None]:
     """Agreement with the labels of the classes that were found, and the best of sum and difference of that group."""
     if found.law is None:
         return None, None
-    a, b = functions.pairs.T
+    a, b = pairs.T
     group = found.law.group
     options = [found.law.classes]
     if group.abelian:
         options += [group.classes("sum"), group.classes("difference")]
-    values = [agreement(classes[a, b], functions.labels) for classes in options]
+    values = [agreement(classes[a, b], labels) for classes in options]
     return values[0], max(values)
 
 
-def _task_share(functions: Functions) -> float:
-    """Share of the interactions' variance, as they are, between the classes of the labels."""
+def _task_share(functions: Functions, pairs: np.ndarray, labels: np.ndarray) -> float:
+    """Share of the functions' variance over inputs, main effects included, between the classes of the labels."""
+    place = {pair: i for i, pair in enumerate(map(tuple, pairs.tolist()))}
+    known = labels[[place[pair] for pair in map(tuple, functions.pairs.tolist())]]
     values = functions.values.astype(np.float64)
     values = values - values.mean(axis=1, keepdims=True)
-    sizes = np.bincount(functions.labels)
+    sizes = np.bincount(known)
     between = 0.0
     for mode in values:
-        sums = np.stack([np.bincount(functions.labels, weights=c, minlength=len(sizes)) for c in mode.T])
-        between += float((sums[:, sizes > 0] ** 2 / sizes[sizes > 0]).sum()) / float((mode**2).sum()) / len(values)
+        sums = np.stack([np.bincount(known, weights=c, minlength=len(sizes)) for c in mode.T])
+        inside = (sums[:, sizes > 0] ** 2 / sizes[sizes > 0]).sum()
+        between += float(inside) / float((mode**2).sum()) / len(values)
     return between
 
 

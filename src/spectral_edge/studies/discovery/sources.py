@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,11 +13,11 @@ from spectral_edge.store import DiscoverySource
 from spectral_edge.studies.study import AnalysisConfig
 from spectral_edge.studies.trained_run import TrainedRun
 
-__all__ = ["Functions", "functions_of"]
+__all__ = ["Functions", "functions_of", "pairs_of"]
 
 _EMBEDDING_COMPONENTS = 32
 _MANY = 96
-_RANDOM = ("random", "untrained", "energy_many")
+_RANDOM = ("random", "random_one", "untrained", "energy_many")
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,61 +26,64 @@ class Functions:
 
     values: np.ndarray
     pairs: np.ndarray
-    labels: np.ndarray
     tokens: np.ndarray
     directions: int | None = None
     window: int | None = None
 
     def on(self, chosen: np.ndarray) -> Functions:
         """The same functions on some of the pairs."""
-        return Functions(
-            self.values[:, chosen], self.pairs[chosen], self.labels[chosen], self.tokens, self.directions, self.window
-        )
+        return replace(self, values=self.values[:, chosen], pairs=self.pairs[chosen])
 
 
 def functions_of(run: TrainedRun, step: int, source: DiscoverySource, config: AnalysisConfig) -> Functions:
     """The functions of one source at one step.
 
     Args:
-        run: the run; of several operations the first one's labels are taken.
+        run: the run.
         step: optimizer steps; a snapshot.
         source: which functions.
         config: window, stride, centring and number of edge directions, seed of random ones. Before the first full
             window the window is as long as there are updates.
+
+    Raises:
+        StoreError: there is no snapshot of this step.
+        ValueError: it is too early for three updates.
     """
-    pairs, labels, tokens = _inputs(run)
+    pairs, tokens = pairs_of(run)
     model, parameters = run.model_at(0 if source == "untrained" else step)
     if source in ("residual", "logits"):
         values = _activations(model, run.task.pairs, source)
-        return Functions(values[None], pairs, labels, tokens)
+        return Functions(values[None], pairs, tokens)
     if source == "embedding":
-        return Functions(
-            _products(model.tok_emb.weight.detach().double().numpy()[tokens], pairs), pairs, labels, tokens
-        )
+        weights = model.tok_emb.weight.detach().double().numpy()[tokens]
+        return Functions(_products(weights, pairs), pairs, tokens)
     window = min(config.window, step // config.stride)
+    # As many random directions as there are edge directions: a window of W centred updates has W - 1.
+    count = {"energy_many": _MANY, "v1": 1, "random_one": 1, "untrained": config.directions}.get(
+        source, min(config.directions, window - 1)
+    )
     if source in _RANDOM:
-        count = _MANY if source == "energy_many" else config.directions
         directions = random_directions(count, parameters.dim, config.seed)
     else:
         edge = run.edge_at(step, window, config.stride, config.centered)
-        directions = edge.directions(1 if source == "v1" else min(config.directions, edge.rank, window - 1))
+        directions = edge.directions(min(count, edge.rank))
     modes = functional_modes(model, directions, run.task.pairs, parameters=parameters)
     energy = source.startswith("energy")
     values = (modes.energy[..., None] if energy else modes.response).numpy()
     used = None if source in _RANDOM else window
-    found = Functions(values, pairs, labels, tokens, len(directions), used)
+    found = Functions(values, pairs, tokens, len(directions), used)
     if source == "energy_off_diagonal":
         return found.on(np.flatnonzero(pairs[:, 0] != pairs[:, 1]))
     if source == "shuffled":
         order = np.random.default_rng(config.seed).permutation(len(pairs))
-        return Functions(values[:, order], pairs, labels, tokens, len(directions), used)
+        return Functions(values[:, order], pairs, tokens, len(directions), used)
     return found
 
 
-def _inputs(run: TrainedRun) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs by the positions of their tokens among those in use, the labels, and these tokens."""
+def pairs_of(run: TrainedRun) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of the task by the positions of their tokens among those in use, and these tokens."""
     tokens, positions = np.unique(run.task.pairs, return_inverse=True)
-    return positions.reshape(-1, 2), run.task.labels, tokens
+    return positions.reshape(-1, 2), tokens
 
 
 def _activations(model: torch.nn.Module, pairs: np.ndarray, source: str) -> np.ndarray:

@@ -17,6 +17,7 @@ _SOURCE_NAMES = {
     "edge": "response to v1 … v8",
     "v1": "response to v1",
     "random": "response to 8 random directions",
+    "random_one": "response to one random direction",
     "energy": "f_k of v1 … v8",
     "energy_off_diagonal": "f_k of v1 … v8 without a = b",
     "energy_many": "f of 96 random directions",
@@ -133,7 +134,7 @@ def _unknown_groups(rows: Sequence[DiscoveryRow]) -> Point:
         for row in _of(edge, operation, p):
             agree = "—" if row.agreement is None else f"{row.agreement:.3f}"
             law = row.law or "none"
-            table.append((what, str(row.seed), str(row.step), f"{row.test_accuracy:.3f}", row.answer, law, agree))
+            table.append((what, str(row.seed), str(row.step), f"{row.test_accuracy or 0:.3f}", row.answer, law, agree))
     return Point(
         "3. Groups that no grouping names",
         "A projective line and the two groups that are not abelian have no known grouping to be found by; the sum mod "
@@ -177,7 +178,7 @@ def _specific(rows: Sequence[DiscoveryRow]) -> Point:
             curve = curve_of(rows, run_id, source)
             structured = _first(curve, lambda row: row.pvalue <= LEVEL)
             recovered = _first(curve, lambda row: row.recovered)
-            accuracy = [_first(curve, lambda row, x=x: row.test_accuracy > x) for x in (0.2, 0.5, 0.95)]  # type: ignore[misc]
+            accuracy = [_first(curve, lambda row, x=x: (row.test_accuracy or 0) > x) for x in (0.2, 0.5, 0.95)]  # type: ignore[misc]
             stop = next(row for row in stop_rows(rows, source) if row.run_id == run_id)
             table.append(
                 (first.operation, str(first.seed), source, structured, recovered, *accuracy, f"{stop.task_share:.3f}")
