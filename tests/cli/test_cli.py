@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from spectral_edge.cli import main
-from tiny_runs import TINY
+from spectral_edge.cli import discover, main
+from tiny_runs import TINY, tiny
 
 TRAIN = ["train", "--operation", "add"] + [
     word for key, value in TINY.items() for word in (f"--{key.replace('_', '-')}", str(value))
@@ -103,3 +103,35 @@ def test_installed_command_and_module_run():
     for program in ([installed], [sys.executable, "-m", "spectral_edge.cli"]):
         result = subprocess.run([*program, "--help"], capture_output=True, text=True, check=True)
         assert "reproduce" in result.stdout
+
+
+def test_discover_prints_the_answer_and_draws_it(run_path, tmp_path, capsys):
+    assert main(["discover", str(run_path), *ANALYZE, "--source", "logits", "--out", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["answer"] in ("no structure", "none of these") or found["candidates"][0]["grouping"] == found["answer"]
+    assert 0 < found["pvalue"] <= 1
+    assert (tmp_path / "discovery.html").read_text().count("<figure") == 1
+    assert (tmp_path / "figures" / "discovery_add-p13-s42-logits.png").stat().st_size > 10_000
+    assert main(["discover", str(run_path), *ANALYZE, "--out", str(tmp_path)]) == 0
+    assert "answer: " in capsys.readouterr().out
+
+
+def test_discover_refuses_a_step_without_a_snapshot(run_path, capsys):
+    assert main(["discover", str(run_path), *ANALYZE, "--step", "7"]) == 1
+    assert "7" in capsys.readouterr().err
+
+
+def test_the_evidence_writes_points_page_and_record(tmp_path, monkeypatch, capsys):
+    runs = [tiny("add.renamed1"), tiny("random_table")]
+    monkeypatch.setattr(discover, "discovery_runs", lambda *_: runs)
+    record = tmp_path / "findings.md"
+    arguments = ["discover-evidence", "--out", str(tmp_path), *ANALYZE, "--findings", str(record), "--json"]
+    assert main(arguments) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert len(printed["points"]) == 8
+    page = Path(printed["report"]).read_text()
+    assert page.count("<section>") == 8
+    assert page.count("<figure") == 2
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert (tmp_path / "tables" / "point_1.csv").read_text().startswith("operation,")
+    assert "basis discovery" in record.read_text()

@@ -99,13 +99,14 @@ class DiscoverEvidence:
     """Runs at a time, one process with one thread each; by default one a core."""
     findings: Path | None = None
     """A Markdown file whose generated section on discovery is replaced, or added on top."""
+    config: tyro.conf.OmitArgPrefixes[AnalysisConfig] = field(default_factory=AnalysisConfig)
     output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def run(self) -> None:
         """Train, discover, summarise, draw."""
-        found = gather_evidence(self.out, jobs=self.jobs, say=self.output.say)
+        config = self.config
+        found = gather_evidence(self.out, discovery_runs(), config, self.jobs, self.output.say)
         points = seven_points(found.rows)
-        config = AnalysisConfig()
         pictures = []
         for drawn in discovery_runs((_DRAWN_SEED,)):
             name = drawn.training.operation

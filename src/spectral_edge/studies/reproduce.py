@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -31,6 +29,7 @@ from spectral_edge.studies.progress import Progress, progress_of
 from spectral_edge.studies.run_analysis import analyze_run
 from spectral_edge.studies.study import AnalysisConfig
 from spectral_edge.studies.training_run import RunConfig, run_folder, train_run
+from spectral_edge.studies.workers import worker_pool
 
 __all__ = ["ReproduceConfig", "reproduce"]
 
@@ -126,11 +125,8 @@ def _reproduce(
     out: Path, config: ReproduceConfig, on_progress: Callable[[list[Progress]], None] | None
 ) -> tuple[Claims, list[Analysis]]:
     started = time.monotonic()
-    context = get_context("spawn")
-    # Linear-algebra libraries read these when they are loaded, so they must be set before the worker starts.
-    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     runs, analysis = config.runs, config.full_analysis
-    with ProcessPoolExecutor(config.jobs, context, initializer=_end_with_parent, initargs=(os.getpid(),)) as pool:
+    with worker_pool(config.jobs) as pool:
         jobs = {run.run_id: pool.submit(_complete, out, run, analysis, config.claims) for run in runs}
         try:
             _follow(out, config, jobs, on_progress)
@@ -185,17 +181,6 @@ def _complete(out: Path, run: RunConfig, analysis: AnalysisConfig, claims: tuple
 def _train_and_analyse(path: Path, run: RunConfig, analysis: AnalysisConfig, claims: tuple[str, ...]) -> None:
     train_run(path, run)
     analyze_run(path, analysis, claims)
-
-
-def _end_with_parent(parent: int) -> None:
-    """End this worker when the command that started it is killed: an orphan would hold its run's lock."""
-
-    def watch_parent() -> None:
-        while os.getppid() == parent:
-            time.sleep(_POLL_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=watch_parent, daemon=True).start()
 
 
 def _follow(
