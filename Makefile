@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: reproduce paper results test lint types rooms clean-install bench
+.PHONY: reproduce paper results discovery discovery-results test lint types rooms clean-install bench
 
 reproduce: .venv/installed
 	$(BIN)/spectral-edge reproduce --profile quick --out runs/quick
@@ -19,6 +19,20 @@ results: .venv/installed
 	cp runs/paper/claims.json results/paper/
 	cp runs/paper/figures/*.png results/paper/figures/
 	cp runs/paper/tables/verdicts.md runs/paper/tables/runs.csv runs/paper/tables/claims.tex results/paper/tables/
+
+# Every model that basis discovery is tested on, and its seven points. What it shares with `make paper` is trained again,
+# unless runs/discovery/runs has it.
+discovery: .venv/installed
+	$(BIN)/spectral-edge discover-evidence --out runs/discovery
+
+# What of it is kept in the repository.
+discovery-results: .venv/installed
+	$(BIN)/spectral-edge discover-evidence --out runs/discovery --findings docs/findings.md
+	rm -rf results/discovery
+	mkdir -p results/discovery/figures results/discovery/tables
+	cp runs/discovery/discoveries.json runs/discovery/discovery.html results/discovery/
+	cp runs/discovery/figures/*.png results/discovery/figures/
+	cp runs/discovery/tables/point_*.csv results/discovery/tables/
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2
@@ -45,6 +59,7 @@ clean-install: .venv/installed
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.responses
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.discovery
 
 define IMPORT_ALL
 import importlib, pkgutil, spectral_edge
