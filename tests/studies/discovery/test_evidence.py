@@ -35,9 +35,9 @@ def test_every_run_is_read_from_every_source_it_has(gathered):
     for row in found.rows:
         name = row.operation if row.renaming is None else f"{row.operation}.renamed{row.renaming}"
         sources[name].add(row.source)
-    learned = {"edge", "random", "shuffled", "v1", "random_one", "energy", "embedding", "residual", "logits"}
-    assert sources["add.renamed1"] == learned | {"untrained"}
-    assert sources["dihedral"] == learned | {"untrained"}
+    learned = {"edge", "random", "shuffled", "embedding", "residual", "logits"}
+    assert sources["add.renamed1"] == learned
+    assert sources["dihedral"] == learned | {"untrained", "v1", "random_one", "energy"}
     assert sources["random_table"] == {"edge", "random", "shuffled", "untrained"}
 
 
@@ -119,7 +119,7 @@ def test_curves_and_stops_are_told_apart():
             agreement=None, group_agreement=None, recovered=False, known=[], seconds=1.0,
         )  # fmt: skip
 
-    rows = [row(300, "edge"), row(3300, "edge"), row(600, "edge"), row(3300, "v1"), row(3300, "edge", 0.5)]
+    rows = [row(300, "edge"), row(3300, "edge"), row(600, "edge"), row(3300, "logits"), row(3300, "edge", 0.5)]
     assert [one.step for one in stop_rows(rows, "edge")] == [3300]
     assert [one.step for one in curve_of(rows, "r", "edge")] == [300, 600, 3300]
 

@@ -28,6 +28,8 @@ __all__ = ["analysis_step", "discover_run", "discover_source", "discoveries_path
 
 _VERSION = 2
 _NULL_DRAWS = 100
+_FEWER: tuple[DiscoverySource, ...] = ("v1", "random_one", "energy")
+_WITH_FEWER_PAIRS: tuple[DiscoverySource, ...] = ("edge", "logits")
 _PAPER_P = 97
 _LAWLESS = ("random_table", "x2_y2", "x2_xy_y2", "x3_xy")
 # Nonzero residues, which operations on one trunk share, are a group under this one.
@@ -36,7 +38,7 @@ _ALTERNATIVES: tuple[DiscoverySource, ...] = ("embedding", "residual", "logits")
 # Functions of one token, or squares of functions of two, know the group and not whether a ∘ b or a ∘ b^-1 is asked.
 _ONLY_THE_GROUP = ("embedding", "energy", "energy_off_diagonal", "energy_many")
 _CURVE_STEPS = range(300, 3901, 300)
-_FRACTIONS = (0.2, 0.3, 0.4, 0.5)
+_FRACTIONS = (0.2, 0.3, 0.4)
 
 
 def discoveries_path(run: Path, config: AnalysisConfig) -> Path:
@@ -74,11 +76,15 @@ def _wanted(run: TrainedRun, config: AnalysisConfig) -> Iterator[tuple[int, Disc
     if "+" in name:
         return
     yield step, "shuffled", 1.0
-    if run.training.seed == 42 or ".renamed" not in name:
+    if ".renamed" not in name:
         yield 0, "untrained", 1.0
     if not _is_learned(name):
         return
-    for source in ("v1", "random_one", "energy", *_ALTERNATIVES):
+    for source in _ALTERNATIVES:
+        yield step, source, 1.0
+    if ".renamed" in name:
+        return
+    for source in _FEWER:
         yield step, source, 1.0
     if name in ("add", "sub", "mul") and run.training.p == _PAPER_P:
         yield step, "energy_off_diagonal", 1.0
@@ -87,7 +93,7 @@ def _wanted(run: TrainedRun, config: AnalysisConfig) -> Iterator[tuple[int, Disc
             yield early, "edge", 1.0
             yield early, "random", 1.0
         for fraction in _FRACTIONS:
-            for source in ("edge", "residual", "logits"):
+            for source in _WITH_FEWER_PAIRS:
                 yield step, source, fraction
 
 

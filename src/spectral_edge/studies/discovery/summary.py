@@ -54,8 +54,8 @@ def seven_points(rows: Sequence[DiscoveryRow]) -> list[Point]:
 def stop_rows(rows: Iterable[DiscoveryRow], source: str) -> list[DiscoveryRow]:
     """Rows of one source, all pairs, where a run was analysed: its last step among the rows of that source."""
     whole = [row for row in rows if row.source == source and row.pairs_known == 1]
-    # Runs with a curve over training have many steps; the one that v1 was analysed at is the stop.
-    stops = {row.run_id: row.step for row in rows if row.source == "v1"}
+    # Runs with a curve over training have many steps; the one that logits were read at is the stop.
+    stops = {row.run_id: row.step for row in rows if row.source == "logits" and row.pairs_known == 1}
     return [row for row in whole if row.step == stops.get(row.run_id, row.step)]
 
 
@@ -237,7 +237,7 @@ def _sample_efficiency(rows: Sequence[DiscoveryRow]) -> Point:
     known = sorted({round(row.pairs_known, 2) for row in rows if row.pairs_known < 1})
     curves = {row.run_id for row in rows if row.pairs_known < 1}
     table = []
-    for source in ("edge", "residual", "logits"):
+    for source in ("edge", "logits"):
         at = [
             [r for r in rows if r.run_id in curves and r.source == source and round(r.pairs_known, 2) == share]
             for share in known
