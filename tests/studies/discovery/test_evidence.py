@@ -121,6 +121,7 @@ def test_curves_and_stops_are_told_apart():
 
     rows = [row(300, "edge"), row(3300, "edge"), row(600, "edge"), row(3300, "logits"), row(3300, "edge", 0.5)]
     assert [one.step for one in stop_rows(rows, "edge")] == [3300]
+    assert [one.step for one in stop_rows([*rows, rows[1]], "edge")] == [3300]  # once, also where a curve passes by
     assert [one.step for one in curve_of(rows, "r", "edge")] == [300, 600, 3300]
 
 

@@ -52,11 +52,20 @@ def seven_points(rows: Sequence[DiscoveryRow]) -> list[Point]:
 
 
 def stop_rows(rows: Iterable[DiscoveryRow], source: str) -> list[DiscoveryRow]:
-    """Rows of one source, all pairs, where a run was analysed: its last step among the rows of that source."""
-    whole = [row for row in rows if row.source == source and row.pairs_known == 1]
+    """The row of one source for each run, where it was analysed, from all the pairs that the source has."""
+    rows = list(rows)
     # Runs with a curve over training have many steps; the one that logits were read at is the stop.
     stops = {row.run_id: row.step for row in rows if row.source == "logits" and row.pairs_known == 1}
-    return [row for row in whole if row.step == stops.get(row.run_id, row.step)]
+    found = {
+        row.run_id: row
+        for row in rows
+        if row.source == source and _has_all_pairs(row) and row.step == stops.get(row.run_id, row.step)
+    }
+    return list(found.values())
+
+
+def _has_all_pairs(row: DiscoveryRow) -> bool:
+    return row.pairs_known == 1 or row.source == "energy_off_diagonal"
 
 
 def curve_of(rows: Iterable[DiscoveryRow], run_id: str, source: str) -> list[DiscoveryRow]:
@@ -234,14 +243,12 @@ def _alternatives(rows: Sequence[DiscoveryRow]) -> Point:
 
 
 def _sample_efficiency(rows: Sequence[DiscoveryRow]) -> Point:
-    known = sorted({round(row.pairs_known, 2) for row in rows if row.pairs_known < 1})
-    curves = {row.run_id for row in rows if row.pairs_known < 1}
+    fewer = [row for row in rows if not _has_all_pairs(row)]
+    known = sorted({round(row.pairs_known, 2) for row in fewer})
+    curves = {row.run_id for row in fewer}
     table = []
     for source in ("edge", "logits"):
-        at = [
-            [r for r in rows if r.run_id in curves and r.source == source and round(r.pairs_known, 2) == share]
-            for share in known
-        ]
+        at = [[row for row in fewer if row.source == source and round(row.pairs_known, 2) == share] for share in known]
         whole = [row for row in stop_rows(rows, source) if row.run_id in curves]
         table.append((_SOURCE_NAMES[source], *(_recovered(found) for found in at), _recovered(whole)))
     return Point(
