@@ -2,9 +2,10 @@ import re
 import runpy
 from pathlib import Path
 
-from spectral_edge.report import findings_markdown
+from spectral_edge.report import discoveries_markdown, findings_markdown
 from spectral_edge.report.markdown import verdicts_table
-from spectral_edge.store import read_claims
+from spectral_edge.store import read_claims, read_discoveries
+from spectral_edge.studies.discovery import seven_points
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -53,3 +54,30 @@ def test_what_it_says_of_principal_components_is_what_was_measured():
         and row.seed is not None
     ]
     assert found == [1 / 201] * 18
+
+
+def test_the_counts_of_discovery_are_those_of_the_committed_results():
+    rows = read_discoveries(README.parent / "results" / "discovery" / "discoveries.json").rows
+    renamed = [row for row in rows if row.renaming is not None]
+    text = " ".join(README.read_text().split())
+    for source in ("edge", "random", "logits"):
+        found = [row.recovered for row in renamed if row.source == source]
+        assert len(found) == 45
+        assert f"{sum(found)} of 45" in text
+    others = [row for row in rows if row.operation in ("symmetric", "dihedral", "velocity") and row.source == "edge"]
+    assert f"{sum(row.recovered for row in others)} of {len(others)} models of these" in text
+
+
+def test_the_record_of_discovery_is_generated_from_the_committed_results():
+    found = read_discoveries(README.parent / "results" / "discovery" / "discoveries.json")
+    record = (README.parent / "docs" / "findings.md").read_text()
+    generated = discoveries_markdown(seven_points(found.rows), found.environment.get("git_commit"), "day")
+    assert generated[generated.index("\n") :].rstrip() in record
+
+
+def test_the_page_on_discovery_runs(tmp_path, capsys):
+    blocks = re.findall(r"```python\n(.*?)```", (README.parent / "docs" / "discovery.md").read_text(), flags=re.S)
+    script = tmp_path / "example.py"
+    script.write_text(blocks[0])
+    runpy.run_path(str(script))
+    assert "law=Z_31, sum" in capsys.readouterr().out
