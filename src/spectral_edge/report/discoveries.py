@@ -184,7 +184,8 @@ def _page(points: Sequence[Point], drawings: Sequence[Drawing], figures: Path) -
         uri = data_uri(drawing, figures)
         sources = html.escape("; ".join(drawing.sources))
         parts.append(
-            f'<figure id="{html.escape(drawing.name)}"><img style="max-width:100%;height:auto" src="{uri}" alt="{html.escape(drawing.title)}">'
+            f'<figure id="{html.escape(drawing.name)}">'
+            f'<img style="max-width:100%;height:auto" src="{uri}" alt="{html.escape(drawing.title)}">'
             f"<figcaption><b>Figure {number}. {html.escape(drawing.title)}.</b> {html.escape(drawing.caption)} "
             f"{sources}</figcaption></figure>\n"
         )
