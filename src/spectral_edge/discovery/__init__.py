@@ -5,9 +5,10 @@ from spectral_edge.discovery.candidates import Candidate
 from spectral_edge.discovery.circles import Circles, Scree
 from spectral_edge.discovery.groups import GroupLaw, agreement, group_law
 from spectral_edge.discovery.interactions import Interactions, interactions_of
-from spectral_edge.discovery.laws import Law
+from spectral_edge.discovery.laws import LEVEL, Law
 
 __all__ = [
+    "LEVEL",
     "Candidate",
     "Circles",
     "DiscoveredBasis",

@@ -52,7 +52,11 @@ class DiscoveredBasis:
 
     @property
     def characters(self) -> NDArray[np.complex128]:
-        """(m, n_tokens) the characters found, as functions on the tokens, strongest first; phases are arbitrary."""
+        """(m, n_tokens) the functions of modulus one that were found, strongest first; phases are arbitrary.
+
+        They are characters where the group is abelian. A space of representations of dimension above one holds other
+        functions of modulus one, and where the law is not abelian that is what these are.
+        """
         return self.circles.characters
 
     @property
@@ -63,7 +67,7 @@ class DiscoveredBasis:
     @property
     def multiplicity(self) -> NDArray[np.int64]:
         """(m,) eigenvalues that belong to a character: 2, or 1 for one of order two, which is real."""
-        return np.where(np.abs((self.characters**2).mean(axis=1)) > 0.5, 1, 2)
+        return np.where(self.circles.real, 1, 2)
 
     @property
     def cyclic_order(self) -> NDArray[np.int64] | None:
@@ -155,7 +159,7 @@ def discover_basis(
     scree = scree_of(interactions, rng)
     circles = find_circles(scree, interactions.kernel, null_draws, rng)
     pvalue = float(min(circles.pvalue, default=1.0))
-    circles = circles.first(circles.pvalue <= LEVEL)
+    circles = circles.select(circles.pvalue <= LEVEL)
     structured = pvalue <= LEVEL
     law = find_law(interactions, circles, scree.functions, null_draws, rng) if structured else None
     classes = None if law is None else law.classes
@@ -184,7 +188,7 @@ def _strongest_first(circles: Circles) -> Circles:
             _left, sizes, axes = np.linalg.svd(rest, full_matrices=False)
             basis = np.concatenate([basis, axes[sizes > 0.1 * np.linalg.norm(parts)]])
     kept.sort(key=lambda index: -circles.share[index])
-    return circles.first(np.array(kept, dtype=np.int64))
+    return circles.select(np.array(kept, dtype=np.int64))
 
 
 def _answer(structured: bool, candidates: list[Candidate], law_share: float) -> str:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 
 from spectral_edge.bases import grouping, operation, operation_names
-from spectral_edge.discovery.interactions import Floats, Interactions
+from spectral_edge.discovery.interactions import Interactions, principal
 
 __all__ = ["Candidate", "rank_candidates"]
 
@@ -69,12 +68,11 @@ def rank_candidates(
         raise ValueError(f"discover_basis: residues must be {n} distinct numbers of at least 0, one a token")
     p = int(numbers.max()) + 1
     labels = _labels(numbers, p)
-    functions = _principal(interactions)
+    pooled = principal(interactions.values.reshape(-1, n, n), _COMPONENTS)
+    strongest = Interactions(pooled[None], interactions.known, interactions.share)
     renamings = [rng.permutation(n) for _ in range(null_draws)]
-    shares = np.array([_share(functions, groups, interactions.known) for groups in labels.values()])
-    null = np.array(
-        [[_share(functions, groups[np.ix_(r, r)], interactions.known) for r in renamings] for groups in labels.values()]
-    ).reshape(len(labels), null_draws)
+    shares = np.array([strongest.share_of(groups) for groups in labels.values()])
+    null = np.array([[strongest.share_of(groups[np.ix_(r, r)]) for r in renamings] for groups in labels.values()])
     mean, std = null.mean(axis=1), np.maximum(null.std(axis=1), np.finfo(float).tiny)
     excess = (shares - mean) / std
     largest = ((null - mean[:, None]) / std[:, None]).max(axis=0, initial=-np.inf)
@@ -90,7 +88,7 @@ def rank_candidates(
         )
         for i, name in enumerate(labels)
     ]
-    of_law = 0.0 if law is None else _share(functions, law, interactions.known)
+    of_law = 0.0 if law is None else strongest.share_of(law)
     return sorted(found, key=lambda c: (c.pvalue_adjusted, c.null_mean - c.share)), of_law
 
 
@@ -119,22 +117,3 @@ def _first_seen(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     """Name groups by the first pair in them, so that equal partitions get equal names."""
     _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
     return np.asarray(np.where(groups < 0, -1, first[inverse.reshape(groups.shape)]))
-
-
-def _principal(interactions: Interactions) -> Floats:
-    """(q, n²) the strongest components of all directions together."""
-    flat = interactions.values.reshape(-1, interactions.n_tokens**2)
-    if len(flat) <= _COMPONENTS:
-        return flat
-    axes = np.linalg.eigh(flat @ flat.T)[1][:, ::-1][:, :_COMPONENTS]
-    return np.asarray(axes.T @ flat)
-
-
-def _share(functions: Floats, groups: NDArray[np.int64], known: NDArray[np.bool_]) -> float:
-    used = known & (groups >= 0)
-    members = groups[used]
-    order = int(members.max()) + 1
-    indicator = sparse.csr_array((np.ones(len(members)), (members, np.flatnonzero(used))), (order, known.size))
-    sizes = np.bincount(members, minlength=order)
-    sums = (indicator @ functions.T)[sizes > 0]
-    return float((sums**2 / sizes[sizes > 0, None]).sum() / (functions[:, used.ravel()] ** 2).sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,12 @@ class Circles:
     share: Floats
     pvalue: Floats
 
-    def first(self, keep: NDArray[np.int64] | NDArray[np.bool_]) -> Circles:
+    @property
+    def real(self) -> NDArray[np.bool_]:
+        """(m,) whether a circle is only its two ends, +1 and -1 up to a phase: a function of order two."""
+        return np.asarray(np.abs((self.characters**2).mean(axis=1)) > _SAME)
+
+    def select(self, keep: NDArray[np.int64] | NDArray[np.bool_]) -> Circles:
         """Those that ``keep`` selects."""
         return Circles(self.characters[keep], self.dispersion[keep], self.share[keep], self.pvalue[keep])
 
@@ -87,13 +92,9 @@ def find_circles(scree: Scree, kernel: Floats, null_draws: int, rng: np.random.G
     found, dispersion = _round_functions(space)
     null = np.array([_round_functions(_random_space(n, r, rng))[1][0] for _ in range(null_draws)])
     pvalue = ((null[None, :] <= dispersion[:, None]).sum(axis=1) + 1) / (null_draws + 1)
-    share = np.einsum("ma,ab,mb->m", found.conj(), kernel, found).real / n * 2 / np.trace(kernel)
-    share /= np.where(_is_real(found), 2, 1)  # a real character is one function, a complex one two
-    return Circles(found, dispersion, share, pvalue)
-
-
-def _is_real(z: Complexes) -> NDArray[np.bool_]:
-    return np.asarray(np.abs((z * z).mean(axis=1)) > _SAME)
+    along = np.einsum("ma,ab,mb->m", found.conj(), kernel, found).real / n / np.trace(kernel)
+    circles = Circles(found, dispersion, along, pvalue)
+    return replace(circles, share=along * np.where(circles.real, 1, 2))  # a complex function is two real ones
 
 
 def _round_functions(space: Floats) -> tuple[Complexes, Floats]:

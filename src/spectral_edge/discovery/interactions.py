@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Floats", "Interactions", "interactions_of"]
+__all__ = ["Floats", "Interactions", "interactions_of", "principal"]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -98,7 +98,7 @@ def interactions_of(modes: Any, n_tokens: int, pairs: ArrayLike | None) -> Inter
             "discover_basis: every mode is constant or a sum g(a) + h(b); there is no interaction of the two tokens "
             "to read a law from"
         )
-    kept = _principal(interaction[~flat], known)
+    kept = np.stack([principal(functions, _COMPONENTS) for functions in interaction[~flat]])
     return Interactions(_unit_power(kept), known, (power / np.maximum(total, np.finfo(float).tiny))[~flat])
 
 
@@ -159,17 +159,13 @@ def _without_main_effects(grid: Floats, known: Flags) -> Floats:
     return rest
 
 
-def _principal(values: Floats, known: Flags) -> Floats:
-    """Rotate the components of each direction to its principal ones and keep the first few."""
-    k, c, n, _ = values.shape
-    if c <= _COMPONENTS:
-        return values
-    kept = np.empty((k, _COMPONENTS, n, n))
-    for direction, functions in enumerate(values):
-        flat = functions.reshape(c, -1)
-        _, axes = np.linalg.eigh(flat @ flat.T)
-        kept[direction] = (axes[:, ::-1][:, :_COMPONENTS].T @ flat).reshape(_COMPONENTS, n, n)
-    return kept
+def principal(functions: Floats, most: int) -> Floats:
+    """Rotate (c, n, n) functions to their principal components and keep the first ``most``; fewer stay as they are."""
+    flat = functions.reshape(len(functions), -1)
+    if len(flat) <= most:
+        return functions
+    axes = np.linalg.eigh(flat @ flat.T)[1][:, ::-1][:, :most]
+    return np.asarray((axes.T @ flat).reshape(most, *functions.shape[1:]))
 
 
 def _power(values: Floats) -> Floats:

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from spectral_edge.discovery.circles import Circles
 from spectral_edge.discovery.groups import GroupLaw, Tokens, agreement, group_law
-from spectral_edge.discovery.interactions import Floats, Interactions
+from spectral_edge.discovery.interactions import Floats, Interactions, principal
 
 __all__ = ["LEVEL", "Law", "find_law"]
 
@@ -202,9 +202,7 @@ def _denoised(interactions: Interactions, space: Floats) -> Floats:
     """(n, n, q) principal components of the first directions, projected on the space on both sides."""
     values = interactions.values[:_DIRECTIONS].reshape(-1, *interactions.values.shape[2:])
     inside = np.einsum("ar,crs,bs->cab", space, space.T @ values @ space, space, optimize=True)
-    flat = inside.reshape(len(inside), -1)
-    axes = np.linalg.eigh(flat @ flat.T)[1][:, ::-1][:, :_COMPONENTS]
-    return np.asarray(np.moveaxis((axes.T @ flat).reshape(-1, *inside.shape[1:]), 0, -1))
+    return np.asarray(np.moveaxis(principal(inside, _COMPONENTS), 0, -1))
 
 
 def _rotation_tables(interactions: Interactions, space: Floats) -> list[Tokens]:

@@ -76,7 +76,7 @@ def functions_of(run: TrainedRun, step: int, source: DiscoverySource, config: An
         return found.on(np.flatnonzero(pairs[:, 0] != pairs[:, 1]))
     if source == "shuffled":
         order = np.random.default_rng(config.seed).permutation(len(pairs))
-        return Functions(values[:, order], pairs, tokens, len(directions), used)
+        return replace(found, values=values[:, order])
     return found
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spectral_edge.discovery import LEVEL
 from spectral_edge.statistics import proportion_interval
 from spectral_edge.store import DiscoveryRow
 
-__all__ = ["LEVEL", "Point", "curve_of", "seven_points", "stop_rows"]
+__all__ = ["Point", "curve_of", "seven_points", "stop_rows"]
 
-LEVEL = 0.05
 _SOURCE_NAMES = {
     "edge": "response to v1 … v8",
     "v1": "response to v1",
@@ -86,8 +86,8 @@ def _recovered(rows: Sequence[DiscoveryRow]) -> str:
     return _rate(rows, lambda row: row.recovered)
 
 
-def _of(rows: Iterable[DiscoveryRow], operation: str, p: int | None = 97) -> list[DiscoveryRow]:
-    return [row for row in rows if row.operation == operation and (p is None or row.p == p)]
+def _of(rows: Iterable[DiscoveryRow], operation: str, p: int = 97) -> list[DiscoveryRow]:
+    return [row for row in rows if (row.operation, row.p) == (operation, p)]
 
 
 def _no_leak(rows: Sequence[DiscoveryRow]) -> Point:
