@@ -66,6 +66,9 @@ def test_the_counts_of_discovery_are_those_of_the_committed_results():
         assert f"{sum(found)} of 45" in text
     others = [row for row in rows if row.operation in ("symmetric", "dihedral", "velocity") and row.source == "edge"]
     assert f"{sum(row.recovered for row in others)} of {len(others)} models of these" in text
+    nothing = [row[1].split(" [")[0].split(" of ") for row in seven_points(rows)[3].rows[1:]]  # shuffles test nothing
+    hits, cases = (sum(int(count[i]) for count in nothing) for i in (0, 1))
+    assert f"called structured in {hits} of {cases} cases" in text
 
 
 def test_the_record_of_discovery_is_generated_from_the_committed_results():

@@ -29,7 +29,7 @@ ROWS = [
 ]
 Z = np.exp(2j * np.pi * np.arange(7) / 7)
 PICTURE = Picture(
-    "discovery_x", "add, 7 tokens", "run, step 900", "none of these; Z_7, sum; p = 0.010", Z[None], np.arange(7),
+    "discovery_x", "add, 7 tokens", "run, step 900", "none of these; Z_7, sum; p = 0.010", True, Z[None], np.arange(7),
     np.linspace(0.3, 0.1, 6), np.full(6, 0.2), np.cos(np.add.outer(np.arange(7), np.arange(7))), np.arange(7)[::-1],
 )  # fmt: skip
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +12,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spectral_edge.report.drawing import CELL_COLOURS, GREY, SERIES, Drawing, data_uri, plain, save, settle, style
+from spectral_edge.report.drawing import CELL_COLOURS, GREY, SERIES, Drawing, plain, save, settle, style
 from spectral_edge.report.markdown import escape, table
+from spectral_edge.report.page import environment, illustrate
 from spectral_edge.store import DiscoveryRow, write_atomically
 
 if TYPE_CHECKING:
@@ -36,9 +36,10 @@ def draw_discovery(picture: Picture) -> Drawing:
         _scree(axes[_CIRCLES], picture)
         limit = np.quantile(np.abs(picture.function), 0.99)
         order = picture.arrangement
+        ordered = "f, recovered order" if picture.has_law else "f, no order found"
         for panel, cells, title in (
             (axes[-2], picture.function, "f, tokens as numbered"),
-            (axes[-1], picture.function[np.ix_(order, order)], "f, recovered order"),
+            (axes[-1], picture.function[np.ix_(order, order)], ordered),
         ):
             panel.imshow(cells, cmap=CELL_COLOURS, vmin=-limit, vmax=limit, interpolation="nearest")
             panel.set_title(title)
@@ -48,7 +49,8 @@ def draw_discovery(picture: Picture) -> Drawing:
     return Drawing(
         picture.name,
         f"{picture.title}: {picture.answer}",
-        "Each point is a token, where a character found puts it; colour is its place in the recovered order. The scree "
+        "Each point is a token, where a function of modulus one (a character, if the group is abelian) puts it; "
+        "colour is its place in the recovered order, or its number if there is none. The scree "
         "shows eigenvalues of the kernel of tokens (points) and the 95 % quantile after shuffling the pairs (line). "
         "f is the first component of the first function, main effects removed.",
         figure,
@@ -66,7 +68,7 @@ def _circle(panel: Axes, picture: Picture, index: int) -> None:
         return
     z = picture.characters[index]
     panel.scatter(z.real, z.imag, c=picture.position, cmap=CELL_COLOURS, s=11, linewidths=0)
-    panel.set_title(f"character {index + 1}")
+    panel.set_title(f"circle {index + 1}")
 
 
 def _scree(panel: Axes, picture: Picture) -> None:
@@ -159,34 +161,7 @@ def write_discovery_report(
         writer.writerows([point.columns, *point.rows])
         write_atomically(tables / f"point_{number}.csv", text.getvalue().encode())
     page = out / "discovery.html"
-    write_atomically(page, _page(points, drawings, figures).encode())
+    illustrations = [illustrate(drawing, figures) for drawing in drawings]
+    rendered = environment().get_template("discovery.html.j2").render(points=points, figures=illustrations)
+    write_atomically(page, rendered.encode())
     return page
-
-
-def _page(points: Sequence[Point], drawings: Sequence[Drawing], figures: Path) -> str:
-    css = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
-    parts = [
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; ',
-        "style-src 'unsafe-inline'\">\n<title>Basis discovery</title>\n",
-        f"<style>\n{css}\n</style>\n</head>\n<body>\n<header><h1>Basis discovery</h1></header>\n<main>\n",
-    ]
-    for point in points:
-        head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in point.columns)
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>\n" for row in point.rows)
-        parts.append(
-            f'<section><h2>{html.escape(point.title)}</h2>\n<p class="about">{html.escape(point.note)}</p>\n'
-            f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(point.title)}"><table>'
-            f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div></section>\n"
-        )
-    for number, drawing in enumerate(drawings, start=1):
-        uri = data_uri(drawing, figures)
-        sources = html.escape("; ".join(drawing.sources))
-        parts.append(
-            f'<figure id="{html.escape(drawing.name)}">'
-            f'<img style="max-width:100%;height:auto" src="{uri}" alt="{html.escape(drawing.title)}">'
-            f"<figcaption><b>Figure {number}. {html.escape(drawing.title)}.</b> {html.escape(drawing.caption)} "
-            f"{sources}</figcaption></figure>\n"
-        )
-    return "".join([*parts, "</main>\n</body>\n</html>\n"])

@@ -21,7 +21,7 @@ from spectral_edge.report.summary import computing_time, outcomes, scope
 from spectral_edge.report.tables import ROW_COLUMNS, RUN_COLUMNS, environment_items
 from spectral_edge.store.results import ClaimRow, Claims
 
-__all__ = ["MOST_ROWS", "Illustration", "illustrate", "render_page"]
+__all__ = ["MOST_ROWS", "Illustration", "environment", "illustrate", "render_page"]
 
 # A browser lays out this many rows at once without trouble; the CSV file always has them all.
 MOST_ROWS = 3000
@@ -74,7 +74,7 @@ def render_page(
     numbered = [(section, [(next(numbers), one) for one in illustrations]) for section, illustrations in sections]
     rows = _shown(claims.rows)
     return (
-        _environment()
+        environment()
         .get_template("template.html.j2")
         .render(
             claims=claims,
@@ -103,14 +103,15 @@ def _packed_plotly() -> str:
     return base64.b64encode(zlib.compress(get_plotlyjs().encode(), 9)).decode("ascii")
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates of this room, with everything escaped that is put into them."""
+    templates = Environment(
         loader=PackageLoader("spectral_edge.report", ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["mark"] = mark
-    environment.filters["computing_time"] = computing_time
-    return environment
+    templates.filters["mark"] = mark
+    templates.filters["computing_time"] = computing_time
+    return templates

@@ -21,7 +21,7 @@ class Picture:
 
     Attributes:
         name: for files. title: for people. source: run, step and setting.
-        answer: of the discovery, with its law.
+        answer: of the discovery, with its law. has_law: whether one was found.
         characters: (m, n) complex, strongest first.
         position: (n,) place of every token in the recovered arrangement; its number if there is none.
         eigenvalues, null_quantile95: (n - 1,) the scree.
@@ -33,6 +33,7 @@ class Picture:
     title: str
     source: str
     answer: str
+    has_law: bool
     characters: np.ndarray
     position: np.ndarray
     eigenvalues: np.ndarray
@@ -57,6 +58,7 @@ def discover_at(
         title=f"{t.operation}, {n} tokens, seed {t.seed}",
         source=f"{run.config.run_id}, step {step}, {source}; window {functions.window}, stride {config.stride}",
         answer=f"{found.answer}; {law}; p = {found.pvalue:.3f}",
+        has_law=found.law is not None,
         characters=found.characters,
         position=np.argsort(arrangement),
         eigenvalues=found.scree.eigenvalues,
