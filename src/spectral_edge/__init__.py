@@ -27,7 +27,7 @@ from spectral_edge.grokking import (
 )
 from spectral_edge.modes import FunctionalModes, discrepancy, functional_modes, iterate_responses
 from spectral_edge.parameters import ParameterSubset, attention_weights, select_parameters
-from spectral_edge.recording import Recorder, watch
+from spectral_edge.recording import LiveValues, Recorder, Recording, RecordingStoppedError, watch
 from spectral_edge.representation import effective_rank, head_purity, principal_scores
 from spectral_edge.spectrum import SpectralEdge, UpdateWindow, spectral_edge, stacked_updates
 from spectral_edge.statistics import (
@@ -45,12 +45,15 @@ __all__ = [
     "FourierProfile",
     "FunctionalModes",
     "Grouping",
+    "LiveValues",
     "ModularTask",
     "ModularTransformer",
     "NullDistribution",
     "Operation",
     "ParameterSubset",
     "Recorder",
+    "Recording",
+    "RecordingStoppedError",
     "SpectralEdge",
     "Split",
     "Training",

@@ -125,7 +125,7 @@ def test_the_model_is_left_as_it_was(model):
         ({"directions": torch.zeros(1, 5)}, r"must be \(k, 2048\)"),
         ({"directions": torch.zeros(1, 2048)}, "zero or not finite"),
         ({"directions": torch.full((1, 2048), torch.nan)}, "zero or not finite"),
-        ({"method": "fd"}, "choose 'jvp' or 'finite_difference'"),
+        ({"method": "fd"}, "choose one of jvp, finite_difference"),
         ({"inputs": PAIRS[:0]}, "no inputs"),
         ({"method": "finite_difference", "relative_epsilon": 0.0}, "must be positive"),
     ],

@@ -37,10 +37,11 @@ def test_agrees_with_a_full_svd(w, d, seed, center):
 
 
 def test_directions_are_orthonormal_and_pass_on_the_sign_of_u():
-    edge = se.spectral_edge(random_updates(20, 3000, 0), center=True)
+    updates = random_updates(20, 3000, 0)
+    edge = se.spectral_edge(updates, center=True)
     directions = edge.directions(6).double()
     torch.testing.assert_close(directions @ directions.T, torch.eye(6, dtype=torch.float64), atol=1e-5, rtol=0)
-    centered = edge._updates.double() - edge._updates.double().mean(0)
+    centered = updates.double() - updates.double().mean(0)
     projections = centered @ directions.T
     for j in range(6):
         assert projections[projections[:, j].abs().argmax(), j] > 0

@@ -1,11 +1,13 @@
-"""Responses of a model to parameter directions, exactly (Jacobian-vector product) or by finite difference."""
+"""Responses of a model to parameter directions, exactly (Jacobian-vector product) or by finite differences."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -13,11 +15,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from spectral_edge.parameters import ParameterSubset, attention_weights
+from spectral_edge.parameters import ParameterSubset, attention_weights, reshard, to_local, unwrap_model
+from spectral_edge.spectrum import InnerProducts
 
 __all__ = ["FunctionalModes", "Method", "discrepancy", "functional_modes", "iterate_responses", "mode_energy"]
 
-Method = Literal["jvp", "finite_difference"]
+Method = Literal["jvp", "finite_difference", "central_difference"]
+_METHODS = get_args(Method)
 Forward = Callable[[nn.Module, Tensor], Tensor]
 
 # Inputs x directions evaluated at once: their activations then stay inside a core's share of the cache.
@@ -30,11 +34,12 @@ class FunctionalModes:
     """Responses of a model to k directions on N inputs, and the functions they induce.
 
     Attributes:
-        response: (k, N, d) float32, dh/deps along v_k at eps = 0 (``jvp``), or the difference quotient
-            [h(theta + eps v_k) - h(theta)] / eps (``finite_difference``): the same unit for both methods.
+        response: (k, N, d) float32, dh/deps along v_k at eps = 0 (``jvp``), or a difference quotient,
+            [h(theta + eps v_k) - h(theta)] / eps (``finite_difference``) or
+            [h(theta + eps v_k) - h(theta - eps v_k)] / 2 eps (``central_difference``): the same unit for all.
         energy: (k, N) float64, f_k(x) = ||response_k(x)||^2.
         method: how the response was computed.
-        epsilon: the step eps of the difference quotient, ``None`` for ``jvp``. The paper's dh is eps x response.
+        epsilon: the step eps of a difference quotient, ``None`` for ``jvp``. The paper's dh is eps x response.
     """
 
     response: Tensor
@@ -77,36 +82,98 @@ def iterate_responses(
 
     Arguments and errors as there.
     """
+    model, parameters, directions, inputs = _checked(model, parameters, directions, inputs, method)
+    method = _usable_method(method, model, parameters, relative_epsilon, forward, directions, inputs)
+    respond = _response(method, model, parameters, relative_epsilon, forward)
+    for group in directions.split(_DIRECTIONS_AT_ONCE):
+        with _reading(model):
+            responses = torch.cat([respond(group, batch) for batch in inputs.split(_INPUTS_AT_ONCE)], dim=1)
+        yield responses
+
+
+def _checked(
+    model: nn.Module, parameters: ParameterSubset | None, directions: Tensor, inputs: Tensor, method: str
+) -> tuple[nn.Module, ParameterSubset, Tensor, Tensor]:
+    model = unwrap_model(model)
+    reshard(model)
     parameters = attention_weights(model) if parameters is None else parameters
-    directions = torch.as_tensor(directions).to(next(iter(parameters.parameters.values())))
+    directions = torch.as_tensor(directions).to(to_local(next(iter(parameters.parameters.values()))))
     inputs = torch.as_tensor(inputs)
     if directions.ndim != 2 or directions.shape[1] != parameters.dim:
         raise ValueError(
-            f"functional_modes: directions must be (k, {parameters.dim}) for these parameters, "
-            f"got {tuple(directions.shape)}"
+            f"functional_modes: directions must be (k, {parameters.dim}) for these parameters, got "
+            f"{tuple(directions.shape)}; pass the parameters they were recorded with (parameters=recorder.parameters)"
         )
-    if not torch.isfinite(directions).all() or (directions == 0).all(1).any():
+    if not torch.isfinite(directions).all() or (not parameters.sharded and (directions == 0).all(1).any()):
         raise ValueError("functional_modes: a direction is zero or not finite; drop it before the analysis")
     if len(inputs) == 0:
         raise ValueError("functional_modes: there are no inputs")
-    if method not in _RESPONSE:
-        raise ValueError(f"functional_modes: method = {method!r}; choose 'jvp' or 'finite_difference'")
-    epsilon = epsilon_of(parameters, relative_epsilon)
-    own = method == "jvp" and forward is None and _brings_derivative(model, parameters)
-    respond = _closed_form if own else _RESPONSE[method]
-    forward = forward or _residual_of_pairs
+    if method not in _METHODS:
+        raise ValueError(f"functional_modes: method = {method!r}; choose one of {', '.join(_METHODS)}")
+    return model, parameters, directions, inputs
+
+
+@contextmanager
+def _reading(model: nn.Module) -> Iterator[None]:
+    """The model in ``eval`` mode, without gradients, and differentiable in forward mode, while the block runs."""
     was_training = model.training
     model.eval()
     try:
         with _differentiable_attention(), torch.no_grad():
-            for group in directions.split(_DIRECTIONS_AT_ONCE):
-                pieces = [
-                    respond(model, parameters, group, batch, epsilon, forward)
-                    for batch in inputs.split(_INPUTS_AT_ONCE)
-                ]
-                yield torch.cat(pieces, dim=1)
+            yield
     finally:
         model.train(was_training)
+
+
+def _usable_method(
+    method: Method,
+    model: nn.Module,
+    parameters: ParameterSubset,
+    relative_epsilon: float,
+    forward: Forward | None,
+    directions: Tensor,
+    inputs: Tensor,
+) -> Method:
+    """``method``, or ``"central_difference"`` where the model has no forward-mode derivative; says so.
+
+    Tried on one direction and one input.
+    """
+    if method != "jvp" or (forward is None and _brings_derivative(model, parameters)):
+        return method
+    why = "its parameters are sharded"
+    if not parameters.sharded:
+        by_derivative = _response("jvp", model, parameters, relative_epsilon, forward)
+        by_quotient = _response("central_difference", model, parameters, relative_epsilon, forward)
+        try:
+            with _reading(model):
+                if by_derivative(directions[:1], inputs[:1]).any() or not by_quotient(directions[:1], inputs[:1]).any():
+                    return method
+            why = "the derivative is exactly zero although the function moves (a detach or no_grad in the forward pass)"
+        except (RuntimeError, NotImplementedError) as problem:
+            why = str(problem).strip().split("\n")[0]
+    warnings.warn(
+        f"functional_modes: {type(model).__name__} cannot be differentiated in forward mode: {why}. Using central "
+        f"differences with relative_epsilon = {relative_epsilon}, whose error falls with its square",
+        stacklevel=4,
+    )
+    return "central_difference"
+
+
+def _response(
+    method: Method,
+    model: nn.Module,
+    parameters: ParameterSubset,
+    relative_epsilon: float,
+    forward: Forward | None,
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """The function (directions, inputs) -> responses of a method."""
+    if method == "jvp" and forward is None and _brings_derivative(model, parameters):
+        return partial(_closed_form, model, parameters)
+    read = forward or _residual_of_pairs
+    if method == "jvp":
+        return partial(_jacobian_vector_product, model, parameters, read)
+    epsilon = epsilon_of(parameters, relative_epsilon)
+    return partial(_difference_quotient, model, parameters, read, epsilon, method == "central_difference")
 
 
 def epsilon_of(parameters: ParameterSubset, relative_epsilon: float) -> float:
@@ -115,7 +182,8 @@ def epsilon_of(parameters: ParameterSubset, relative_epsilon: float) -> float:
     Raises:
         ValueError: the step is not positive.
     """
-    epsilon = relative_epsilon * float(parameters.flatten().double().norm())
+    flat = parameters.flatten()[None]
+    epsilon = relative_epsilon * float(InnerProducts(parameters.shards if parameters.sharded else ())(flat)) ** 0.5
     if not epsilon > 0:
         raise ValueError(
             f"finite difference: relative_epsilon = {relative_epsilon} times the parameter norm gives a step of "
@@ -125,12 +193,7 @@ def epsilon_of(parameters: ParameterSubset, relative_epsilon: float) -> float:
 
 
 def _jacobian_vector_product(
-    model: nn.Module,
-    parameters: ParameterSubset,
-    directions: Tensor,
-    inputs: Tensor,
-    _: float,
-    forward: Forward,
+    model: nn.Module, parameters: ParameterSubset, forward: Forward, directions: Tensor, inputs: Tensor
 ) -> Tensor:
     values = {name: parameter.detach() for name, parameter in parameters.parameters.items()}
 
@@ -146,18 +209,37 @@ def _jacobian_vector_product(
 def _difference_quotient(
     model: nn.Module,
     parameters: ParameterSubset,
+    forward: Forward,
+    epsilon: float,
+    central: bool,
     directions: Tensor,
     inputs: Tensor,
-    epsilon: float,
-    forward: Forward,
 ) -> Tensor:
-    values = {name: parameter.detach() for name, parameter in parameters.parameters.items()}
-    base = forward(model, inputs)
-    quotients = []
-    for direction in directions:
-        moved = {f"model.{k}": values[k] + epsilon * v for k, v in parameters.unflatten(direction).items()}
-        quotients.append((functional_call(_Bound(model, forward), moved, (inputs,)) - base) / epsilon)
-    return torch.stack(quotients)
+    def moved_by(step: float, direction: Tensor) -> Tensor:
+        with _moved(model, parameters, step * direction):
+            return forward(model, inputs).clone()
+
+    if central:
+        pairs = [(moved_by(epsilon, v), moved_by(-epsilon, v)) for v in directions]
+        return torch.stack([(ahead - behind) / (2 * epsilon) for ahead, behind in pairs])
+    base = forward(model, inputs).clone()
+    return torch.stack([(moved_by(epsilon, v) - base) / epsilon for v in directions])
+
+
+@contextmanager
+def _moved(model: nn.Module, parameters: ParameterSubset, by: Tensor) -> Iterator[None]:
+    """Parameters plus ``by`` while the block runs, in place, so that it works on shards; then exactly as before."""
+    reshard(model)
+    held = {name: to_local(parameter) for name, parameter in parameters.parameters.items()}
+    before = {name: values.clone() for name, values in held.items()}
+    try:
+        for name, change in parameters.unflatten(by).items():
+            held[name].add_(change)
+        yield
+    finally:
+        reshard(model)
+        for name, values in held.items():
+            values.copy_(before[name])
 
 
 def _brings_derivative(model: nn.Module, parameters: ParameterSubset) -> bool:
@@ -165,13 +247,8 @@ def _brings_derivative(model: nn.Module, parameters: ParameterSubset) -> bool:
     return hasattr(model, "residual_jvp") and parameters.names == attention_weights(model).names
 
 
-def _closed_form(
-    model: nn.Module, parameters: ParameterSubset, directions: Tensor, inputs: Tensor, _: float, __: Forward
-) -> Tensor:
+def _closed_form(model: nn.Module, parameters: ParameterSubset, directions: Tensor, inputs: Tensor) -> Tensor:
     return model.residual_jvp(inputs, parameters.unflatten(directions))  # type: ignore[operator]
-
-
-_RESPONSE = {"jvp": _jacobian_vector_product, "finite_difference": _difference_quotient}
 
 
 class _Bound(nn.Module):
@@ -205,13 +282,22 @@ def functional_modes(
         directions: (k, D) in the layout of ``parameters``; not normalised here.
         inputs: (N, 2) pairs, or whatever ``forward`` takes, batched along the first axis.
         parameters: the subset the directions live in; :func:`attention_weights` of the model if left out.
-        method: ``"jvp"``, exact, batched over directions; or ``"finite_difference"``.
+        method: ``"jvp"``, exact, batched over directions; ``"finite_difference"``, as the paper; or
+            ``"central_difference"``, whose error falls with the square of the step.
         relative_epsilon: step of the finite difference as a fraction of the norm of the subset.
         forward: ``forward(model, inputs) -> (N, d)``, the representation h.
 
     Raises:
         ValueError: directions do not fit the subset, are zero or not finite, no inputs, unknown method, or a step
             that is not positive.
+
+    Warns:
+        UserWarning: ``"jvp"`` was asked for, and the model cannot be differentiated in forward mode (a custom
+            ``autograd.Function``, a fused kernel, sharded parameters); central differences are used, and ``.method``
+            says so.
+
+    Parameters are moved in place for difference quotients, and put back exactly. Where they are sharded, all processes
+    must call with the same inputs.
 
     A model may bring ``residual_jvp(pairs, tangents) -> (k, N, d)`` for its attention weights, as
     ``ModularTransformer`` does; it is then used in place of ``torch.func.jvp``.
@@ -226,18 +312,21 @@ def functional_modes(
     >>> functional_modes(layer, v, inputs, parameters=weights, forward=lambda m, x: m(x)).energy.tolist()
     [[1.0, 9.0]]
     """
-    parameters = attention_weights(model) if parameters is None else parameters
+    model, parameters, directions, inputs = _checked(
+        model, parameters, torch.as_tensor(directions), torch.as_tensor(inputs), method
+    )
+    method = _usable_method(method, model, parameters, relative_epsilon, forward, directions, inputs)
     groups = iterate_responses(
         model,
-        torch.as_tensor(directions),
-        torch.as_tensor(inputs),
+        directions,
+        inputs,
         parameters=parameters,
         method=method,
         relative_epsilon=relative_epsilon,
         forward=forward,
     )
     response = torch.cat(list(groups))
-    epsilon = epsilon_of(parameters, relative_epsilon) if method == "finite_difference" else None
+    epsilon = None if method == "jvp" else epsilon_of(parameters, relative_epsilon)
     return FunctionalModes(response, mode_energy(response), method, epsilon)
 
 

@@ -1,5 +1,8 @@
-"""Record parameter updates in any training loop."""
+"""Watch any training loop: its updates, their spectrum as it goes, and the record that stays."""
 
-from spectral_edge.recording.recorder import Recorder, watch
+from spectral_edge.recording.archive import Recording
+from spectral_edge.recording.live import LiveValues
+from spectral_edge.recording.recorder import Recorder, RecordingStoppedError
+from spectral_edge.recording.watching import watch
 
-__all__ = ["Recorder", "watch"]
+__all__ = ["LiveValues", "Recorder", "Recording", "RecordingStoppedError", "watch"]

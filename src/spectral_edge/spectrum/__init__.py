@@ -7,18 +7,24 @@ from spectral_edge.spectrum.displacement import (
     rolling_singular_values,
     update_gram,
 )
-from spectral_edge.spectrum.edge import SpectralEdge, gram_matrix, spectral_edge
+from spectral_edge.spectrum.edge import SpectralEdge, edge_from_gram, gram_matrix, spectral_edge
+from spectral_edge.spectrum.inner_products import InnerProducts
+from spectral_edge.spectrum.sketch import CountSketch, noise_floor
 from spectral_edge.spectrum.weights import attention_matrices, random_gap_ratios, weight_singular_values
 from spectral_edge.spectrum.window import UpdateWindow, stacked_updates
 
 __all__ = [
+    "CountSketch",
     "DisplacementPCA",
+    "InnerProducts",
     "SpectralEdge",
     "UpdateWindow",
     "attention_matrices",
     "displacement_gram",
     "displacement_pca",
+    "edge_from_gram",
     "gram_matrix",
+    "noise_floor",
     "random_gap_ratios",
     "rolling_singular_values",
     "spectral_edge",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -10,8 +11,8 @@ from torch import Tensor
 
 __all__ = ["SpectralEdge", "edge_from_gram", "gram_matrix", "spectral_edge"]
 
-# Columns turned into float64 at a time: bounds the extra memory to W x 65 536 x 8 bytes.
-_BLOCK = 65_536
+# Columns turned into float64 at a time: 20 rows of them stay in a core's cache.
+_BLOCK = 8_192
 # Eigenvalues of a float64 Gram matrix carry an error of about eps * lambda_1, so v_k is contaminated by v_1 by
 # eps * (sigma_1 / sigma_k)^2; at 1e-5 that is 2e-6, the resolution of the float32 updates themselves.
 _DIRECTION_CUTOFF = 1e-5
@@ -29,12 +30,18 @@ class SpectralEdge:
         left: (W, W) float64, column j is u_j; the sign makes its largest entry positive, i.e. the update that
             moves most along v_j moves in its positive direction. Needs no D-sized data, so every shard agrees.
         centered: whether the window mean was subtracted (then at most W - 1 singular values are non-zero).
+        noise_floor: for a sketched window, √(max|δ|² / √m), the error of one inner product seen as a singular value:
+            what lies below it need not be there, were the updates any vectors. ``None`` for an exact one. In a window
+            of few updates singular values have smaller errors, relative to each: see :class:`CountSketch`.
     """
 
     singular_values: np.ndarray
     left: np.ndarray
     centered: bool
-    _updates: Tensor = field(repr=False)
+    noise_floor: float | None = field(default=None, kw_only=True)
+    _parts: Callable[[], Sequence[Tensor]] = field(repr=False)
+    _sharded: bool = field(default=False, repr=False)
+    _exact: Callable[[], SpectralEdge] | None = field(default=None, repr=False)
 
     @property
     def rank(self) -> int:
@@ -76,10 +83,8 @@ class SpectralEdge:
         score = candidates[:-1] ** 2 / candidates[1:]
         return int(np.argmax(score)) + 1
 
-    def directions(self, k: int) -> Tensor:
-        """The first k edge directions v_j = X^T u_j / sigma_j as unit rows, shape (k, D), dtype of the updates.
-
-        Cost: one pass over X, W k D multiply-adds in float64, block by block.
+    def coefficients(self, k: int) -> np.ndarray:
+        """C (k, W) float64 with v_j = sum_s C_js x_s, updates oldest first: u_j / sigma_j, less its mean if centred.
 
         Raises:
             ValueError: k is outside 1..W, or sigma_k is below 1e-5 sigma_1, where v_k is not identifiable.
@@ -87,20 +92,65 @@ class SpectralEdge:
         sigma = self.singular_values
         if not 1 <= k <= len(sigma):
             raise ValueError(f"directions: k = {k} is outside 1..{len(sigma)}, the window has {len(sigma)} updates")
-        if sigma[k - 1] < _DIRECTION_CUTOFF * sigma[0]:
-            identifiable = int((sigma >= _DIRECTION_CUTOFF * sigma[0]).sum())
+        if k > self.identifiable:
             why = " (centring removes one)" if self.centered else ""
             raise ValueError(
                 f"directions: sigma_{k} = {sigma[k - 1]:.3g} is below {_DIRECTION_CUTOFF:g} sigma_1 = {sigma[0]:.3g}; "
-                f"only the first {identifiable} directions are identifiable{why}; ask for k <= {identifiable}"
+                f"only the first {self.identifiable} directions are identifiable{why}; ask for k <= {self.identifiable}"
             )
-        coefficients = torch.from_numpy(np.ascontiguousarray((self.left[:, :k] / sigma[:k]).T))
-        coefficients = coefficients.to(self._updates.device)
-        if self.centered:  # u^T (X - 1 m) = (u - mean(u))^T X
-            coefficients = coefficients - coefficients.mean(1, keepdim=True)
-        blocks = [coefficients @ block.double() for block in self._updates.split(_BLOCK, dim=1)]
-        rows = torch.cat(blocks, dim=1)
-        return (rows / rows.norm(dim=1, keepdim=True)).to(self._updates.dtype)
+        found = (self.left[:, :k] / sigma[:k]).T
+        # u^T (X - 1 m) = (u - mean(u))^T X
+        return np.ascontiguousarray(found - found.mean(axis=1, keepdims=True) if self.centered else found)
+
+    @property
+    def identifiable(self) -> int:
+        """Number of directions that the window determines (sigma_k >= 1e-5 sigma_1)."""
+        return int((self.singular_values >= _DIRECTION_CUTOFF * self.singular_values[0]).sum())
+
+    def directions(self, k: int, *, out: Tensor | None = None) -> Tensor:
+        """The first k edge directions v_j = X^T u_j / sigma_j as unit rows, shape (k, D), float32.
+
+        Of a sketched window, the directions are those of the exact updates on disk, whose spectrum is computed for
+        them; where parameters are sharded as well, all processes must then call.
+
+        Where the parameters are sharded, D counts what this process holds and the rows are its parts of unit vectors:
+        nothing is gathered and no other process need take part. (k, D) is float64 if the updates are.
+
+        Args:
+            k: 1..W.
+            out: (k, D) to write to, in place of a new tensor.
+
+        Cost: one pass over X, W k D multiply-adds in float64, block by block; the result is the only memory of size D.
+
+        Raises:
+            ValueError: as :meth:`coefficients`, or the updates are no longer kept.
+        """
+        if self._exact is not None:
+            return self._exact().directions(k, out=out)
+        coefficients = torch.from_numpy(self.coefficients(k))
+        parts = self._parts()
+        first = parts[0]
+        shares = coefficients.to(first.device).split([len(part) for part in parts], dim=1)
+        if out is None:
+            out = first.new_empty(k, first.shape[1], dtype=torch.promote_types(first.dtype, torch.float32))
+        squares = torch.zeros(k, dtype=torch.float64, device=first.device)
+        for start in range(0, first.shape[1], _BLOCK):
+            columns = slice(start, start + _BLOCK)
+            pieces = [share @ part[:, columns].double() for share, part in zip(shares, parts, strict=True)]
+            exact = torch.stack(pieces).sum(0)
+            squares += exact.square().sum(1)
+            out[:, columns] = exact
+        # sigma carries the rounding of the Gram matrix; the norms of a part say nothing about the whole.
+        return out if self._sharded else out.div_(squares.sqrt()[:, None])
+
+    def as_sketch(self, noise_floor: float, exact: Callable[[], SpectralEdge]) -> SpectralEdge:
+        """This spectrum as that of sketched updates.
+
+        Args:
+            noise_floor: as the attribute.
+            exact: gives the edge of the updates themselves, for directions; may raise.
+        """
+        return replace(self, noise_floor=noise_floor, _exact=exact)
 
     def __repr__(self) -> str:
         sigma = ", ".join(f"{s:.4g}" for s in self.singular_values[:4])
@@ -119,12 +169,15 @@ def gram_matrix(updates: Tensor, others: Tensor | None = None) -> Tensor:
         updates: (W, D), any real dtype.
         others: (V, D); ``updates`` itself if left out.
 
-    Cost: 2 W V D flops; extra memory W x 65 536 float64.
+    Cost: 2 W V D flops; extra memory (W + V) x 8 192 float64.
     """
-    others = updates if others is None else others
-    gram = torch.zeros(len(updates), len(others), dtype=torch.float64, device=updates.device)
-    for left, right in zip(updates.split(_BLOCK, dim=1), others.split(_BLOCK, dim=1), strict=True):
-        gram += left.double() @ right.double().T
+    blocks = updates.split(_BLOCK, dim=1)
+    gram = torch.zeros(
+        len(updates), len(updates if others is None else others), dtype=torch.float64, device=updates.device
+    )
+    for left, right in zip(blocks, blocks if others is None else others.split(_BLOCK, dim=1), strict=True):
+        left = left.double()
+        gram.addmm_(left, (left if others is None else right.double()).T)
     return gram
 
 
@@ -152,11 +205,20 @@ def spectral_edge(updates: Tensor | np.ndarray, center: bool = True) -> Spectral
         raise ValueError(f"spectral_edge: updates must be (W, D) with W >= 2, got shape {tuple(updates.shape)}")
     if not updates.is_floating_point():
         raise ValueError(f"spectral_edge: updates must be floating point, got {updates.dtype}")
-    return edge_from_gram(gram_matrix(updates), updates, center)
+    return edge_from_gram(gram_matrix(updates), lambda: (updates,), center)
 
 
-def edge_from_gram(gram: Tensor, updates: Tensor, center: bool) -> SpectralEdge:
-    """Find the spectral edge where the uncentred float64 Gram matrix of ``updates`` is known already."""
+def edge_from_gram(
+    gram: Tensor, parts: Callable[[], Sequence[Tensor]], center: bool, sharded: bool = False
+) -> SpectralEdge:
+    """Find the spectral edge where the uncentred float64 Gram matrix of the updates is known already.
+
+    Args:
+        gram: (W, W).
+        parts: gives the updates when directions are asked for, cut between rows: (W₁, D), (W₂, D), …, oldest first.
+        center: as :func:`spectral_edge`.
+        sharded: ``parts`` has this process's columns of the updates.
+    """
     g = gram.cpu().numpy()
     norms = np.sqrt(np.maximum(np.diag(g), 0))
     bad = np.flatnonzero(~np.isfinite(g).all(axis=1))
@@ -178,4 +240,4 @@ def edge_from_gram(gram: Tensor, updates: Tensor, center: bool) -> SpectralEdge:
     left = vectors[:, ::-1].copy()
     largest = np.abs(left).argmax(0)
     left *= np.where(left[largest, np.arange(left.shape[1])] < 0, -1.0, 1.0)
-    return SpectralEdge(sigma, left, center, updates)
+    return SpectralEdge(sigma, left, center, parts, sharded)

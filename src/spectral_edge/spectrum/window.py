@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from spectral_edge.spectrum.edge import SpectralEdge, edge_from_gram, gram_matrix
+from spectral_edge.parameters import Shard
+from spectral_edge.spectrum.edge import SpectralEdge, edge_from_gram
+from spectral_edge.spectrum.inner_products import InnerProducts
 
 __all__ = ["UpdateWindow", "stacked_updates"]
 
+Blocks = Iterable[tuple[slice, Tensor]]
+
 
 class UpdateWindow:
-    """The last W updates (W, D) in float32 and their (W, W) Gram matrix in float64.
+    """The last W updates (W, D) and their (W, W) Gram matrix in float64.
 
-    A push is one copy of D floats. The Gram matrix is brought up to date when it is asked for: rows that arrived
+    A push is one copy of D numbers. The Gram matrix is brought up to date when it is asked for: rows that arrived
     since are multiplied with the window in one pass, so reading it every step costs 2 W D flops and reading it
     every W steps or more costs 2 W^2 D, whatever was pushed in between.
 
     Args:
         size: W >= 2.
-        dim: D >= 1.
+        dim: D >= 1, or 0 for a process that holds nothing of sharded parameters.
+        dtype: of the rows, ``torch.float32``, ``torch.bfloat16`` (a relative rounding error of 2⁻⁹ an entry) or
+            ``torch.float64``.
         device: where the rows are kept.
+        file: keep the rows in this file, memory-mapped, and not in memory; made or overwritten; on the CPU only.
+        shards: what the columns are, where parameters are sharded over processes: inner products are then summed over
+            the processes, each element once, and *all of them must read* ``gram_matrix`` or ``edge`` at the same time.
 
-    Memory: 4 W D bytes.
+    Memory: W D numbers, or the file.
 
     >>> window = UpdateWindow(size=2, dim=3)
     >>> for update in torch.eye(3): window.push(update)
@@ -32,15 +44,30 @@ class UpdateWindow:
     [1.0, 1.0]
     """
 
-    def __init__(self, size: int, dim: int, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        size: int,
+        dim: int,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        file: Path | None = None,
+        shards: Sequence[Shard] = (),
+    ) -> None:
         if size < 2:
             raise ValueError(f"UpdateWindow: size = {size}, but a spectrum needs at least 2 updates")
-        if dim < 1:
+        if dim < 1 and not any(shard.mesh is not None for shard in shards):
             raise ValueError(f"UpdateWindow: dim = {dim}, the parameter subset is empty")
-        self._rows = torch.zeros(size, dim, dtype=torch.float32, device=device)
-        self._gram = torch.zeros(size, size, dtype=torch.float64, device=device)
-        self._stale: set[int] = set()
-        self._pushed = 0
+        if file is None or dim == 0:
+            self._rows = torch.zeros(size, dim, dtype=dtype, device=device)
+        else:
+            self._rows = torch.from_file(str(file), shared=True, size=size * dim, dtype=dtype).view(size, dim)
+        self._in_file = file is not None
+        self._gram = torch.zeros(size, size, dtype=torch.float64, device=self._rows.device)
+        self._steps = torch.zeros(size, dtype=torch.int64, device=self._rows.device)
+        self._pushed: int | Tensor = 0
+        self._summed = 0  # updates whose inner products are in the Gram matrix
+        self._products = InnerProducts(shards)
 
     @property
     def size(self) -> int:
@@ -48,26 +75,86 @@ class UpdateWindow:
         return len(self._rows)
 
     @property
+    def dim(self) -> int:
+        """D."""
+        return self._rows.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        return self._rows.device
+
+    @property
+    def wide_dtype(self) -> torch.dtype:
+        """Of directions: float32, or float64 where the rows are."""
+        return torch.promote_types(self._rows.dtype, torch.float32)
+
+    @property
+    def pushed(self) -> int:
+        """Updates that have arrived, also those that were dropped again."""
+        return int(self._pushed)
+
+    @property
     def full(self) -> bool:
         """Whether W updates have arrived."""
-        return self._pushed >= self.size
+        return self.pushed >= self.size
 
-    def push(self, update: Tensor) -> None:
+    @property
+    def steps(self) -> list[int]:
+        """Training steps at which the updates in the window end, oldest first."""
+        return self._steps[self._order()].tolist()
+
+    def push(self, update: Tensor, step: int | None = None) -> None:
         """Append one update (D,), dropping the oldest once the window is full.
+
+        Args:
+            update: D numbers.
+            step: the training step that it ends at; counted from 1 if left out.
 
         Raises:
             ValueError: the update does not have D entries.
         """
         if update.shape != self._rows.shape[1:]:
             raise ValueError(f"UpdateWindow: update has shape {tuple(update.shape)}, expected ({self._rows.shape[1]},)")
-        slot = self._pushed % self.size
-        self._rows[slot].copy_(update)
-        self._stale.add(slot)
-        self._pushed += 1
+        self.push_blocks([(slice(None), update)], self.pushed + 1 if step is None else step)
+
+    def push_blocks(self, blocks: Blocks, step: int, kept: Tensor | None = None) -> None:
+        """Append one update that is given in blocks of columns, so that it never exists as a whole elsewhere.
+
+        Args:
+            blocks: (columns, values), together all columns.
+            step: the training step that it ends at.
+            kept: a boolean on the device: the update is dropped, and nothing else, where it is false. Known on the
+                device only, it needs no synchronisation.
+        """
+        if kept is None:
+            slot = self._pushed % self.size
+            row = self._rows[slot]
+            for columns, values in blocks:
+                row[columns].copy_(values)
+            self._steps[slot] = step
+            self._pushed = self._pushed + 1
+            return
+        if isinstance(self._pushed, int):
+            self._pushed = torch.tensor(self._pushed, device=self._rows.device)
+        place = (self._pushed % self.size).view(1)
+        for columns, values in blocks:
+            there = self._rows[:, columns]
+            chosen = torch.where(kept, values.to(there.dtype), there.index_select(0, place)[0])
+            there.index_copy_(0, place, chosen[None])
+        self._steps.index_copy_(0, place, torch.where(kept, step, self._steps.index_select(0, place)))
+        self._pushed = self._pushed + kept
 
     def _order(self) -> list[int]:
-        start = self._pushed % self.size if self.full else 0
-        return [(start + i) % self.size for i in range(min(self._pushed, self.size))]
+        pushed = self.pushed
+        start = pushed % self.size if pushed >= self.size else 0
+        return [(start + i) % self.size for i in range(min(pushed, self.size))]
+
+    @property
+    def parts(self) -> tuple[Tensor, Tensor]:
+        """The rows in place, oldest first: (W₁, D) and (W₂, D), which the next push changes."""
+        start = self.pushed % self.size if self.full else 0
+        return self._rows[start : min(self.pushed, self.size)], self._rows[:start]
 
     @property
     def updates(self) -> Tensor:
@@ -77,33 +164,68 @@ class UpdateWindow:
     @property
     def gram_matrix(self) -> Tensor:
         """G_ij = <update_i, update_j>, oldest first, float64."""
-        if self._stale:
-            stale = sorted(self._stale)
-            fresh = gram_matrix(self._rows[stale], self._rows)
-            self._gram[stale] = fresh
-            self._gram[:, stale] = fresh.T
-            self._stale.clear()
+        fresh = min(self.pushed - self._summed, self.size)
+        if fresh:
+            slots = sorted((self.pushed - 1 - i) % self.size for i in range(fresh))
+            every = fresh == self.size
+            products = self._products(self._rows) if every else self._products(self._rows[slots], self._rows)
+            self._gram[slots] = products
+            self._gram[:, slots] = products.T
+            self._summed = self.pushed
         order = self._order()
         return self._gram[order][:, order]
 
-    def edge(self, center: bool = True) -> SpectralEdge:
-        """The spectral edge of the window as it is now; later pushes do not change the result.
+    def inner_products(self, vectors: Tensor) -> Tensor:
+        """<vector_i, update_j>, updates oldest first, (V, W) float64; all processes must call where any is sharded."""
+        return self._products(vectors, self._rows)[:, self._order()]
+
+    def edge(self, center: bool = True, *, copy: bool = True) -> SpectralEdge:
+        """The spectral edge of the window as it is now; later pushes do not change it.
+
+        Args:
+            center: subtract the mean of the window.
+            copy: keep a copy of the updates, W D numbers, for the directions. Without it, as always where the window
+                is in a file, directions can be asked for until the next push.
 
         Raises:
             ValueError: fewer than W updates have arrived, or as :func:`spectral_edge`.
         """
         if not self.full:
             raise ValueError(
-                f"UpdateWindow: only {self._pushed} of {self.size} updates recorded; wait or choose a smaller window"
+                f"UpdateWindow: only {self.pushed} of {self.size} updates recorded; wait or choose a smaller window"
             )
-        return edge_from_gram(self.gram_matrix, self.updates, center)
+        gram = self.gram_matrix
+        if copy and not self._in_file:
+            updates = self.updates
+            return self._agreed(edge_from_gram(gram, lambda: (updates,), center, self._products.sharded))
+        taken = self.pushed
+
+        def parts() -> tuple[Tensor, Tensor]:
+            if self.pushed != taken:
+                raise ValueError(
+                    f"directions: the window has moved on by {self.pushed - taken} updates since this edge was taken, "
+                    "and keeps no copy; ask for directions before the next step, or take the edge again"
+                )
+            return self.parts
+
+        return self._agreed(edge_from_gram(gram, parts, center, self._products.sharded))
+
+    def _agreed(self, edge: SpectralEdge) -> SpectralEdge:
+        """The first process's eigenvectors for all: machines may differ in their signs and last bits."""
+        if not self._products.sharded:
+            return edge
+        spectrum = torch.from_numpy(np.vstack([edge.singular_values, edge.left])).to(self._rows.device)
+        found = self._products.agree(spectrum).cpu().numpy()
+        return replace(edge, singular_values=found[0], left=found[1:])
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything needed to continue bitwise: rows, Gram matrix, which of its rows are due, number pushed."""
-        stale = torch.zeros(self.size, dtype=torch.bool)
-        stale[sorted(self._stale)] = True
-        pushed = torch.tensor(self._pushed)
-        return {"rows": self._rows.clone(), "gram": self._gram.clone(), "stale": stale, "pushed": pushed}
+        """Everything needed to continue bitwise: rows, their steps, Gram matrix, how far it goes, number pushed.
+
+        Rows in a file are not copied: save the state before the next push.
+        """
+        rows = self._rows if self._in_file else self._rows.clone()
+        counts = torch.tensor([self.pushed, self._summed])
+        return {"rows": rows, "gram": self._gram.clone(), "steps": self._steps.clone(), "counts": counts}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore :meth:`state_dict`.
@@ -117,8 +239,8 @@ class UpdateWindow:
             )
         self._rows.copy_(state["rows"])
         self._gram.copy_(state["gram"])
-        self._pushed = int(state["pushed"])
-        self._stale = set(state["stale"].nonzero().flatten().tolist())
+        self._steps.copy_(state["steps"])
+        self._pushed, self._summed = state["counts"].tolist()
 
 
 def stacked_updates(parameters: Sequence[Tensor], window: int) -> Tensor:

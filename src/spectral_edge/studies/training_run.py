@@ -105,7 +105,9 @@ def _train(
 ) -> None:
     with ExitStack() as stack:
         recorders = {
-            stride: stack.enter_context(watch(training.model, training.optimizer, window=config.window, every=stride))
+            stride: stack.enter_context(
+                watch(training.model, training.optimizer, window=config.window, every=stride, verbose=False)
+            )
             for stride in (_STRIDES if config.keep_updates else _STRIDES[:1])
         }
         resumed = _resume(run, training, recorders)

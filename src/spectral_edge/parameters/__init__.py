@@ -1,0 +1,18 @@
+"""Named parameter subset <-> one flat vector: the only flatten in the project, and what of it this process holds."""
+
+from spectral_edge.parameters.selection import Selector, attention_weights, select_parameters, unwrap_model
+from spectral_edge.parameters.sharding import Shard, agree, reshard, sum_over, to_local
+from spectral_edge.parameters.subset import ParameterSubset
+
+__all__ = [
+    "ParameterSubset",
+    "Selector",
+    "Shard",
+    "agree",
+    "attention_weights",
+    "reshard",
+    "select_parameters",
+    "sum_over",
+    "to_local",
+    "unwrap_model",
+]

@@ -1,0 +1,96 @@
+"""Choose parameters of a model by kind, by name or by a predicate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from torch import nn
+
+from spectral_edge.parameters.subset import ParameterSubset
+
+__all__ = ["Selector", "attention_weights", "select_parameters", "unwrap_model"]
+
+Selector = str | Callable[[str, nn.Parameter], bool]
+
+# Module names of attention in models that do not use nn.MultiheadAttention: GPT-2, Llama, BERT, T5, ViT, nanoGPT, …
+_ATTENTION_NAME = re.compile(r"(^|\.)[^.]*(attn|attention)[^.]*\.(?!.*norm).*weight$", re.IGNORECASE)
+
+
+def unwrap_model(model: nn.Module) -> nn.Module:
+    """The module inside ``torch.compile`` and ``DistributedDataParallel``, whose parameter names have no prefix."""
+    while True:
+        if isinstance(inner := getattr(model, "_orig_mod", None), nn.Module) or (
+            type(model).__name__ == "DistributedDataParallel"
+            and isinstance(inner := getattr(model, "module", None), nn.Module)
+        ):
+            model = inner
+        else:
+            return model
+
+
+def attention_weights(model: nn.Module) -> ParameterSubset:
+    """Select W_Q, W_K, W_V, W_O of every attention layer, without biases (paper, section 1).
+
+    In a layer of ``nn.MultiheadAttention``, ``in_proj_weight`` (3d, d) stacks W_Q, W_K, W_V; then comes
+    ``out_proj.weight`` (d, d). A model without such layers is searched for matrices named ``weight`` in modules with
+    "attn" or "attention" in their names, as in most language models.
+
+    Raises:
+        ValueError: the model has no attention by either rule, layers differ in their number of heads, or
+            queries, keys and values have different widths (no ``in_proj_weight``).
+
+    >>> import spectral_edge as se
+    >>> attention_weights(se.ModularTransformer(p=97)).dim
+    131072
+    """
+    model = unwrap_model(model)
+    layers = [m for m in model.modules() if isinstance(m, nn.MultiheadAttention)]
+    if not layers:
+        named = {n: w for n, w in model.named_parameters() if w.ndim == 2 and _ATTENTION_NAME.search(n)}
+        if named:
+            return ParameterSubset(named)
+        raise ValueError(
+            f"attention_weights: {type(model).__name__} has no nn.MultiheadAttention and no matrix in a module named "
+            "like attention; name the weights yourself: select_parameters(model, r'mixer.*weight')"
+        )
+    n_heads = {layer.num_heads for layer in layers}
+    if len(n_heads) > 1:
+        raise ValueError(f"attention_weights: layers have different numbers of heads {sorted(n_heads)}")
+    wanted = set()
+    for layer in layers:
+        if layer.in_proj_weight is None:
+            raise ValueError("attention_weights: a layer has separate q/k/v widths, so no in_proj_weight")
+        wanted |= {id(layer.in_proj_weight), id(layer.out_proj.weight)}
+    chosen = {name: w for name, w in model.named_parameters() if id(w) in wanted}
+    return ParameterSubset(chosen, n_heads=n_heads.pop())
+
+
+def select_parameters(model: nn.Module, which: Selector) -> ParameterSubset:
+    """Select parameters by ``"attention"``, a regular expression searched in names, or a predicate.
+
+    Names are those of the module inside ``torch.compile`` or ``DistributedDataParallel``.
+
+    Args:
+        model: any module.
+        which: ``"attention"`` (:func:`attention_weights`), a regex, or ``f(name, parameter) -> bool``.
+
+    Raises:
+        ValueError: nothing matches; the message lists the names there are.
+
+    >>> select_parameters(nn.Linear(3, 2), "weight")
+    ParameterSubset(1 tensors, dim=6)
+    """
+    if which == "attention":
+        return attention_weights(model)
+    model = unwrap_model(model)
+    if isinstance(which, str):
+        pattern = re.compile(which)
+        chosen = {name: w for name, w in model.named_parameters() if pattern.search(name)}
+    else:
+        chosen = {name: w for name, w in model.named_parameters() if which(name, w)}
+    if not chosen:
+        names = [name for name, _ in model.named_parameters()]
+        shown = ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")
+        raise ValueError(f"select_parameters: {which!r} matches no parameter of this model; it has {shown}")
+    return ParameterSubset(chosen)

@@ -1,0 +1,117 @@
+"""The spectrum of the newest window as training goes: values for a log, a tracker or a callback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spectral_edge.spectrum import SpectralEdge, UpdateWindow
+
+__all__ = ["LiveSpectrum", "LiveValues"]
+
+# Directions compared between windows: the paper calls the first three the edge.
+_EDGE = 3
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class LiveValues:
+    """One window of updates, uncentred, and how its edge turned since the window before.
+
+    Attributes:
+        step: training step at which the window ends.
+        first_step: training step at which its first update ends.
+        singular_values: (W,) descending.
+        gap_ratios: sigma_k / sigma_{k+1}, the first ten; ``None`` in place of infinity.
+        position: k*.
+        eigengaps: lambda_j - lambda_{j+1} for j = 1, 2, 3; the second is g23.
+        rotation_degrees: angle between v_1 and the last window's v_1, 0 to 90; ``None`` for the first window.
+        drift: 1 - |V' V^T|² / k of the spans of the first k <= 3 directions of both windows, 0 (same) to 1
+            (orthogonal); ``None`` for the first.
+        noise_floor: of a sketched window, as :attr:`SpectralEdge.noise_floor`; else ``None``.
+    """
+
+    step: int
+    first_step: int
+    singular_values: tuple[float, ...]
+    gap_ratios: tuple[float | None, ...]
+    position: int
+    eigengaps: tuple[float, ...]
+    rotation_degrees: float | None
+    drift: float | None
+    noise_floor: float | None
+
+    def scalars(self) -> dict[str, float]:
+        """Flat names for trackers: ``sigma_1`` …, ``gap_ratio_1`` …, ``eigengap_1`` …, and the rest that is known."""
+        named: dict[str, float | None] = {"step": self.step, "position": self.position}
+        named |= {f"sigma_{i}": value for i, value in enumerate(self.singular_values[:_SHOWN], 1)}
+        named |= {f"gap_ratio_{i}": value for i, value in enumerate(self.gap_ratios, 1)}
+        named |= {f"eigengap_{i}": value for i, value in enumerate(self.eigengaps, 1)}
+        named |= {"rotation_degrees": self.rotation_degrees, "drift": self.drift, "noise_floor": self.noise_floor}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+class LiveSpectrum:
+    """Remembers the last window's directions, so that the turn of the edge can be told.
+
+    Args:
+        file: keep them in this file, memory-mapped, and not in memory: 3 D float32.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self.previous: Tensor | None = None
+
+    def values(self, window: UpdateWindow, noise_floor: Callable[[SpectralEdge], float | None]) -> LiveValues:
+        """Describe a full window; where parameters are sharded, all processes must call.
+
+        Args:
+            window: full; its rows are multiplied with the last directions, so this costs no second D-sized copy.
+            noise_floor: of an edge of that window.
+        """
+        edge = window.edge(center=False, copy=False)
+        rotation, drift = self._turn(window, edge)
+        ratios = edge.gap_ratios[:_SHOWN]
+        steps = window.steps
+        return LiveValues(
+            step=steps[-1],
+            first_step=steps[0],
+            singular_values=tuple(edge.singular_values.tolist()),
+            gap_ratios=tuple(float(r) if np.isfinite(r) else None for r in ratios),
+            position=edge.position,
+            eigengaps=tuple(edge.eigengap(j) for j in range(1, min(_EDGE + 1, window.size))),
+            rotation_degrees=rotation,
+            drift=drift,
+            noise_floor=noise_floor(edge),
+        )
+
+    def restore(self, previous: Tensor | None, window: UpdateWindow) -> None:
+        """Take the last window's directions from a saved state; ``None`` if there was none."""
+        self.previous = None
+        if previous is not None:
+            self.previous = self._room(len(previous), window).copy_(previous)
+
+    def _turn(self, window: UpdateWindow, edge: SpectralEdge) -> tuple[float | None, float | None]:
+        k = min(_EDGE, edge.identifiable)
+        found = None
+        if self.previous is not None:
+            coefficients = torch.from_numpy(edge.coefficients(k))
+            overlaps = (coefficients @ window.inner_products(self.previous).cpu().T).numpy()  # (k, previous k)
+            shared = min(overlaps.shape)
+            kept = float((overlaps[:shared, :shared] ** 2).sum()) / shared
+            cosine = min(1.0, abs(float(overlaps[0, 0])))
+            found = float(np.degrees(np.arccos(cosine))), min(1.0, max(0.0, 1 - kept))
+        self.previous = edge.directions(k, out=self._room(k, window))
+        return found or (None, None)
+
+    def _room(self, k: int, window: UpdateWindow) -> Tensor:
+        if self.previous is not None and len(self.previous) == k:
+            return self.previous
+        if self._file is not None and window.dim:
+            return torch.from_file(str(self._file), shared=True, size=k * window.dim).view(k, window.dim)
+        return torch.empty(k, window.dim, dtype=window.wide_dtype, device=window.device)

@@ -1,0 +1,165 @@
+"""Where the last W updates are kept: in memory, in a file, or as sketches with the updates themselves in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from spectral_edge.parameters import ParameterSubset
+from spectral_edge.recording.sources import ParameterUpdates, SketchedUpdates, Source
+from spectral_edge.spectrum import CountSketch, InnerProducts, SpectralEdge, UpdateWindow, noise_floor
+
+__all__ = ["KeptUpdates", "Storage"]
+
+Storage = Literal["float32", "bfloat16", "disk", "sketch"]
+
+
+class KeptUpdates:
+    """The last W updates of a parameter subset.
+
+    Attributes:
+        window: their rows and Gram matrix, or those of their sketches.
+        exact: the window of the updates themselves; ``None`` where only sketches are kept.
+        deferred: whether flags stay on the device, so that an accelerator never waits for the host; not where rows go
+            to host memory.
+
+    Args:
+        values: parameters or their masters.
+        window: W.
+        storage: where.
+        sketch_size: m.
+        folder: for files; ``None`` if there is no run directory.
+        reads: whether parameters are read; otherwise updates are only put in.
+    """
+
+    def __init__(
+        self,
+        values: ParameterSubset,
+        window: int,
+        storage: Storage,
+        sketch_size: int,
+        folder: Path | None,
+        reads: bool,
+    ) -> None:
+        device = next(iter(values.parameters.values())).device
+        device = torch.device("cpu") if device.type == "meta" else device
+        shards = values.shards if values.sharded else ()
+        file = None if folder is None else folder / "window.bin"
+        self.exact: UpdateWindow | None
+        self.deferred = device.type != "cpu" and storage in ("float32", "bfloat16")
+        self._values = values
+        self._sketch = CountSketch(sketch_size, values.shards, device) if storage == "sketch" else None
+        self._source: Source | None = None
+        self._exact_source: ParameterUpdates | None = None
+        if self._sketch is not None:
+            self.window = UpdateWindow(window, sketch_size, dtype=torch.float64, device=device)
+            self.exact = None if file is None else UpdateWindow(window, values.dim, file=file, shards=shards)
+            if reads:
+                self._source = SketchedUpdates(values, self._sketch)
+                self._exact_source = None if folder is None else ParameterUpdates(values, folder / "anchor.bin")
+            return
+        self.exact = self.window = UpdateWindow(
+            window,
+            values.dim,
+            dtype=torch.bfloat16 if storage == "bfloat16" else torch.float32,
+            device="cpu" if storage == "disk" else device,
+            file=file if storage == "disk" else None,
+            shards=shards,
+        )
+        self._source = ParameterUpdates(values) if reads else None
+
+    @property
+    def source(self) -> Source:
+        """What reads the parameters.
+
+        Raises:
+            ValueError: updates are only put in.
+        """
+        if self._source is None:
+            raise ValueError("Recorder.commit: watch was given no optimizer; call update(delta) with your own updates")
+        return self._source
+
+    def take(self, step: int, kept: Tensor | None) -> None:
+        """Read the update since the last one taken; see :meth:`Source.take`."""
+        if self.exact is not None and self._exact_source is not None:
+            self.exact.push_blocks(self._exact_source.take(), step)
+        self.window.push_blocks(self.source.take(kept), step, kept)
+
+    def put(self, vector: Tensor, step: int) -> None:
+        """Append an update (D,) that was measured elsewhere."""
+        if self._sketch is None:
+            self.window.push(vector, step)
+            return
+        if self.exact is not None:
+            self.exact.push(vector, step)
+        pieces, column = [], 0
+        for number, shard in enumerate(self._values.shards):
+            pieces.append((number, 0, slice(column, column + shard.dim), vector[column : column + shard.dim]))
+            column += shard.dim
+        self.window.push(self._sketch(pieces), step)
+
+    def edge(self, center: bool) -> SpectralEdge:
+        """The edge of the window; of sketches, with its noise floor and directions from the file."""
+        if self._sketch is None:
+            return self.window.edge(center)
+        found = self.window.edge(center, copy=False)
+        floor = noise_floor(found, self._sketch.size)
+        return found.as_sketch(floor, partial(self._exact_edge, center))
+
+    def noise_floor(self, edge: SpectralEdge) -> float | None:
+        """Of an edge of the window; ``None`` if it is exact."""
+        return None if self._sketch is None else noise_floor(edge, self._sketch.size)
+
+    def _exact_edge(self, center: bool) -> SpectralEdge:
+        if self.exact is None:
+            raise ValueError(
+                "directions: a sketched window keeps no updates, only their spectrum; give watch a run_dir, where they "
+                "are kept in a file, or another storage"
+            )
+        return self.exact.edge(center)
+
+    def inner_products(self) -> InnerProducts:
+        """Of vectors in the layout of the parameters, over all processes."""
+        return InnerProducts(self._values.shards if self._values.sharded else ())
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything needed to continue bitwise. What is in a file is not copied: save it before the next step."""
+        state = {f"window.{name}": value for name, value in self.window.state_dict().items()}
+        if self._source is not None:
+            state["anchor"] = self._source.anchor.clone()
+        if self._sketch is not None and self.exact is not None:
+            state |= {f"exact.{name}": value for name, value in self.exact.state_dict().items()}
+            if self._exact_source is not None:
+                state["exact_anchor"] = self._exact_source.anchor
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore :meth:`state_dict`.
+
+        Raises:
+            ValueError: the state is of another window, storage or parameter subset.
+        """
+        mine = {name: tuple(value.shape) for name, value in self.state_dict().items()}
+        given = {name: tuple(value.shape) for name, value in state.items()}
+        if wrong := sorted(name for name in mine.keys() | given.keys() if mine.get(name) != given.get(name)):
+            raise ValueError(
+                f"Recorder.load_state_dict: {wrong[0]!r} has shape {given.get(wrong[0], 'none: it is missing')}, this "
+                f"recorder needs {mine.get(wrong[0], 'no such entry')}; the state is of another window, storage, "
+                "run_dir or choice of parameters"
+            )
+        self.window.load_state_dict(_below("window.", state))
+        if self._source is not None:
+            self._source.anchor.copy_(state["anchor"])
+        if self._sketch is not None and self.exact is not None:
+            self.exact.load_state_dict(_below("exact.", state))
+            if self._exact_source is not None:
+                self._exact_source.anchor.copy_(state["exact_anchor"])
+
+
+def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

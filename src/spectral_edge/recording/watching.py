@@ -1,0 +1,264 @@
+"""Attach a recorder to a model and the optimizers that move it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from spectral_edge.parameters import ParameterSubset, Selector, reshard, select_parameters, unwrap_model
+from spectral_edge.recording.archive import Archive, RecordingConfig
+from spectral_edge.recording.cost import available_memory, estimate_cost, refuse_if_above
+from spectral_edge.recording.layout import LayoutGuard
+from spectral_edge.recording.live import LiveSpectrum, LiveValues
+from spectral_edge.recording.recorder import Recorder
+from spectral_edge.recording.storage import KeptUpdates, Storage
+
+__all__ = ["watch"]
+
+
+def watch(
+    model: nn.Module,
+    optimizer: Optimizer | Iterable[Optimizer] | None,
+    *,
+    parameters: Selector | ParameterSubset = "attention",
+    window: int = 20,
+    every: int = 1,
+    storage: Storage = "float32",
+    sketch_size: int = 4096,
+    run_dir: Path | str | None = None,
+    keep_updates: bool = False,
+    callback: Callable[[LiveValues], None] | None = None,
+    masters: Mapping[str, Tensor] | None = None,
+    automatic: bool = True,
+    memory_limit: int | None = None,
+    verbose: bool = True,
+) -> Recorder:
+    """Record the updates that optimizers make to a model, until the returned recorder is closed.
+
+    Reads parameters after a training step and writes only to buffers of its own: training with and without it is
+    bitwise equal. Whatever fails after this call is logged once and ends the recording, never the training.
+
+    A training step ends when all optimizers have stepped, or when one of them is about to step again. One recorded
+    update is ``every`` training steps.
+
+    Args:
+        model: the module whose parameters are watched, as it is, compiled, in DDP, or sharded by FSDP2 or tensor
+            parallelism.
+        optimizer: what moves it: one optimizer, several, or wrappers of Accelerate or Lightning; ``None`` if you
+            measure updates yourself and pass them to :meth:`Recorder.update`.
+        parameters: ``"attention"``, a regular expression, a predicate ``(name, parameter) -> bool``, or a subset.
+            Those that the optimizers do not move (frozen) are left out.
+        window: W, updates kept.
+        every: stride, training steps per update.
+        storage: ``"float32"`` or ``"bfloat16"`` in memory, where the parameters are; ``"disk"``, a memory-mapped file
+            in ``run_dir``; ``"sketch"``, ``sketch_size`` numbers an update and no copy of the parameters, and the
+            updates themselves in ``run_dir`` if there is one.
+        sketch_size: m, a power of two.
+        run_dir: where the spectrum of every W updates is logged (``metrics.jsonl``); made if missing. Read it again
+            with :class:`Recording`.
+        keep_updates: write all updates there as well, 4 D bytes each, for directions of any recorded step.
+        callback: called with :class:`LiveValues` after every W updates, in the first process.
+        masters: name -> float32 master weight of parameters in a shorter format. Found without it where the parameter
+            has ``main_param`` (Megatron) or its optimizer state a "master" of its shape.
+        automatic: whether hooks on the optimizers end training steps; otherwise call :meth:`Recorder.commit`.
+        memory_limit: bytes; by default half of what can be had now.
+        verbose: print to stderr what recording will cost, in the first process.
+
+    Raises:
+        ValueError: nothing is selected; optimizers and model share no parameter; a setting is out of range; FSDP1 or
+            DeepSpeed, whose parameters cannot be read.
+        MemoryError: above the limit; names settings that would fit.
+        StoreError: ``run_dir`` holds another recording, or cannot be written.
+
+    Memory: (W + 1) D numbers, or as printed. Cost of a recorded step: a few passes over D numbers; the spectrum,
+    W² D multiply-adds, when asked for or after every W updates.
+
+    >>> model = nn.Linear(4, 2)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> with watch(model, optimizer, parameters="weight", window=2, verbose=False) as recorder:
+    ...     for x in torch.eye(4)[:2]:
+    ...         optimizer.zero_grad()
+    ...         model(x).square().sum().backward()
+    ...         _ = optimizer.step()
+    >>> recorder.edge(center=False).singular_values.shape
+    (2,)
+    """
+    _check_settings(window, every, storage, run_dir, keep_updates)
+    optimizers = _torch_optimizers(optimizer)
+    _refuse_unreadable(model, optimizers)
+    reshard(model)
+    chosen = parameters if isinstance(parameters, ParameterSubset) else select_parameters(model, parameters)
+    subset, values = _moved_by(chosen, optimizers, masters or {})
+    device = next(iter(values.parameters.values())).device
+    live = (run_dir is not None or callback is not None) and (values.sharded or _rank() == 0)
+    sizes: dict[str, Any] = {
+        "dim": values.dim,
+        "window": window,
+        "storage": storage,
+        "sketch_size": sketch_size,
+        "anchor_bytes": max(parameter.element_size() for parameter in values.parameters.values()),
+    }
+    cost = estimate_cost(**sizes, live=live, in_directory=run_dir is not None, device=device)
+    available = available_memory(device)
+    limit = memory_limit if memory_limit is not None or available is None else available // 2
+    refuse_if_above(limit, cost, **sizes)
+    if verbose and _rank() == 0:
+        print(_announcement(chosen, subset, window, every, storage, cost), file=sys.stderr)
+    archive = None
+    if run_dir is not None and (values.sharded or storage in ("disk", "sketch") or _rank() == 0):
+        config = RecordingConfig(
+            model=type(unwrap_model(model)).__name__,
+            parameters={shard.name: shard.full_shape for shard in subset.shards},
+            window=window,
+            every=every,
+            storage=storage,
+            sketch_size=sketch_size if storage == "sketch" else None,
+            keep_updates=keep_updates and (values.sharded or _rank() == 0),
+            process=_rank(),
+        )
+        place = Path(run_dir) if _rank() == 0 else Path(run_dir) / f"process_{_rank():05d}"
+        archive = Archive(place, config, logs=_rank() == 0)
+    folder = None if archive is None else archive.path
+    kept = KeptUpdates(values, window, storage, sketch_size, folder, reads=bool(optimizers))
+    recorder = Recorder(
+        subset,
+        values,
+        kept,
+        every=every,
+        cost=cost,
+        guard=LayoutGuard(model, subset, values, optimizers, parameters) if optimizers else None,
+        live=LiveSpectrum(None if folder is None else folder / "edge.bin") if live else None,
+        archive=archive,
+        callback=callback if _rank() == 0 else None,
+    )
+    _attach(recorder, optimizers, automatic)
+    return recorder
+
+
+def _check_settings(window: int, every: int, storage: str, run_dir: Path | str | None, keep_updates: bool) -> None:
+    if every < 1:
+        raise ValueError(f"watch: every = {every}; it counts training steps and must be at least 1")
+    if window < 2:
+        raise ValueError(f"watch: window = {window}, but a spectrum needs at least 2 updates")
+    if storage not in ("float32", "bfloat16", "disk", "sketch"):
+        raise ValueError(f"watch: storage = {storage!r}; choose 'float32', 'bfloat16', 'disk' or 'sketch'")
+    if run_dir is None and (storage == "disk" or keep_updates):
+        what = "storage='disk'" if storage == "disk" else "keep_updates=True"
+        raise ValueError(f"watch: {what} needs a directory to write to; give run_dir")
+
+
+def _torch_optimizers(optimizer: Any) -> list[Optimizer]:
+    """Torch optimizers inside whatever was given; wrappers look like optimizers, but take no hooks."""
+    if optimizer is None:
+        return []
+    if isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
+        return _torch_optimizers(inner)
+    if isinstance(optimizer, Optimizer):
+        return [optimizer]
+    if isinstance(optimizer, Iterable):
+        found = [one for given in optimizer for one in _torch_optimizers(given)]
+        if found:
+            return found
+    raise ValueError(
+        f"watch: {type(optimizer).__name__} is no torch.optim.Optimizer and holds none in .optimizer; pass the "
+        "optimizer itself, a list of them, or None to call recorder.update(delta) yourself"
+    )
+
+
+def _refuse_unreadable(model: nn.Module, optimizers: list[Optimizer]) -> None:
+    if not optimizers:
+        return
+    kinds = {kind for module in model.modules() for kind in type(module).__mro__}
+    kinds |= {kind for optimizer in optimizers for kind in type(optimizer).__mro__}
+    fsdp1 = any(kind.__name__ == "FullyShardedDataParallel" for kind in kinds)
+    deepspeed = any(kind.__module__.split(".")[0] == "deepspeed" for kind in kinds)
+    if fsdp1 or deepspeed or any(hasattr(parameter, "ds_id") for parameter in model.parameters()):
+        what = "FSDP1 (FullyShardedDataParallel)" if fsdp1 else "DeepSpeed"
+        raise ValueError(
+            f"watch: {what} keeps parameters in flat partitions that cannot be read by name. Use FSDP2 (fully_shard), "
+            "or measure each update yourself: recorder = watch(model, None, …), then recorder.update(delta)"
+        )
+
+
+def _moved_by(
+    chosen: ParameterSubset, optimizers: list[Optimizer], masters: Mapping[str, Tensor]
+) -> tuple[ParameterSubset, ParameterSubset]:
+    """What of ``chosen`` the optimizers move, in the model and in the format in which they keep it."""
+    if not optimizers:
+        return chosen, chosen
+    if unknown := set(masters) - set(chosen.names):
+        raise ValueError(f"watch: masters has {sorted(unknown)}, which are not among the selected {chosen.names}")
+    held = {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
+    values = {name: masters.get(name, _master_of(p, optimizers)) for name, p in chosen.parameters.items()}
+    moved = {name for name, p in chosen.parameters.items() if id(p) in held or id(values[name]) in held}
+    if not moved:
+        raise ValueError(
+            f"watch: optimizer and model share none of the selected parameters ({', '.join(chosen.names[:6])}, …). "
+            "They are frozen, or the optimizer was built for another copy of the model: build it after wrapping, "
+            "sharding or moving the model, and watch after that"
+        )
+    kept = {name: p for name, p in chosen.parameters.items() if name in moved}
+    return (
+        ParameterSubset(kept, n_heads=chosen.n_heads if len(kept) == len(chosen.parameters) else None),
+        ParameterSubset({name: values[name] for name in kept}),
+    )
+
+
+def _master_of(parameter: Tensor, optimizers: list[Optimizer]) -> Tensor:
+    """The float32 copy that an optimizer updates in place of a parameter in a shorter format, or the parameter."""
+    if parameter.dtype not in (torch.bfloat16, torch.float16):
+        return parameter
+    kept = [getattr(parameter, "main_param", None)]
+    for optimizer in optimizers:
+        state = optimizer.state.get(parameter, {})
+        kept += [value for name, value in state.items() if "master" in str(name)]
+    for master in kept:
+        if isinstance(master, Tensor) and master.shape == parameter.shape and master.dtype == torch.float32:
+            return master
+    return parameter
+
+
+def _attach(recorder: Recorder, optimizers: list[Optimizer], automatic: bool) -> None:
+    def mark(number: int, *_: Any) -> None:
+        recorder.note_step(number)
+
+    # Not traced: what a recorder does is no part of a compiled step.
+    @torch.compiler.disable
+    def before(number: int, *_: Any) -> None:
+        if recorder.has_stepped(number):  # the training step before has ended without the other optimizers
+            recorder.commit()
+
+    @torch.compiler.disable
+    def after(number: int, *_: Any) -> None:
+        recorder.note_step(number)
+        if all(recorder.has_stepped(other) for other in range(len(optimizers))):
+            recorder.commit()
+
+    for number, optimizer in enumerate(optimizers):
+        if automatic:
+            recorder.on_close(optimizer.register_step_pre_hook(partial(before, number)).remove)
+        hook = after if automatic else mark
+        recorder.on_close(optimizer.register_step_post_hook(partial(hook, number)).remove)
+
+
+def _announcement(
+    chosen: ParameterSubset, subset: ParameterSubset, window: int, every: int, storage: str, cost: object
+) -> str:
+    left_out = len(chosen.parameters) - len(subset.parameters)
+    frozen = f" ({left_out} tensors that no optimizer moves left out)" if left_out else ""
+    return (
+        f"spectral-edge: recording {subset.full_dim:,} parameters in {len(subset.parameters)} tensors{frozen}, "
+        f"{window} updates of {every} step{'s' * (every > 1)} as {storage}: {cost}"
+    )
+
+
+def _rank() -> int:
+    distributed = torch.distributed
+    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0

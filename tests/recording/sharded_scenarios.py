@@ -1,0 +1,335 @@
+"""What each process of a group does and checks; run as `python sharded_scenarios.py RANK SIZE FOLDER`.
+
+References are computed from whole parameters, gathered by the test and never by the library.
+"""
+
+import json
+import sys
+import traceback
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+from torch.nn.parallel import DistributedDataParallel
+
+import spectral_edge as se
+
+WINDOW = 4
+
+
+def mlp() -> nn.Sequential:
+    """Rows 7, 5 and 2: uneven over two or three processes, and none for the third."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 7), nn.Tanh(), nn.Linear(7, 5), nn.Tanh(), nn.Linear(5, 2))
+
+
+def fsdp() -> nn.Module:
+    model = mlp()
+    for layer in (model[0], model[2]):
+        fully_shard(layer)
+    return fully_shard(model)
+
+
+def tensor_parallel() -> nn.Module:
+    """Columns of the first layer and rows of the second, replicated biases."""
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
+    return parallelize_module(model, mesh, {"0": ColwiseParallel(), "2": RowwiseParallel()})
+
+
+def hybrid() -> nn.Module:
+    """Every element on every process: replicated over one mesh dimension, sharded over another of size 1."""
+    mesh = init_device_mesh("cpu", (dist.get_world_size(), 1), mesh_dim_names=("replicate", "shard"))
+    return fully_shard(mlp(), mesh=mesh)
+
+
+def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int, seed: int = 0) -> list[float]:
+    generator = torch.Generator().manual_seed(seed)
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = model(torch.randn(8, 4, generator=generator)).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return losses
+
+
+def adamw(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(model.parameters(), lr=1e-2)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach().clone()
+
+
+def full_state(model: nn.Module) -> dict[str, Tensor]:
+    return {name: whole(parameter) for name, parameter in model.named_parameters()}
+
+
+def gathered(recorder: se.Recorder, vector: Tensor) -> dict[str, Tensor]:
+    """The whole tensors of a vector of shards, put together by the test from what each process holds."""
+    pieces = [None] * dist.get_world_size()
+    held = [
+        (shard.name, shard.full_shape, shard.offset, shard.shape, values)
+        for shard, values in zip(
+            recorder.parameters.shards, recorder.parameters.unflatten(vector).values(), strict=True
+        )
+    ]
+    dist.all_gather_object(pieces, held)
+    result = {name: torch.zeros(full) for name, full, *_ in pieces[0]}
+    for process in pieces:
+        for name, _, offset, shape, values in process:
+            place = tuple(slice(o, o + n) for o, n in zip(offset, shape, strict=True))
+            result[name][place] = values
+    return result
+
+
+def same_as_whole(model: nn.Module, **settings: object) -> None:
+    """Spectrum and directions of a sharded window are those of the whole updates."""
+    optimizer = adamw(model)
+    with se.watch(model, optimizer, parameters=".", window=WINDOW, verbose=False, **settings) as recorder:
+        states = [full_state(model)]
+        for step in range(WINDOW + 2):
+            train(model, optimizer, 1, seed=step)
+            states.append(full_state(model))
+        assert recorder.stopped is None, recorder.stopped
+        flat = torch.stack([torch.cat([v.flatten() for v in state.values()]) for state in states])
+        updates = (flat[1:] - flat[:-1])[-WINDOW:]
+        for center in (False, True):
+            expected, found = se.spectral_edge(updates, center), recorder.edge(center=center)
+            error = abs(found.singular_values - expected.singular_values).max() / expected.singular_values[0]
+            assert error < 1e-10, error
+            k = 2
+            ours = found.directions(k)
+            assert ours.shape == (k, recorder.parameters.dim)
+            for j, direction in enumerate(expected.directions(k)):
+                tensors = gathered(recorder, ours[j])
+                vector = torch.cat([tensors[name].flatten() for name in states[0]])
+                torch.testing.assert_close(vector, direction, atol=1e-5, rtol=0)
+        assert recorder.parameters.full_dim == flat.shape[1]
+
+
+def fsdp_is_the_whole(folder: Path) -> None:
+    same_as_whole(fsdp())
+
+
+def tensor_parallel_is_the_whole(folder: Path) -> None:
+    same_as_whole(tensor_parallel())
+
+
+def hybrid_is_the_whole(folder: Path) -> None:
+    same_as_whole(hybrid())
+
+
+def disk_is_the_whole(folder: Path) -> None:
+    same_as_whole(fsdp(), storage="disk", run_dir=folder / "disk")
+
+
+def sketch_is_that_of_the_whole(folder: Path) -> None:
+    """The same sketch as one process makes, and exact directions from the files of all."""
+    model = fsdp()
+    optimizer = adamw(model)
+    settings = {"parameters": ".", "window": WINDOW, "storage": "sketch", "sketch_size": 64, "verbose": False}
+    with se.watch(model, optimizer, run_dir=folder / "sketch", **settings) as recorder:
+        alone = mlp()
+        mover = torch.optim.SGD(alone.parameters(), lr=1.0)
+        with se.watch(alone, mover, **settings) as single:
+            for step in range(WINDOW + 1):
+                train(model, optimizer, 1, seed=step)
+                with torch.no_grad():
+                    for name, value in full_state(model).items():
+                        alone.get_parameter(name).copy_(value)
+                single.note_step(0)
+                single.commit()
+            expected, found = single.edge(center=False), recorder.edge(center=False)
+        assert abs(found.singular_values / expected.singular_values - 1).max() < 1e-9
+        exact = found.directions(2)
+    assert recorder.stopped is None, recorder.stopped
+    squares = torch.tensor([float((exact[0].double() ** 2).sum()), float((exact[0] * exact[1]).double().sum())])
+    dist.all_reduce(squares)
+    torch.testing.assert_close(squares, torch.tensor([1.0, 0.0]), atol=1e-5, rtol=0)
+
+
+def modes_are_those_of_the_whole(folder: Path) -> None:
+    """Perturbing shards in place gives the responses of the whole model, and leaves the weights as they were."""
+    model = fsdp()
+    optimizer = adamw(model)
+    with torch.no_grad():
+        model(torch.zeros(1, 4))  # leaves the gathered parameters of the root in the model
+    with se.watch(model, optimizer, parameters="weight", window=WINDOW, verbose=False) as recorder:
+        train(model, optimizer, WINDOW)
+        directions = recorder.edge().directions(2)
+    before = full_state(model)
+    inputs = torch.randn(9, 4, generator=torch.Generator().manual_seed(5))
+    forward = lambda m, x: m(x)  # noqa: E731
+    found = se.functional_modes(
+        model, directions, inputs, parameters=recorder.parameters, forward=forward, method="central_difference"
+    )
+    after = full_state(model)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    alone = mlp()
+    alone.load_state_dict(before)
+    subset = se.select_parameters(alone, "weight")
+    stacked = torch.stack([subset.flatten(gathered(recorder, v)) for v in directions])
+    expected = se.functional_modes(
+        alone, stacked, inputs, parameters=subset, forward=forward, method="central_difference"
+    )
+    assert abs(found.epsilon / expected.epsilon - 1) < 1e-6
+    torch.testing.assert_close(found.response, expected.response, atol=2e-4, rtol=0)
+
+
+def ddp_needs_no_communication(folder: Path) -> None:
+    model = DistributedDataParallel(mlp())
+    optimizer = adamw(model)
+    seen = []
+    with se.watch(
+        model, optimizer, parameters=".", window=WINDOW, run_dir=folder / "ddp", callback=seen.append, verbose=False
+    ) as recorder:
+        assert recorder.parameters.names[0] == "0.weight"
+        train(model, optimizer, 2 * WINDOW)
+        if dist.get_rank() == 0:
+            recorder.edge()  # would wait for ever if the others had to take part
+    assert len(seen) == (2 if dist.get_rank() == 0 else 0)
+    assert recorder.stopped is None
+    sigma = torch.from_numpy(recorder.edge().singular_values)
+    others = [torch.zeros_like(sigma) for _ in range(dist.get_world_size())]
+    dist.all_gather(others, sigma)
+    assert all(torch.equal(other, sigma) for other in others)
+
+
+def training_is_unchanged(folder: Path) -> None:
+    for build in (fsdp, tensor_parallel, lambda: DistributedDataParallel(mlp())):
+        outcomes = []
+        for watched in (False, True):
+            model = build()
+            optimizer = adamw(model)
+            if watched:
+                with se.watch(model, optimizer, parameters=".", window=WINDOW, verbose=False) as recorder:
+                    losses = train(model, optimizer, 200)
+                    recorder.edge()
+                assert recorder.stopped is None, recorder.stopped
+            else:
+                losses = train(model, optimizer, 200)
+            moments = [whole(v) for state in optimizer.state.values() for v in state.values()]
+            outcomes.append((losses, [*full_state(model).values(), *moments, torch.get_rng_state()]))
+        (losses, tensors), (watched_losses, watched_tensors) = outcomes
+        assert losses == watched_losses
+        assert all(torch.equal(a, b) for a, b in zip(tensors, watched_tensors, strict=True))
+
+
+def a_failure_in_one_process_stops_all(folder: Path) -> None:
+    """The first process's callback fails; the others notice at the next recorded step and nobody waits for ever."""
+    model = fsdp()
+    optimizer = adamw(model)
+
+    def broken(values: se.LiveValues) -> None:
+        raise OSError("the tracker is down")
+
+    with se.watch(model, optimizer, parameters=".", window=WINDOW, callback=broken, verbose=False) as recorder:
+        train(model, optimizer, WINDOW + 6)
+    expected = "OSError: the tracker is down" if dist.get_rank() == 0 else "another process stopped recording"
+    assert recorder.stopped is not None
+    assert expected in recorder.stopped, recorder.stopped
+
+
+def a_failure_while_looking_stops_all(folder: Path) -> None:
+    """The last process fails before the sum that the others are waiting in."""
+    model = fsdp()
+    optimizer = adamw(model)
+    with se.watch(model, optimizer, parameters=".", window=WINDOW, verbose=False) as recorder:
+        train(model, optimizer, 2)
+        if dist.get_rank() == dist.get_world_size() - 1:
+            recorder._kept.source.look = lambda: 1 / 0
+        train(model, optimizer, 4)
+    assert recorder.stopped is not None
+    expected = "ZeroDivisionError" if dist.get_rank() == dist.get_world_size() - 1 else "another process"
+    assert expected in recorder.stopped, recorder.stopped
+
+
+def infinite_shards_stop_all(folder: Path) -> None:
+    """NaN in one process's shard only."""
+    model = fsdp()
+    optimizer = adamw(model)
+    with se.watch(model, optimizer, parameters="0.weight", window=WINDOW, verbose=False) as recorder:
+        train(model, optimizer, WINDOW)
+        if dist.get_rank() == 0:
+            with torch.no_grad():
+                model[0].weight.to_local()[0, 0] = float("nan")
+        train(model, optimizer, 1)
+    assert recorder.stopped is not None
+    assert "NaN or infinite" in recorder.stopped, recorder.stopped
+    assert recorder.window.steps == list(range(1, WINDOW + 1))
+
+
+def a_resumed_recording_is_bitwise_the_same(folder: Path) -> None:
+    settings = {"parameters": ".", "window": WINDOW, "keep_updates": True, "verbose": False}
+
+    def first_half(run_dir: Path) -> tuple[nn.Module, torch.optim.Optimizer, se.Recorder]:
+        model = fsdp()
+        optimizer = adamw(model)
+        recorder = se.watch(model, optimizer, run_dir=run_dir, **settings)
+        train(model, optimizer, WINDOW + 1)
+        return model, optimizer, recorder
+
+    model, optimizer, recorder = first_half(folder / "resume_whole")
+    train(model, optimizer, WINDOW + 1, seed=1)
+    expected = recorder.edge().singular_values.tolist()
+    recorder.close()
+    model, optimizer, recorder = first_half(folder / "resume_parts")
+    state = recorder.state_dict()
+    recorder.close()
+    with se.watch(model, optimizer, run_dir=folder / "resume_parts", **settings) as resumed:
+        resumed.load_state_dict(state)
+        train(model, optimizer, WINDOW + 1, seed=1)
+        assert resumed.edge().singular_values.tolist() == expected
+        if dist.get_rank() == 0:
+            logs = [(folder / name / "metrics.jsonl").read_bytes() for name in ("resume_whole", "resume_parts")]
+            assert logs[0] == logs[1]
+        edge = resumed.edge(WINDOW + 2)  # from the files of all processes
+        assert edge.directions(1).shape == (1, resumed.parameters.dim)
+
+
+SCENARIOS = [
+    fsdp_is_the_whole,
+    tensor_parallel_is_the_whole,
+    hybrid_is_the_whole,
+    disk_is_the_whole,
+    sketch_is_that_of_the_whole,
+    modes_are_those_of_the_whole,
+    ddp_needs_no_communication,
+    training_is_unchanged,
+    a_failure_in_one_process_stops_all,
+    a_failure_while_looking_stops_all,
+    infinite_shards_stop_all,
+    a_resumed_recording_is_bitwise_the_same,
+]
+
+
+def main() -> None:
+    rank, size, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=size, timeout=timedelta(seconds=60)
+    )
+    for scenario in SCENARIOS:
+        try:
+            scenario(folder)
+            outcome = "passed"
+        except Exception:
+            outcome = traceback.format_exc()
+        with (folder / f"{rank}.jsonl").open("a") as log:
+            log.write(json.dumps([scenario.__name__, outcome]) + "\n")
+        dist.barrier()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

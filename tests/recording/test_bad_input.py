@@ -1,0 +1,233 @@
+"""What is wrong is named with its remedy, at once where it can be known; later it ends the recording, not training."""
+
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+import spectral_edge as se
+from recording.loops import mlp, plain
+
+
+def watch(loop, **settings):
+    return se.watch(loop.model, loop.optimizers, **({"parameters": "weight", "window": 3, "verbose": False} | settings))
+
+
+def stops(loop, change, message, caplog, **settings):
+    """Recording stops with `message` after `change`, is logged once, and training goes on."""
+    with caplog.at_level(logging.WARNING), watch(loop, **settings) as recorder:
+        for _ in range(4):
+            loop.step()
+        spectrum = recorder.edge().singular_values
+        change()
+        for _ in range(3):
+            loop.step()
+    assert recorder.stopped is not None
+    assert message in recorder.stopped
+    assert caplog.text.count("recording stopped") == 1
+    # What was recorded before can still be read.
+    assert recorder.edge().singular_values.tolist() == spectrum.tolist()
+    return recorder
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"parameters": "nothing"}, "matches no parameter of this model; it has 0.weight"),
+        ({"every": 0}, "every = 0; it counts training steps"),
+        ({"window": 1}, "at least 2 updates"),
+        ({"storage": "cloud"}, "'float32', 'bfloat16', 'disk' or 'sketch'"),
+        ({"storage": "disk"}, "give run_dir"),
+        ({"keep_updates": True}, "give run_dir"),
+        ({"storage": "sketch", "sketch_size": 1000}, "power of two"),
+        ({"masters": {"elsewhere": torch.zeros(2)}}, "masters has .'elsewhere'."),
+    ],
+)
+def test_settings_are_refused_at_once(settings, message):
+    with pytest.raises(ValueError, match=message):
+        watch(plain(), **settings)
+
+
+def test_an_optimizer_of_another_copy_is_refused():
+    model, other = mlp(), mlp()
+    with pytest.raises(ValueError, match=r"share none of the selected parameters.*build it after wrapping"):
+        se.watch(model, torch.optim.SGD(other.parameters(), lr=0.1), parameters="weight")
+
+
+def test_what_is_no_optimizer_is_refused():
+    with pytest.raises(ValueError, match=r"object is no torch\.optim\.Optimizer"):
+        se.watch(mlp(), object(), parameters="weight")
+
+
+def test_parameters_that_are_resized_stop_the_recording(caplog):
+    loop = plain()
+
+    def resize():
+        loop.model[2].weight.data = torch.zeros(3, 9)
+        loop.model[0].weight.data, loop.model[0].bias.data = torch.zeros(9, 4), torch.zeros(9)
+        for parameter in loop.model.parameters():
+            parameter.grad = None
+        loop.optimizers[0].state.clear()
+
+    stops(loop, resize, "was resized from (6, 4) to (9, 4); close this recorder", caplog)
+
+
+def test_parameters_that_leave_the_optimizer_stop_the_recording(caplog):
+    loop = plain()
+
+    def replace():
+        new = nn.Parameter(loop.model[0].weight.detach().clone())
+        loop.model[0].weight = new
+        loop.optimizers[0].param_groups[0]["params"][0] = new
+
+    stops(loop, replace, "'0.weight' is no longer in any watched optimizer", caplog)
+
+
+def test_parameters_that_are_moved_stop_the_recording(caplog):
+    loop = plain()
+    with caplog.at_level(logging.WARNING), watch(loop) as recorder:
+        for _ in range(4):
+            loop.step()
+        weight = loop.model[0].weight  # as Module.to does: another tensor under the same identity
+        torch.utils.swap_tensors(weight, nn.Parameter(weight.detach().to("meta")))
+        recorder.note_step(0)
+        recorder.commit()
+    assert "was moved from cpu to meta; move the model before you watch it" in recorder.stopped
+
+
+def test_parameters_that_join_the_optimizer_are_named_once(caplog):
+    loop = plain()
+    loop.optimizers[0] = torch.optim.SGD(loop.model[0].parameters(), lr=0.1)
+    with caplog.at_level(logging.WARNING), watch(loop) as recorder:
+        loop.optimizers[0].add_param_group({"params": list(loop.model[2].parameters())})
+        for _ in range(3):
+            loop.model(torch.ones(2, 4)).sum().backward()
+            loop.optimizers[0].step()
+    assert recorder.stopped is None
+    assert caplog.text.count("now also moves 2.weight, which the selection matches") == 1
+
+
+def test_an_update_that_is_not_finite_stops_the_recording_and_keeps_the_window(caplog):
+    loop = plain()
+
+    def diverge():
+        loop.optimizers[0].param_groups[0]["lr"] = float("nan")
+
+    recorder = stops(loop, diverge, "the update of step 5 has NaN or infinite entries", caplog)
+    assert recorder.window.steps == [2, 3, 4]
+    assert torch.isfinite(recorder.edge().directions(2)).all()
+
+
+def test_a_window_that_never_filled_says_how_far_it_got():
+    loop = plain()
+    with watch(loop, window=5) as recorder:
+        loop.step()
+        with pytest.raises(ValueError, match="only 1 of 5 updates recorded"):
+            recorder.edge()
+
+
+def test_a_second_commit_in_a_step_is_ignored_and_said_once(caplog):
+    loop = plain()
+    with watch(loop, automatic=False) as recorder:
+        for _ in range(4):
+            loop.step()
+            recorder.commit()
+            recorder.commit()
+    assert recorder.steps == 4
+    assert recorder.window.pushed == 4
+    assert caplog.text.count("ignored: no optimizer has stepped") == 1
+
+
+def test_a_callback_that_raises_ends_the_recording_only(caplog):
+    def broken(values):
+        raise OSError("the tracker is down")
+
+    loop = plain()
+    with watch(loop, callback=broken) as recorder:
+        for _ in range(5):
+            loop.step()
+    assert recorder.stopped == "OSError: the tracker is down"
+    assert caplog.text.count("recording stopped at training step 3") == 1
+
+
+def test_a_recording_that_stopped_before_its_window_was_full_says_why():
+    loop = plain()
+    with watch(loop, window=8) as recorder:
+        recorder.stop("the user wished so")
+        loop.step()
+    with pytest.raises(se.RecordingStoppedError, match="the user wished so"):
+        recorder.edge()
+
+
+def test_updates_that_are_measured_elsewhere_are_recorded(tmp_path):
+    loop = plain()
+    deltas = torch.randn(6, 42, generator=torch.Generator().manual_seed(0))
+    with torch.device("meta"):
+        shapes = mlp()
+    for storage in ("float32", "sketch"):
+        with se.watch(
+            shapes,
+            None,
+            parameters="weight",
+            window=4,
+            storage=storage,
+            run_dir=tmp_path / storage,
+            sketch_size=4096,
+            verbose=False,
+        ) as recorder:
+            for delta in deltas:
+                recorder.update(recorder.parameters.unflatten(delta))
+            expected = se.spectral_edge(deltas[2:])
+            found = recorder.edge()
+            assert found.singular_values == pytest.approx(expected.singular_values, rel=1e-4)
+            torch.testing.assert_close(found.directions(3), expected.directions(3))
+            for wrong, message in (
+                (torch.zeros(42), "exactly zero"),
+                (torch.full((42,), torch.nan), "not finite"),
+                (torch.ones(41), r"shape \(41,\)"),
+            ):
+                with pytest.raises(ValueError, match=message):
+                    recorder.update(wrong)
+            with pytest.raises(ValueError, match="call update"):
+                recorder.commit()
+        assert len(se.Recording(tmp_path / storage).values) == 1
+    assert loop.model is not shapes
+
+
+@pytest.mark.parametrize("kind", ["model", "optimizer", "parameter"])
+def test_deepspeed_is_refused_by_name(kind):
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    if kind == "model":
+        model.__class__ = type("DeepSpeedEngine", (nn.Sequential,), {"__module__": "deepspeed.runtime.engine"})
+    elif kind == "optimizer":
+        optimizer.__class__ = type("ZeRO", (torch.optim.SGD,), {"__module__": "deepspeed.runtime.zero.stage3"})
+    else:
+        model[0].weight.ds_id = 0
+    with pytest.raises(ValueError, match=r"DeepSpeed keeps parameters in flat partitions.*recorder.update\(delta\)"):
+        se.watch(model, optimizer, parameters="weight")
+
+
+FSDP1 = """
+import os, torch, spectral_edge as se
+from torch.distributed.fsdp import FullyShardedDataParallel
+torch.distributed.init_process_group("gloo", init_method="file://" + os.environ["STORE"], rank=0, world_size=1)
+model = FullyShardedDataParallel(torch.nn.Linear(4, 3), device_id=torch.device("cpu"))
+try:
+    se.watch(model, torch.optim.SGD(model.parameters(), lr=0.1), parameters=".")
+except ValueError as problem:
+    print(problem)
+"""
+
+
+def test_fsdp1_is_refused_by_name(tmp_path):
+    environment = os.environ | {"STORE": str(tmp_path / "store")}
+    done = subprocess.run(
+        [sys.executable, "-c", FSDP1], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert "FSDP1 (FullyShardedDataParallel) keeps parameters in flat partitions" in done.stdout, done.stderr
+    assert "recorder.update(delta)" in done.stdout

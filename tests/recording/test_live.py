@@ -1,0 +1,146 @@
+"""Live values are those of the windows they describe; the record on disk gives the same edges again."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import spectral_edge as se
+from recording.loops import plain
+from spectral_edge.store import StoreError
+
+
+def record(folder, steps=24, **settings):
+    loop, seen, snapshots = plain(), [], []
+    with se.watch(
+        loop.model,
+        loop.optimizers,
+        parameters="weight",
+        window=4,
+        run_dir=folder,
+        callback=seen.append,
+        verbose=False,
+        **settings,
+    ) as recorder:
+        snapshots.append(recorder.parameters.flatten())
+        for _ in range(steps):
+            loop.step()
+            snapshots.append(recorder.parameters.flatten())
+    assert recorder.stopped is None
+    return recorder, seen, torch.stack(snapshots).double()
+
+
+def test_values_are_those_of_an_independent_svd(tmp_path):
+    _, seen, theta = record(tmp_path / "run")
+    updates = (theta[1:] - theta[:-1]).numpy()
+    previous = None
+    assert [values.step for values in seen] == [4, 8, 12, 16, 20, 24]
+    for values in seen:
+        assert values.first_step == values.step - 3
+        _, sigma, v = np.linalg.svd(updates[values.step - 4 : values.step], full_matrices=False)
+        assert values.singular_values == pytest.approx(sigma, rel=1e-5)
+        assert values.gap_ratios == pytest.approx(sigma[:-1] / sigma[1:], rel=1e-5)
+        assert values.eigengaps == pytest.approx(sigma[:3] ** 2 - sigma[1:] ** 2, rel=1e-4)
+        assert values.position == se.spectral_edge(updates[values.step - 4 : values.step], center=False).position
+        if previous is None:
+            assert values.rotation_degrees is None
+            assert values.drift is None
+        else:
+            cosine = abs(v[0] @ previous[0])
+            assert values.rotation_degrees == pytest.approx(np.degrees(np.arccos(cosine)), abs=0.1)
+            assert values.drift == pytest.approx(1 - np.sum((v[:3] @ previous[:3].T) ** 2) / 3, abs=1e-3)
+        previous = v
+
+
+def test_the_log_has_one_line_a_window_with_what_the_callback_saw(tmp_path):
+    _, seen, _ = record(tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [values.step for values in seen]
+    for line, values in zip(lines, seen, strict=True):
+        assert tuple(line["singular_values"]) == values.singular_values
+        assert line["centered"] is False
+        assert np.diag(line["gram_matrix"]).sum() == pytest.approx(sum(s**2 for s in values.singular_values))
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "finished"
+
+
+def test_scalars_have_flat_names_and_leave_out_what_is_not_known(tmp_path):
+    _, seen, _ = record(None)
+    first, second = seen[0].scalars(), seen[1].scalars()
+    assert {"step", "position", "sigma_1", "sigma_4", "gap_ratio_1", "eigengap_2"} <= set(first)
+    assert "rotation_degrees" not in first
+    assert "noise_floor" not in second
+    assert second["rotation_degrees"] == seen[1].rotation_degrees
+    assert all(isinstance(value, int | float) for value in second.values())
+
+
+@pytest.mark.parametrize("center", [False, True])
+def test_any_recorded_step_is_read_back_where_updates_are_kept(tmp_path, center):
+    recorder, _, theta = record(tmp_path / "run", keep_updates=True)
+    updates = theta[1:] - theta[:-1]
+    stored = se.Recording(tmp_path / "run")
+    assert stored.steps == list(range(4, 25))
+    for step in (4, 7, 16, 22, 24):
+        expected = se.spectral_edge(updates[step - 4 : step].float(), center=center)
+        for edge in (stored.edge(step, center=center), recorder.edge(step, center=center)):
+            assert edge.singular_values == pytest.approx(expected.singular_values, rel=1e-6, abs=1e-9)
+            torch.testing.assert_close(edge.directions(2), expected.directions(2), atol=1e-5, rtol=0)
+
+
+def test_without_kept_updates_the_spectra_of_whole_windows_are_read_back(tmp_path):
+    _, seen, _ = record(tmp_path / "run")
+    stored = se.Recording(tmp_path / "run")
+    assert stored.steps == [4, 8, 12, 16, 20, 24]
+    edge = stored.edge(12, center=False)
+    assert edge.singular_values == pytest.approx(seen[2].singular_values)
+    with pytest.raises(StoreError, match="keep_updates=True"):
+        edge.directions(1)
+    with pytest.raises(StoreError, match="keep_updates=True"):
+        stored.edge(13)
+
+
+def test_a_step_that_is_not_there_is_refused_with_those_that_are(tmp_path):
+    recorder, _, _ = record(tmp_path / "run", keep_updates=True)
+    for step in (0, 3, 25):
+        with pytest.raises(StoreError, match=f"ends at step {step}; known: 4 to 24"):
+            recorder.edge(step)
+    loop = plain()
+    with (
+        se.watch(loop.model, loop.optimizers, parameters="weight", verbose=False) as recorder,
+        pytest.raises(ValueError, match="give watch a run_dir"),
+    ):
+        recorder.edge(3)
+
+
+def test_an_earlier_recording_is_never_written_over(tmp_path):
+    record(tmp_path / "run")
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    loop = plain()
+    with se.watch(
+        loop.model, loop.optimizers, parameters="weight", window=4, run_dir=tmp_path / "run", verbose=False
+    ) as recorder:
+        for _ in range(6):
+            loop.step()
+        assert "holds a recording up to step 24 already" in recorder.stopped
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+
+def test_sketched_windows_log_their_noise_floor(tmp_path):
+    _, seen, theta = record(tmp_path / "run", storage="sketch", sketch_size=4096)
+    updates = theta[1:] - theta[:-1]
+    for values in seen:
+        longest = updates[values.step - 4 : values.step].norm(dim=1).max()
+        assert values.noise_floor == pytest.approx(float(longest) / 8, rel=1e-4)
+        assert values.scalars()["noise_floor"] == values.noise_floor
+    assert seen[1].rotation_degrees > 0
+
+
+def test_a_hostile_or_foreign_directory_is_no_recording(tmp_path):
+    record(tmp_path / "run")
+    (tmp_path / "run" / "metrics.jsonl").write_text('{"step": 4, "gram_matrix": [[1.0]]}\n')
+    with pytest.raises(StoreError, match="Gram matrix of step 4"):
+        se.Recording(tmp_path / "run").edge(4)
+    config = tmp_path / "run" / "config.json"
+    config.write_text(config.read_text().replace('"recording"', '"training"'))
+    with pytest.raises(StoreError, match=r"no recording of se\.watch"):
+        se.Recording(tmp_path / "run")
