@@ -6,6 +6,13 @@ Takes arrays of values and labels; knows nothing of models or of what the labels
 from spectral_edge.statistics.agreement import circular_shift_pvalue, rank_correlation
 from spectral_edge.statistics.concentration import FourierProfile, expected_concentration, fourier_profile
 from spectral_edge.statistics.discrimination import auc, auc_interval, auc_pvalue, roc_curve
+from spectral_edge.statistics.early_warning import (
+    alarm_level,
+    alarm_threshold,
+    fall_from_maximum,
+    first_alarm,
+    rise_from_minimum,
+)
 from spectral_edge.statistics.intervals import combine_pvalues, mean_interval, proportion_interval
 from spectral_edge.statistics.nulls import (
     NullDistribution,
@@ -41,4 +48,10 @@ __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
     # two quantities that go together
     "rank_correlation",
     "circular_shift_pvalue",
+    # alarms that use only the past
+    "fall_from_maximum",
+    "rise_from_minimum",
+    "first_alarm",
+    "alarm_level",
+    "alarm_threshold",
 ]

@@ -13,9 +13,9 @@ basis discovery that are not in the sweep, with thresholds from all three seeds 
 studies; the grok step (first of three evaluations at 0.98 or more) is stored beside it. A run without an event
 within its budget does not generalise: *any* alarm in it is false, at whatever step.
 
-**Armed.** A monitor is armed at the first evaluation with train accuracy of 0.9 or more: before a run has memorised there
-is nothing to warn of, and every statistic below moves while it memorises. Everything before that is forgotten, running
-extrema too.
+**Armed.** A monitor is armed at the first evaluation with train accuracy of 0.9 or more: before a run has memorised
+there is nothing to warn of, and every statistic below moves while it memorises. Everything before that is forgotten,
+running extrema too.
 
 **Statistics**, all functions of the past alone, and at least 0. With M_t the largest and m_t the smallest value of x
 from arming to t, ``fall`` is log(M_t / x_t) and ``rise`` is log(x_t / m_t). The alarm is always for large values:
