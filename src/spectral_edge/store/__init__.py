@@ -10,6 +10,19 @@ from spectral_edge.store.discoveries import (
     read_discoveries,
     write_discoveries,
 )
+from spectral_edge.store.early_warnings import (
+    AlarmRow,
+    Armed,
+    EarlyWarnings,
+    GroupCount,
+    Outcome,
+    Scheme,
+    StatisticKind,
+    WarningRow,
+    Watched,
+    read_early_warnings,
+    write_early_warnings,
+)
 from spectral_edge.store.environment import describe_environment
 from spectral_edge.store.errors import (
     ConfigMismatchError,
@@ -37,7 +50,9 @@ from spectral_edge.store.run_directory import RunDirectory
 from spectral_edge.store.sae_lens import write_sae_lens
 
 __all__ = [
+    "AlarmRow",
     "Analysis",
+    "Armed",
     "Checkpoint",
     "ClaimRow",
     "Claims",
@@ -45,11 +60,14 @@ __all__ = [
     "Discoveries",
     "DiscoveryRow",
     "DiscoverySource",
+    "EarlyWarnings",
+    "GroupCount",
     "Inputs",
     "Interval",
     "KnownShare",
     "NullKind",
     "NullSummary",
+    "Outcome",
     "PeakNull",
     "RunCorruptError",
     "RunDirectory",
@@ -57,14 +75,19 @@ __all__ = [
     "RunMissingError",
     "RunSummary",
     "SchemaError",
+    "Scheme",
+    "StatisticKind",
     "StoreError",
     "Verdict",
+    "WarningRow",
+    "Watched",
     "append_line",
     "describe_environment",
     "hold_lock",
     "read_analysis",
     "read_claims",
     "read_discoveries",
+    "read_early_warnings",
     "read_lines",
     "run_id",
     "set_aside",
@@ -73,5 +96,6 @@ __all__ = [
     "write_atomically",
     "write_claims",
     "write_discoveries",
+    "write_early_warnings",
     "write_sae_lens",
 ]

@@ -52,3 +52,101 @@ conditions (operation and weight decay): at best 1/495 over the sweep and 1/15 w
 **Variants** that decide nothing: one and three evaluations in a row; armed from the first evaluation; runs that do not
 generalise watched only until the latest event among the training runs.
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from spectral_edge.store import Armed, StatisticKind, Watched
+
+__all__ = ["VARIANTS", "Statistic", "WarningConfig", "statistics_of"]
+
+
+class WarningConfig(BaseModel):
+    """What is fixed of an alarm; the defaults are those that decide."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    patience: int = Field(2, ge=1)
+    """Evaluations in a row above the threshold that raise an alarm."""
+    armed: Armed = "memorised"
+    """When watching begins: at the first evaluation with train accuracy of 0.9 or more, or at the first at all."""
+    watched: Watched = "budget"
+    """How long runs that do not generalise are watched: to the end, or to the latest event among the training runs."""
+    allowed: int = Field(0, ge=0)
+    """False alarms that a threshold may raise among the training runs."""
+    memorised_accuracy: float = Field(0.9, gt=0, le=1)
+    """Train accuracy from which a run has memorised."""
+    event_accuracy: float = Field(0.5, gt=0, lt=1)
+    """Test accuracy above which a run has generalised."""
+    step_window: int = Field(20, ge=4)
+    """W of windows of single steps."""
+    window: int = Field(10, ge=4)
+    """W of windows of updates ``stride`` steps apart; 10 is that of the published g23."""
+    stride: int = Field(100, ge=2)
+    """Steps between snapshots that make an update."""
+
+
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "one evaluation": {"patience": 1},
+    "three evaluations": {"patience": 3},
+    "armed from the start": {"armed": "start"},
+    "comparable steps": {"watched": "comparable"},
+}
+"""Settings that decide nothing, by name: what each changes of the default."""
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One number over training that is large if a run is about to generalise.
+
+    Attributes:
+        name: what it is called in rows.
+        kind: whether it needs a spectrum.
+        quantity: what it is made of; a key of :attr:`~.series.WatchedRun.quantities`, or a clock.
+        move: fall from the maximum since arming, rise from the minimum, or the value itself.
+        stride: optimizer steps per update, ``None`` if it is not made of updates.
+        window: updates in a window.
+    """
+
+    name: str
+    kind: StatisticKind
+    quantity: str
+    move: Literal["fall", "rise", "level"]
+    stride: int | None = None
+    window: int | None = None
+
+    @property
+    def key(self) -> tuple[str, int | None]:
+        """The quantity and its stride."""
+        return self.quantity, self.stride
+
+
+_OF_UPDATES: tuple[tuple[str, StatisticKind, str, Literal["fall", "rise"]], ...] = (
+    ("g23_fall", "spectral", "g23", "fall"),
+    ("gap_ratio_rise", "spectral", "gap_ratio", "rise"),
+    ("effective_rank_fall", "spectral", "effective_rank", "fall"),
+    ("edge_position_fall", "spectral", "edge_position", "fall"),
+    ("update_norm_fall", "baseline", "update_norm", "fall"),
+)
+
+
+def statistics_of(config: WarningConfig) -> list[Statistic]:
+    """Every statistic, spectral ones first."""
+    settings = ((1, config.step_window), (config.stride, config.window))
+    of_updates = [Statistic(*entry, *setting) for setting in settings for entry in _OF_UPDATES]
+    others = [
+        Statistic("test_loss_fall", "baseline", "test_loss", "fall"),
+        Statistic("train_loss_fall", "baseline", "train_loss", "fall"),
+        Statistic("weight_norm_fall", "baseline", "weight_norm", "fall"),
+        Statistic("test_accuracy", "baseline", "test_accuracy", "level"),
+        Statistic("train_accuracy", "baseline", "train_accuracy", "level"),
+        Statistic("step", "clock", "step", "level"),
+        Statistic("steps_since_armed", "clock", "steps_since_armed", "level"),
+        Statistic("weight_decay", "configuration", "weight_decay", "level"),
+    ]
+    return sorted([*of_updates, *others], key=lambda statistic: statistic.kind != "spectral")

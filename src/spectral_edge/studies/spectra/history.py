@@ -18,7 +18,7 @@ from spectral_edge.spectrum import (
 )
 from spectral_edge.studies.trained_run import TrainedRun
 
-__all__ = ["GAP_WINDOW", "PREFIX", "Setting", "settings_of", "spectral_history"]
+__all__ = ["GAP_WINDOW", "PREFIX", "Setting", "recorded_spectra", "settings_of", "spectral_history"]
 
 Floats = NDArray[np.float64]
 
@@ -88,14 +88,14 @@ def spectral_history(run: TrainedRun, stride: int, windows: tuple[int, ...]) -> 
                 spectra = rolling_singular_values(update_gram(gram, factor), window)
                 arrays |= _windows(Setting(window, stride * factor), ends[window - 1 :], spectra)
     for window in windows:
-        recorded = dict(_recorded(run, window))
+        recorded = dict(recorded_spectra(run, window))
         if recorded:
             arrays |= _windows(Setting(window, 1), list(recorded), np.stack(list(recorded.values())))
     return arrays
 
 
-def _recorded(run: TrainedRun, window: int) -> Iterator[tuple[int, Floats]]:
-    """Spectra of the last ``window`` per-step updates: the last block of each recorded Gram matrix."""
+def recorded_spectra(run: TrainedRun, window: int) -> Iterator[tuple[int, Floats]]:
+    """Steps and spectra of the last ``window`` per-step updates: the last block of each recorded Gram matrix."""
     for line in run.metrics:
         gram = line.get("gram_matrix")
         if gram is not None and len(gram) >= window:

@@ -16,7 +16,7 @@ from spectral_edge.statistics import auc, auc_interval
 from spectral_edge.store import Analysis, ClaimRow, Interval, RunSummary
 from spectral_edge.studies.null_summary import summarise
 
-__all__ = ["ContrastRun", "contrast_row", "matched_step", "value_at"]
+__all__ = ["ContrastRun", "contrast_row", "label_null", "matched_step", "relative_step", "value_at"]
 
 Floats = NDArray[np.float64]
 Landmark = Literal["grok_step", "stop_step"]
@@ -63,11 +63,16 @@ def matched_step(run: ContrastRun, runs: Sequence[ContrastRun], landmark: Landma
     """
     if run.grokked:
         return getattr(run.summary, landmark)
-    others = [other for other in runs if other.grokked]
-    same_operation = [other for other in others if other.summary.task == run.summary.task]
-    same_seed = [other for other in same_operation if other.summary.seed == run.summary.seed]
+    others = [(o.summary.task, o.summary.seed, getattr(o.summary, landmark)) for o in runs if o.grokked]
+    return relative_step(run.summary.task, run.summary.seed, others)
+
+
+def relative_step(task: str, seed: int, others: Sequence[tuple[str, int, int]]) -> int | None:
+    """The step of the nearest relative among ``others``: (task, seed, step); see :func:`matched_step`."""
+    same_operation = [other for other in others if other[0] == task]
+    same_seed = [other for other in same_operation if other[1] == seed]
     relatives = same_seed or same_operation or others
-    return median_low(getattr(other.summary, landmark) for other in relatives) if relatives else None
+    return median_low(step for *_, step in relatives) if relatives else None
 
 
 def value_at(steps: np.ndarray, values: np.ndarray, step: int | None) -> float | None:
@@ -102,7 +107,7 @@ def contrast_row(
     positive, negative = scores[np.array(labels)], scores[~np.array(labels)]
     measured = auc(positive, negative)
     low, high = auc_interval(positive, negative)
-    null = _label_null(scores, labels, tuple(run.condition for run, _ in kept))
+    null = label_null(scores, labels, tuple(run.condition for run, _ in kept))
     return ClaimRow(
         **row,
         task="all",
@@ -113,8 +118,11 @@ def contrast_row(
     )
 
 
-def _label_null(scores: Floats, labels: tuple[bool, ...], conditions: tuple[tuple[str, float], ...]) -> Floats:
-    """AUC under exchanged labels; ranks are multiples of 1/2, so that ties with the measurement are exact."""
+def label_null(scores: Floats, labels: tuple[bool, ...], conditions: tuple[tuple[str, float], ...]) -> Floats:
+    """AUC under exchanged labels of whole conditions, (draws,), as :func:`contrast_row` says.
+
+    Ranks are multiples of 1/2, so that ties with the measurement are exact.
+    """
     permuted = _permuted_labels(labels, conditions)
     positives = permuted.sum(axis=1)
     wins = permuted @ stats.rankdata(scores) - positives * (positives + 1) / 2
