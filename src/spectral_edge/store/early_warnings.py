@@ -17,6 +17,7 @@ __all__ = [
     "AlarmRow",
     "Armed",
     "EarlyWarnings",
+    "Event",
     "GroupCount",
     "Outcome",
     "Scheme",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 StatisticKind = Literal["spectral", "baseline", "clock", "configuration"]
+Event = Literal["transition", "grok"]
 Armed = Literal["memorised", "start"]
 Watched = Literal["budget", "comparable"]
 Outcome = Literal[
@@ -63,6 +65,7 @@ class AlarmRow(_Frozen):
     chosen: str | None
     stride: int | None
     window: int | None
+    event: Event
     patience: int
     armed: Armed
     watched: Watched
@@ -108,6 +111,7 @@ class WarningRow(_Frozen):
     chosen: dict[str, str]
     stride: int | None
     window: int | None
+    event: Event
     patience: int
     armed: Armed
     watched: Watched
@@ -149,7 +153,7 @@ class WarningRow(_Frozen):
 
 
 class EarlyWarnings(_Frozen):
-    """The whole of ``early_warning.json``: ``rows`` of every scheme and variant, ``alarms`` of the deciding variant."""
+    """The whole of ``early_warning.json``: ``rows`` of every scheme and variant, ``alarms`` for both events."""
 
     schema_: Literal[1] = Field(1, alias="schema")
     environment: dict[str, Any]

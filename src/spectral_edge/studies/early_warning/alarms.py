@@ -96,19 +96,19 @@ def judge(fold: Fold, statistics: Sequence[Statistic], config: WarningConfig) ->
 
 def _until(fold: Fold, config: WarningConfig) -> int | None:
     """The last step at which an alarm in a run that does not generalise counts; ``None``: all do."""
-    events = [run.event_step for run in fold.training if run.event_step is not None]
+    events = [event for run in fold.training if (event := run.event_step(config)) is not None]
     return max(events, default=None) if config.watched == "comparable" else None
 
 
 def _calibrate(fold: Fold, statistic: Statistic, config: WarningConfig, until: int | None) -> _Calibrated:
-    others = [run for run in fold.training if not run.generalised]
+    others = [run for run in fold.training if run.event_step(config) is None]
     if len(others) <= config.allowed:
         raise ValueError(
             f"{fold.scheme}, {fold.held_out} held out: {len(others)} training runs do not generalise; a threshold "
             f"needs more than {config.allowed}"
         )
     threshold = alarm_threshold([level_before(run, statistic, config, until) for run in others], config.allowed)
-    alarms = [(run.event_step, alarm_step(run, statistic, threshold, config)) for run in fold.training]
+    alarms = [(run.event_step(config), alarm_step(run, statistic, threshold, config)) for run in fold.training]
     hits = [(event, at) for event, at in alarms if event is not None and at is not None and at < event]
     return _Calibrated(
         statistic,
@@ -124,8 +124,9 @@ def _judged(
 ) -> Iterator[AlarmRow]:
     statistic = one.statistic
     for run in fold.judged:
-        at = alarm_step(run, statistic, one.threshold, config, None if run.generalised else until)
-        outcome, lead = _outcome(run.event_step, at)
+        event = run.event_step(config)
+        at = alarm_step(run, statistic, one.threshold, config, until if event is None else None)
+        outcome, lead = _outcome(event, at)
         yield AlarmRow(
             scheme=fold.scheme,
             held_out=fold.held_out,
@@ -134,6 +135,7 @@ def _judged(
             chosen=statistic.name if chosen else None,
             stride=statistic.stride,
             window=statistic.window,
+            event=config.event,
             patience=config.patience,
             armed=config.armed,
             watched=config.watched,
@@ -146,7 +148,7 @@ def _judged(
             weight_decay=run.weight_decay,
             steps=run.steps,
             armed_step=armed_step(run, config),
-            event_step=run.event_step,
+            event_step=event,
             grok_step=run.grok_step,
             alarm_step=at,
             outcome=outcome,

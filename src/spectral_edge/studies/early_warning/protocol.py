@@ -1,6 +1,7 @@
 """Early warning of generalisation: what is watched, when it alarms, how thresholds are chosen, and who judges them.
 
-All of this was written down and committed before any statistic below was computed on any run. What was known by then:
+All of this but the second event was written down and committed before any statistic below was computed on any run.
+What was known by then:
 the results on C1 and C2 (in runs of weight decay 1 that never generalise g23 declines as well; sigma_1/sigma_2 jumps
 in most runs that do; the decline of the weight norm tells all of them apart at equal steps), the steps at which runs
 generalise, and that some runs of x2_y2 do so before a window of ten updates 100 steps apart fits.
@@ -12,6 +13,11 @@ basis discovery that are not in the sweep, with thresholds from all three seeds 
 **Event.** The first evaluation (every 100 steps) with test accuracy above 0.5, the ``transition`` of all other
 studies; the grok step (first of three evaluations at 0.98 or more) is stored beside it. A run without an event
 within its budget does not generalise: *any* alarm in it is false, at whatever step.
+
+**Second event**, added when the steps of events had been seen and no statistic: the grok step itself. x2_y2 passes 0.5
+at step 700 with weight decay 1, long before it groks, and between 2 500 and 4 700 without weight decay, where it never
+groks: it is symmetric in a and b, so a model that has learned only that knows many held-out pairs. Everything is
+reported for both events.
 
 **Armed.** A monitor is armed at the first evaluation with train accuracy of 0.9 or more: before a run has memorised
 there is nothing to warn of, and every statistic below moves while it memorises. Everything before that is forgotten,
@@ -61,9 +67,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spectral_edge.store import Armed, StatisticKind, Watched
+from spectral_edge.store import Armed, Event, StatisticKind, Watched
 
-__all__ = ["VARIANTS", "Statistic", "WarningConfig", "statistics_of"]
+__all__ = ["GROK", "VARIANTS", "Statistic", "WarningConfig", "statistics_of"]
 
 
 class WarningConfig(BaseModel):
@@ -71,6 +77,8 @@ class WarningConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    event: Event = "transition"
+    """What is warned of: test accuracy above 0.5, or the first of the evaluations that meet the stopping rule."""
     patience: int = Field(2, ge=1)
     """Evaluations in a row above the threshold that raise an alarm."""
     armed: Armed = "memorised"
@@ -82,7 +90,7 @@ class WarningConfig(BaseModel):
     memorised_accuracy: float = Field(0.9, gt=0, le=1)
     """Train accuracy from which a run has memorised."""
     event_accuracy: float = Field(0.5, gt=0, lt=1)
-    """Test accuracy above which a run has generalised."""
+    """Test accuracy above which a run has passed its transition."""
     step_window: int = Field(20, ge=4)
     """W of windows of single steps."""
     window: int = Field(10, ge=4)
@@ -91,13 +99,16 @@ class WarningConfig(BaseModel):
     """Steps between snapshots that make an update."""
 
 
+GROK = "event: grok step"
+"""The variant with the second event."""
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    GROK: {"event": "grok"},
     "one evaluation": {"patience": 1},
     "three evaluations": {"patience": 3},
     "armed from the start": {"armed": "start"},
     "comparable steps": {"watched": "comparable"},
 }
-"""Settings that decide nothing, by name: what each changes of the default."""
+"""Settings beside the default, by name: what each changes of it. All but the second event decide nothing."""
 
 
 @dataclass(frozen=True)

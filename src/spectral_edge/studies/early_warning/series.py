@@ -38,7 +38,7 @@ class WatchedRun:
         weight_decay: of the optimizer.
         steps: the last step.
         memorised_step: first evaluation at which the training data are known, ``None`` if there is none.
-        event_step: first evaluation after which it counts as having generalised, ``None`` if it never does.
+        transition_step: first evaluation with test accuracy above 0.5, ``None`` if there is none.
         grok_step: first of the evaluations that met the stopping rule.
         quantities: (steps, values) by quantity and stride; a value needs nothing from after its step.
     """
@@ -50,14 +50,13 @@ class WatchedRun:
     weight_decay: float
     steps: int
     memorised_step: int | None
-    event_step: int | None
+    transition_step: int | None
     grok_step: int | None
     quantities: Mapping[tuple[str, int | None], Series] = field(repr=False)
 
-    @property
-    def generalised(self) -> bool:
-        """Whether there was anything to warn of."""
-        return self.event_step is not None
+    def event_step(self, config: WarningConfig) -> int | None:
+        """The step of what there is to warn of, ``None`` if the run does not generalise in that sense."""
+        return self.transition_step if config.event == "transition" else self.grok_step
 
 
 def watch_run(run: TrainedRun, config: WarningConfig) -> WatchedRun:
@@ -94,7 +93,7 @@ def watch_run(run: TrainedRun, config: WarningConfig) -> WatchedRun:
         weight_decay=training.weight_decay,
         steps=int(evaluated[-1]),
         memorised_step=_first(evaluated, memorised),
-        event_step=_first(evaluated, generalised),
+        transition_step=_first(evaluated, generalised),
         grok_step=run.grok_step,
         quantities=columns,
     )

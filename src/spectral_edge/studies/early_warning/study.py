@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spectral_edge.store import AlarmRow, EarlyWarnings, Scheme, WarningRow, describe_environment
 from spectral_edge.studies.early_warning.alarms import folds_of, judge
-from spectral_edge.studies.early_warning.protocol import VARIANTS, WarningConfig, statistics_of
+from spectral_edge.studies.early_warning.protocol import GROK, VARIANTS, WarningConfig, statistics_of
 from spectral_edge.studies.early_warning.series import WatchedRun, watch_run
 from spectral_edge.studies.early_warning.summary import at_equal_steps, summarise_alarms
 from spectral_edge.studies.profiles import SEEDS, discovery_runs, profile_runs
@@ -77,13 +77,14 @@ def early_warnings(
     alarms: list[AlarmRow] = []
     for variant, changes in {"": {}, **VARIANTS}.items():
         settings = config.model_copy(update=dict(changes))
-        for scheme in _VARIED if variant else _SCHEMES:
+        whole = variant in ("", GROK)
+        for scheme in _SCHEMES if whole else _VARIED:
             judged = _all_folds(scheme, sweep, second, settings)
             contrasts = {}
-            if scheme in _WITH_CONTRASTS and not variant:
+            if scheme in _WITH_CONTRASTS and whole:
                 contrasts = at_equal_steps(sweep, statistics_of(settings), settings, scheme)
             rows += summarise_alarms(judged, variant, contrasts)
-            alarms += judged if scheme in _STORED and not variant else []
+            alarms += judged if scheme in _STORED and whole else []
     protocol = {**config.model_dump(mode="json"), "variants": {name: dict(c) for name, c in VARIANTS.items()}}
     return EarlyWarnings(environment=describe_environment(), protocol=protocol, rows=rows, alarms=alarms)
 

@@ -56,6 +56,7 @@ def _row(alarms: list[AlarmRow], variant: str, contrast: tuple[float, float] | N
         chosen={a.held_out: setting_label(a.chosen, a.stride, a.window) for a in alarms if a.chosen is not None},
         stride=None if first.chosen else first.stride,
         window=None if first.chosen else first.window,
+        event=first.event,
         patience=first.patience,
         armed=first.armed,
         watched=first.watched,
@@ -131,11 +132,12 @@ def at_equal_steps(
         Area under the ROC curve and one-sided p-value by statistic and stride; empty if a kind of run is missing.
     """
     runs = [run for run in runs if "weight decay 1" not in scheme or run.weight_decay == 1.0]
-    events = [(run.operation, run.seed, run.event_step) for run in runs if run.event_step is not None]
-    labels = tuple(run.generalised for run in runs)
+    own = [run.event_step(config) for run in runs]
+    events = [(run.operation, run.seed, step) for run, step in zip(runs, own, strict=True) if step is not None]
+    labels = tuple(step is not None for step in own)
     if len(set(labels)) < 2:
         return {}
-    ends = [run.event_step or relative_step(run.operation, run.seed, events) for run in runs]
+    ends = [step or relative_step(run.operation, run.seed, events) for run, step in zip(runs, own, strict=True)]
     conditions = tuple((run.operation, run.weight_decay) for run in runs)
     found = {}
     for statistic in statistics:
