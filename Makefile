@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: reproduce paper results discovery discovery-results test lint types rooms clean-install bench
+.PHONY: reproduce paper results discovery discovery-results early-warning early-warning-results test lint types rooms clean-install bench
 
 reproduce: .venv/installed
 	$(BIN)/spectral-edge reproduce --profile quick --out runs/quick
@@ -33,6 +33,19 @@ discovery-results: .venv/installed
 	cp runs/discovery/discoveries.json runs/discovery/discovery.html results/discovery/
 	cp runs/discovery/figures/*.png results/discovery/figures/
 	cp runs/discovery/tables/point_*.csv results/discovery/tables/
+
+# Does the spectrum warn before a run generalises? Trains nothing, half a minute; needs the runs of paper and discovery.
+early-warning: .venv/installed
+	$(BIN)/spectral-edge early-warning --paper runs/paper --discovery runs/discovery --out runs/early_warning
+
+# What of it is kept in the repository.
+early-warning-results: .venv/installed
+	$(BIN)/spectral-edge early-warning --out runs/early_warning --findings docs/findings.md
+	rm -rf results/early_warning
+	mkdir -p results/early_warning/figures results/early_warning/tables
+	cp runs/early_warning/early_warning.json results/early_warning/
+	cp runs/early_warning/figures/*.png results/early_warning/figures/
+	cp runs/early_warning/tables/early_warning_*.csv results/early_warning/tables/
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2

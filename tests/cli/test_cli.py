@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from spectral_edge.cli import discover, main
+from planted_warnings import planted_second, planted_sweep
+from spectral_edge.cli import discover, early_warning, main
 from tiny_runs import TINY, tiny
 
 TRAIN = ["train", "--operation", "add"] + [
@@ -76,7 +77,7 @@ def test_misunderstood_commands_have_status_2(arguments):
     assert stop.value.code == 2
 
 
-@pytest.mark.parametrize("command", ["train", "analyze", "report", "reproduce"])
+@pytest.mark.parametrize("command", ["train", "analyze", "report", "reproduce", "early-warning"])
 def test_help_teaches_with_an_example(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
@@ -135,3 +136,33 @@ def test_the_evidence_writes_points_page_and_record(tmp_path, monkeypatch, capsy
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert (tmp_path / "tables" / "point_1.csv").read_text().startswith("operation,")
     assert "basis discovery" in record.read_text()
+
+
+def test_early_warning_writes_results_tables_figures_and_record(tmp_path, monkeypatch, capsys):
+    sets = {"paper": planted_sweep(), "discovery": planted_second()}
+    asked = {}
+
+    def watch(paths, config, say):
+        (root,) = {path.parent.parent.name for path in paths}
+        asked[root] = len(paths)
+        return sets[root]
+
+    monkeypatch.setattr(early_warning, "watch_runs", watch)
+    record = tmp_path / "findings.md"
+    out = tmp_path / "new" / "folder"
+    assert main(["early-warning", "--out", str(out), "--findings", str(record), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert asked == {"paper": 36, "discovery": 60}
+    assert printed["rows"][0]["statistic"] == "test_loss_fall"
+    assert (out / "early_warning.json").exists()
+    assert (out / "figures" / "early_warning_leads.png").stat().st_size > 10_000
+    assert (out / "tables" / "early_warning_1.csv").read_text().startswith("runs,")
+    assert "<!-- generated: early-warning -->" in record.read_text()
+
+
+def test_early_warning_says_which_run_is_missing(tmp_path, capsys):
+    assert main(["early-warning", "--paper", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert "there is no run here" in error
+    assert "-s42-" in error
+    assert not (tmp_path / "out").exists()

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from spectral_edge.cli.analyze import Analyze
 from spectral_edge.cli.discover import Discover, DiscoverEvidence
+from spectral_edge.cli.early_warning import EarlyWarning
 from spectral_edge.cli.report import Report
 from spectral_edge.cli.reproduce import Reproduce
 from spectral_edge.cli.train import Train
@@ -31,6 +32,7 @@ Command = (
     | Annotated[Analyze, tyro.conf.subcommand("analyze")]
     | Annotated[Discover, tyro.conf.subcommand("discover")]
     | Annotated[DiscoverEvidence, tyro.conf.subcommand("discover-evidence")]
+    | Annotated[EarlyWarning, tyro.conf.subcommand("early-warning")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Reproduce, tyro.conf.subcommand("reproduce")]
 )

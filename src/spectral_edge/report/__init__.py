@@ -1,14 +1,17 @@
 """The report: stored results drawn and tabulated, as one offline page and as separate figures and tables."""
 
 from spectral_edge.report.discoveries import discoveries_markdown, write_discovery_report
+from spectral_edge.report.early_warnings import early_warning_markdown, write_early_warning_report
 from spectral_edge.report.findings import findings_id, findings_markdown, update_findings
 from spectral_edge.report.writing import write_report
 
 __all__ = [
     "discoveries_markdown",
+    "early_warning_markdown",
     "findings_id",
     "findings_markdown",
     "update_findings",
     "write_discovery_report",
+    "write_early_warning_report",
     "write_report",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spectral_edge.report.drawing import CELL_COLOURS, GREY, SERIES, Drawing, plain, save, settle, style
-from spectral_edge.report.markdown import escape, table
 from spectral_edge.report.page import environment, illustrate
+from spectral_edge.report.points import points_markdown, write_points
 from spectral_edge.store import DiscoveryRow, write_atomically
 
 if TYPE_CHECKING:
@@ -138,9 +136,7 @@ def discoveries_markdown(points: Sequence[Point], commit: str | None, date: str)
         f"## {date}: basis discovery\n",
         "* Command: `make discovery`\n" + (f"* Commit: `{commit}`\n" if commit else ""),
     ]
-    for point in points:
-        blocks += [f"### {escape(point.title)}\n", f"{escape(point.note)}\n", table(point.columns, point.rows)]
-    return "\n".join(blocks)
+    return "\n".join([*blocks, points_markdown(points)])
 
 
 def write_discovery_report(
@@ -155,11 +151,7 @@ def write_discovery_report(
         drawings.insert(0, draw_emergence(rows))
     for drawing in drawings:
         save(drawing, figures)
-    for number, point in enumerate(points, start=1):
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerows([point.columns, *point.rows])
-        write_atomically(tables / f"point_{number}.csv", text.getvalue().encode())
+    write_points(points, tables, "point")
     page = out / "discovery.html"
     illustrations = [illustrate(drawing, figures) for drawing in drawings]
     rendered = environment().get_template("discovery.html.j2").render(points=points, figures=illustrations)

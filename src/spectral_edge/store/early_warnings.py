@@ -98,6 +98,7 @@ class GroupCount(_Frozen):
 class WarningRow(_Frozen):
     """One statistic over all judged runs of a scheme.
 
+    ``held_out_data`` says whether the statistic needs labelled data that the run is not trained on.
     ``thresholds`` and ``clock_steps`` are by what was held out; so is ``chosen``, empty where nothing was chosen. The
     clock is set to the median step of the alarms on the training runs. ``event_correlation`` is the rank correlation of
     alarm and event over hits. ``auc`` compares what had been reached just before the event at equal steps; its p-value
@@ -108,6 +109,7 @@ class WarningRow(_Frozen):
     variant: str
     statistic: str
     kind: StatisticKind
+    held_out_data: bool
     chosen: dict[str, str]
     stride: int | None
     window: int | None
@@ -153,7 +155,7 @@ class WarningRow(_Frozen):
 
 
 class EarlyWarnings(_Frozen):
-    """The whole of ``early_warning.json``: ``rows`` of every scheme and variant, ``alarms`` for both events."""
+    """The whole of ``early_warning.json``: ``rows`` of all schemes and variants, single ``alarms`` of the main ones."""
 
     schema_: Literal[1] = Field(1, alias="schema")
     environment: dict[str, Any]
@@ -170,7 +172,7 @@ def write_early_warnings(path: Path, warnings: EarlyWarnings) -> None:
     Raises:
         StoreError: the disk refuses.
     """
-    write_atomically(path, encode_json(warnings.model_dump(mode="json", by_alias=True), path, indent=1) + b"\n")
+    write_atomically(path, encode_json(warnings.model_dump(mode="json", by_alias=True), path) + b"\n")
 
 
 def read_early_warnings(path: Path) -> EarlyWarnings:

@@ -4,7 +4,8 @@ from spectral_edge.studies.discovery.evidence import gather_evidence
 from spectral_edge.studies.discovery.measurement import analysis_step, discover_run, discover_source
 from spectral_edge.studies.discovery.picture import Picture, discover_at
 from spectral_edge.studies.discovery.sources import functions_of
-from spectral_edge.studies.discovery.summary import Point, curve_of, seven_points, stop_rows
+from spectral_edge.studies.discovery.summary import curve_of, seven_points, stop_rows
+from spectral_edge.studies.point import Point
 
 __all__ = [
     "Picture",

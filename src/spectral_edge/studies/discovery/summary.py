@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from spectral_edge.discovery import LEVEL
 from spectral_edge.statistics import proportion_interval
 from spectral_edge.store import DiscoveryRow
+from spectral_edge.studies.point import Point
 
-__all__ = ["Point", "curve_of", "seven_points", "stop_rows"]
+__all__ = ["curve_of", "seven_points", "stop_rows"]
 
 _NOT_GENERALISED = 0.05
 _SOURCE_NAMES = {
@@ -26,16 +26,6 @@ _SOURCE_NAMES = {
     "residual": "residual stream",
     "logits": "logits",
 }
-
-
-@dataclass(frozen=True)
-class Point:
-    """One question, its answer as a table, and what to know when reading it."""
-
-    title: str
-    note: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def seven_points(rows: Sequence[DiscoveryRow]) -> list[Point]:

@@ -123,7 +123,7 @@ def _of_spectrum(sigma: Floats) -> dict[str, Floats]:
     return {
         "g23": power[:, 1] - power[:, 2],
         "gap_ratio": sigma[:, 0] / sigma[:, 1],
-        "effective_rank": np.array(effective_rank(torch.diag_embed(torch.from_numpy(sigma.copy())))),
+        "effective_rank": torch.as_tensor(effective_rank(torch.diag_embed(torch.from_numpy(sigma.copy())))).numpy(),
         # A diagonal matrix has its own diagonal as singular values: k* has one definition in this project.
         "edge_position": np.array([float(spectral_edge(np.diag(row), center=False).position) for row in sigma]),
         "update_norm": power.mean(axis=1),

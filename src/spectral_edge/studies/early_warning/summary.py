@@ -13,7 +13,7 @@ from spectral_edge.studies.early_warning.protocol import Statistic, WarningConfi
 from spectral_edge.studies.early_warning.series import WatchedRun, level_before
 from spectral_edge.studies.spectra.run_contrast import label_null, relative_step
 
-__all__ = ["at_equal_steps", "setting_label", "summarise_alarms"]
+__all__ = ["at_equal_steps", "needs_held_out_data", "setting_label", "summarise_alarms"]
 
 _FEWEST = 3
 
@@ -21,6 +21,11 @@ _FEWEST = 3
 def setting_label(statistic: str, stride: int | None, window: int | None) -> str:
     """A statistic with its stride and window: ``g23_fall (stride 1, W = 20)``."""
     return statistic if stride is None else f"{statistic} (stride {stride}, W = {window})"
+
+
+def needs_held_out_data(statistic: str) -> bool:
+    """Whether a statistic, by its name, needs labelled data that the run is not trained on."""
+    return statistic.startswith("test_")
 
 
 def summarise_alarms(
@@ -53,6 +58,7 @@ def _row(alarms: list[AlarmRow], variant: str, contrast: tuple[float, float] | N
         variant=variant,
         statistic=first.statistic,
         kind=first.kind,
+        held_out_data=any(needs_held_out_data(a.chosen or a.statistic) for a in alarms),
         chosen={a.held_out: setting_label(a.chosen, a.stride, a.window) for a in alarms if a.chosen is not None},
         stride=None if first.chosen else first.stride,
         window=None if first.chosen else first.window,

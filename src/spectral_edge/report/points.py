@@ -1,0 +1,34 @@
+"""Questions with their tables, as Markdown and as CSV files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spectral_edge.report.markdown import escape, table
+from spectral_edge.store import write_atomically
+
+if TYPE_CHECKING:
+    from spectral_edge.studies.point import Point
+
+__all__ = ["points_markdown", "write_points"]
+
+
+def points_markdown(points: Sequence[Point]) -> str:
+    """A heading, a note and a table a point; cells are Markdown already."""
+    blocks: list[str] = []
+    for point in points:
+        blocks += [f"### {escape(point.title)}\n", f"{escape(point.note)}\n", table(point.columns, point.rows)]
+    return "\n".join(blocks)
+
+
+def write_points(points: Sequence[Point], folder: Path, name: str) -> None:
+    """Write ``folder/<name>_<number>.csv`` for each point, counted from 1."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, point in enumerate(points, start=1):
+        text = io.StringIO()
+        csv.writer(text).writerows([point.columns, *point.rows])
+        write_atomically(folder / f"{name}_{number}.csv", text.getvalue().encode())
