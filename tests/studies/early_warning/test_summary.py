@@ -137,6 +137,8 @@ def test_points_have_a_cell_for_every_column(found):
     points = warning_points(found)
     assert len(points) == 9
     assert all(len(line) == len(point.columns) for point in points for line in point.rows)
+    assert "at best 1/28." in points[1].note  # two of eight conditions
+    assert "at best 1/6." in points[2].note  # two of four
     first = points[1].rows[0]
     assert first[:4] == ("test_loss_fall", "yes", "6 of 6 [0.54, 1.00]", "0 of 18 [0.00, 0.19]")
     assert first[5:8] == ("400 [400 to 400]", "6 of 6", "500 [300 to 600]")

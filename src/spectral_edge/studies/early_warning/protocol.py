@@ -53,7 +53,8 @@ on the training runs (ties: larger median lead there, then order of the list), j
 median step of its alarms on the training runs, which knows nothing of a run: its leads, and the runs it warns of. For
 comparable steps, the area under the ROC curve of what the statistic had reached just before the event, for runs that do
 not generalise before the event of their nearest relative that does, and a p-value from exchanging labels of whole
-conditions (operation and weight decay): at best 1/495 over the sweep and 1/15 within weight decay 1.
+conditions (operation and weight decay): at best 1/792 over the sweep for the first event, which five of twelve
+conditions have, 1/495 for the second, and 1/15 within weight decay 1.
 
 **Variants** that decide nothing: one and three evaluations in a row; armed from the first evaluation; runs that do not
 generalise watched only until the latest event among the training runs.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import comb
 
 from spectral_edge.store import AlarmRow, EarlyWarnings, Interval, Scheme, WarningRow
 from spectral_edge.studies.early_warning.protocol import GROK, VARIANTS
@@ -19,7 +20,7 @@ _HOW = (
 )
 _EQUAL = (
     " AUC: of the level reached just before the event, runs without one at the step of their nearest relative's; p "
-    "from exchanging labels of whole conditions, at best {}."
+    "from exchanging labels of whole conditions, at best 1/{}."
 )
 _COLUMNS = ("statistic", "held-out data", "hits", "false alarms", "of these at weight decay 0", "median lead [all]")
 _CLOCK = ("clock: hits", "clock: median lead [all]")
@@ -45,9 +46,9 @@ def warning_points(warnings: EarlyWarnings) -> list[Point]:
     """Landmarks, then every scheme for both events, then what the settings change."""
     points = [_landmarks(warnings.alarms)]
     for variant, event in _EVENTS.items():
-        points.append(_ranking(warnings, "seed", variant, f"One seed left out; event: {event}", "1/495"))
+        points.append(_ranking(warnings, "seed", variant, f"One seed left out; event: {event}"))
         title = f"The same within weight decay 1, thresholds included; event: {event}"
-        points.append(_ranking(warnings, "seed, weight decay 1", variant, title, "1/15"))
+        points.append(_ranking(warnings, "seed, weight decay 1", variant, title))
     points += [_operations(warnings, variant, event) for variant, event in _EVENTS.items()]
     if rows_of(warnings, "second set"):
         points.append(_second(warnings))
@@ -91,8 +92,10 @@ def _steps(steps: Iterable[int | None]) -> str:
     return text if len(known) == len(every) else f"{text} ({len(known)} runs)"
 
 
-def _ranking(warnings: EarlyWarnings, scheme: Scheme, variant: str, title: str, least: str) -> Point:
+def _ranking(warnings: EarlyWarnings, scheme: Scheme, variant: str, title: str) -> Point:
     rows = by_rank(rows_of(warnings, scheme, variant))
+    kinds = [group.generalised for group in rows[0].groups]
+    least = comb(len(kinds), sum(kinds))
     table = tuple((*_cells(row), *_clock(row), _area(row)) for row in rows)
     return Point(title, _HOW + _EQUAL.format(least), (*_COLUMNS, *_CLOCK, "AUC (p)"), table)
 
