@@ -1,0 +1,176 @@
+"""What docs/early_warning.md says is what the committed results hold."""
+
+import csv
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+from spectral_edge.report import early_warning_markdown
+from spectral_edge.store import read_early_warnings
+from spectral_edge.studies.early_warning import GROK, WarningConfig, by_rank, rows_of, warning_points
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results" / "early_warning"
+PAGE = ROOT / "docs" / "early_warning.md"
+SCHEMES = ("seed", "seed, weight decay 1", "operation", "second set", "second set, weight decay 1")
+STATISTICS = {
+    ("test_loss_fall", None): "test loss, fall",
+    ("test_accuracy", None): "test accuracy",
+    ("weight_norm_fall", None): "norm of the weights, fall",
+    ("train_loss_fall", None): "train loss, fall",
+    ("gap_ratio_rise", 1): "σ₁/σ₂, rise, stride 1",
+    ("edge_position_fall", 1): "k*, fall, stride 1",
+    ("g23_fall", 1): "g₂₃, fall, stride 1",
+    ("effective_rank_fall", 1): "effective rank, fall, stride 1",
+    ("gap_ratio_rise", 100): "σ₁/σ₂, rise, stride 100",
+    ("g23_fall", 100): "g₂₃, fall, stride 100",
+    ("chosen spectral", None): "chosen spectral",
+    ("chosen baseline", None): "chosen baseline",
+    ("step", None): "clock: the step",
+}
+
+
+@pytest.fixture(scope="module")
+def found():
+    return read_early_warnings(RESULTS / "early_warning.json")
+
+
+@pytest.fixture(scope="module")
+def text():
+    return " ".join(PAGE.read_text().split())
+
+
+def row(found, statistic, stride=None, scheme="seed", variant=""):
+    return next(r for r in rows_of(found, scheme, variant) if (r.statistic, r.stride) == (statistic, stride))
+
+
+def brief(row):
+    lead = "" if row.median_lead is None else f", {row.median_lead:g}"
+    return f"{row.hits} of {row.generalised}, {row.false_alarms} of {row.others}{lead}"
+
+
+def test_both_tables_are_those_of_the_committed_results(found):
+    tables = PAGE.read_text().split("**Event: the grok step**")
+    for table, variant in zip(tables, ("", GROK), strict=True):
+        for (statistic, stride), words in STATISTICS.items():
+            rows = [row(found, statistic, stride, scheme, variant) for scheme in SCHEMES]
+            free = "yes" if rows[0].held_out_data else "no"
+            assert f"| {words} | {free} | {' | '.join(map(brief, rows))} |" in table
+
+
+def test_the_record_and_the_tables_are_generated_from_the_committed_results(found):
+    points = warning_points(found)
+    generated = early_warning_markdown(points, found.environment.get("git_commit"), "day")
+    assert generated[generated.index("\n") :].rstrip() in (ROOT / "docs" / "findings.md").read_text()
+    for number, point in enumerate(points, start=1):
+        with (RESULTS / "tables" / f"early_warning_{number}.csv").open() as file:
+            assert list(csv.reader(file)) == [list(point.columns), *map(list, point.rows)]
+    assert found.environment["git_modified"] is False
+
+
+def test_results_have_the_settings_of_the_protocol(found):
+    settings = WarningConfig().model_dump(mode="json")
+    assert {key: found.protocol[key] for key in settings} == settings
+    seeds = {alarm.seed for alarm in found.alarms}
+    assert seeds == {42, 137, 2024}
+    assert {alarm.run_id for alarm in found.alarms if alarm.scheme == "seed"}.isdisjoint(
+        alarm.run_id for alarm in found.alarms if alarm.scheme == "second set"
+    )
+
+
+def test_no_alarm_looks_ahead_or_comes_before_arming(found):
+    for alarm in found.alarms:
+        if alarm.alarm_step is not None:
+            assert alarm.armed_step is not None
+            assert alarm.armed_step < alarm.alarm_step <= alarm.steps  # two evaluations at least
+        if alarm.lead is not None:
+            assert alarm.lead == alarm.event_step - alarm.alarm_step > 0
+
+
+def test_the_test_loss_wins_as_the_page_says(found, text):
+    loss = row(found, "test_loss_fall")
+    assert by_rank(rows_of(found, "seed"))[0] == loss
+    assert f"warns of {loss.hits} of {loss.generalised} runs, {loss.median_lead:g} steps ahead in the median" in text
+    assert f"with {loss.false_alarms} false alarm in {loss.others} (1.4 are expected of the rule)" in text
+    assert loss.others / (14 + 1) == 1.4  # 14 runs that do not generalise in two of three seeds
+    assert f"(rank correlation {loss.event_correlation:.2f})" in text
+    assert f"median step warns of {loss.clock_hits} of {loss.generalised} and is false in all {loss.others}" in text
+    assert loss.clock_false_alarms == loss.others
+    assert all(0.09 < threshold < 0.11 for threshold in loss.thresholds.values())  # "by a tenth"
+    second = row(found, "test_loss_fall", scheme="second set")
+    assert f"of {second.hits} of {second.generalised} runs of the second set" in text
+    assert set(row(found, "chosen baseline").chosen.values()) == {"test_loss_fall"}
+
+
+def test_the_spectrum_warns_of_nothing_over_the_sweep(found, text):
+    for variant in ("", GROK):
+        assert all(r.hits == 0 for r in rows_of(found, "seed", variant) if r.kind == "spectral")
+    best = {
+        variant: max(r.auc for r in rows_of(found, "seed", variant) if r.kind == "spectral" and r.auc is not None)
+        for variant in ("", GROK)
+    }
+    assert f"is at most {best['']:.2f} for the first event and {best[GROK]:.2f} for the second" in text
+    decay = [row(found, "weight_decay", variant=variant).auc for variant in ("", GROK)]
+    assert f"by itself has {decay[0]:.2f} and {decay[1]:.2f}" in text
+
+
+def test_what_the_spectrum_does_within_weight_decay_1(found, text):
+    def at(statistic, stride=None, scheme="seed", variant=""):
+        return row(found, statistic, stride, f"{scheme}, weight decay 1", variant)
+
+    first, grok = at("gap_ratio_rise", 1), at("gap_ratio_rise", 1, variant=GROK)
+    counts = f"warns of {first.hits} of {first.generalised} runs before the first event and of {grok.hits} of"
+    assert (
+        f"{counts} {grok.generalised} before the grok step, with {grok.false_alarms} false alarm in {grok.others}"
+        in text
+    )
+    assert first.false_alarms == grok.false_alarms
+    position = at("edge_position_fall", 1, variant=GROK)
+    assert f"k* at stride 1 of {position.hits} of {position.generalised} before the grok step, with none" in text
+    assert position.false_alarms == 0
+    names = (("gap_ratio_rise", 1), ("weight_norm_fall", None), ("train_loss_fall", None))
+    second = [at(*name, scheme="second set", variant=GROK) for name in names]
+    words = (
+        f"σ₁/σ₂ warns of {second[0].hits} of {second[0].generalised} runs before the grok step, the norm of the weights"
+    )
+    assert f"{words} of {second[1].hits}, the train loss of {second[2].hits}" in text
+    free = [r for r in rows_of(found, "second set, weight decay 1", GROK) if not r.held_out_data]
+    assert by_rank(r for r in free if not r.chosen)[0] == second[0]
+    lead = at("gap_ratio_rise", 1, scheme="second set").median_lead
+    assert f"It comes {second[0].median_lead:g} steps before the grok step and {lead:g} before the first event" in text
+    accuracy = at("test_accuracy", scheme="second set")
+    assert f"sees {accuracy.median_lead:g} steps before the first event" in text
+
+
+def test_what_the_page_says_of_strides_norms_and_operations(found, text):
+    far = [
+        r.hits
+        for variant in ("", GROK)
+        for scheme in SCHEMES[:3]
+        for r in rows_of(found, scheme, variant)
+        if r.kind == "spectral" and r.stride == 100
+    ]
+    assert f"no spectral statistic warns of more than {max(far)} of 12 runs of the sweep" in text
+    norm = [row(found, "weight_norm_fall", variant=variant) for variant in ("", GROK)]
+    assert f"{norm[0].hits} of {norm[0].generalised} runs before the first event, {norm[1].hits} of" in text
+    assert all(row(found, "g23_fall", 100, s, v).hits == 0 for s in SCHEMES for v in ("", GROK))
+    hasty = row(found, "g23_fall", 100, variant="one evaluation")
+    assert f"(With one evaluation in place of two it warns of {hasty.hits} of {hasty.generalised} runs.)" in text
+    groups = [g for g in row(found, "test_loss_fall", scheme="operation").groups if not g.generalised and g.alarms]
+    assert [(g.operation, g.weight_decay, g.alarms, g.runs) for g in groups] == [("x2_xy_y2", 1.0, 3, 3)]
+    assert "With a² + ab + b² left out, the test loss alarms falsely in all 3 of its runs with weight decay" in text
+
+
+def test_the_example_runs(tmp_path, capsys):
+    script = tmp_path / "example.py"
+    script.write_text(re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.S)[0])
+    runpy.run_path(str(script))
+    assert capsys.readouterr().out == "32\n"
+
+
+def test_what_it_links_is_there():
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", PAGE.read_text()) if "://" not in link]
+    assert links
+    assert [link for link in links if not (PAGE.parent / link).exists()] == []
