@@ -53,10 +53,10 @@ class Trace:
 
 
 def trace_statistics(runs: Sequence[WatchedRun], config: WarningConfig) -> list[Trace]:
-    """Three spectral statistics and three that need no spectrum, chosen before any was seen but the edge position.
+    """Three spectral statistics and three that need no spectrum, picked for the figure when all counts were known.
 
-    g23 as published, at the stride of the snapshots; the others at stride 1. The position of the edge took the place of
-    the effective rank when it turned out to do better within weight decay 1.
+    g23 as published, at the stride of the snapshots; the two others are the spectral ones that warn within weight
+    decay 1, at stride 1.
     """
     by_name: dict[tuple[str, bool], Statistic] = {(s.name, s.stride == config.stride): s for s in statistics_of(config)}
     shown = [by_name[key] for key in _SHOWN_SPECTRAL] + [by_name[name, False] for name in _SHOWN]
