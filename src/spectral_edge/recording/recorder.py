@@ -90,6 +90,11 @@ class Recorder:
         """Whether an optimizer has stepped since the last commit."""
         return optimizer in self._stepped
 
+    @property
+    def pending(self) -> bool:
+        """Whether any optimizer has stepped since the last commit."""
+        return bool(self._stepped)
+
     def commit(self, step: int | None = None) -> None:
         """End a training step: record the update since the last recorded one, if it is the turn of this step.
 
