@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from spectral_edge.parameters import Shard
+from spectral_edge.parameters import Block, Shard
 from spectral_edge.spectrum import CountSketch, noise_floor, spectral_edge
 
 
@@ -13,7 +13,7 @@ def whole(name, *shape):
 def pieces(shards, vector):
     column = 0
     for number, shard in enumerate(shards):
-        yield number, 0, slice(column, column + shard.dim), vector[column : column + shard.dim]
+        yield Block(number, 0, slice(column, column + shard.dim), vector[column : column + shard.dim])
         column += shard.dim
 
 

@@ -2,9 +2,10 @@
 
 from spectral_edge.parameters.selection import Selector, attention_weights, select_parameters, unwrap_model
 from spectral_edge.parameters.sharding import Shard, agree, reshard, sum_over, to_local
-from spectral_edge.parameters.subset import ParameterSubset
+from spectral_edge.parameters.subset import Block, ParameterSubset
 
 __all__ = [
+    "Block",
     "ParameterSubset",
     "Selector",
     "Shard",

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from spectral_edge.parameters.sharding import Shard, shard_of, to_local
 
-__all__ = ["ParameterSubset"]
+__all__ = ["Block", "ParameterSubset"]
 
 # Elements that `blocks` yields at once: 4 MB of float32, so that what is computed on the way stays in the cache.
 _BLOCK = 1 << 20
+
+
+class Block(NamedTuple):
+    """A run of neighbouring values of one parameter.
+
+    Attributes:
+        number: of the parameter in layout order.
+        start: first element within the part of the parameter that this process holds.
+        columns: where the values stand in the flat vector.
+        values: (n,), sharing the parameter's memory.
+    """
+
+    number: int
+    start: int
+    columns: slice
+    values: Tensor
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,7 @@ class ParameterSubset:
 
     parameters: Mapping[str, Tensor]
     n_heads: int | None = None
+    _walk: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.parameters:
@@ -61,7 +79,7 @@ class ParameterSubset:
         """Number of scalars over all processes; ``dim`` where nothing is sharded."""
         return sum(parameter.numel() for parameter in self.parameters.values())
 
-    @property
+    @cached_property
     def sharded(self) -> bool:
         """Whether any parameter is spread over processes."""
         return any(shard.mesh is not None for shard in self.shards)
@@ -89,20 +107,27 @@ class ParameterSubset:
             pieces.append(to_local(value).reshape(-1))
         return torch.cat(pieces)
 
-    def blocks(self) -> Iterator[tuple[int, int, slice, Tensor]]:
-        """Walk over the live values without copying the whole.
+    def blocks(self) -> list[Block]:
+        """The live values in pieces, without copying: at most 2²⁰ values each, detached and in layout order.
 
-        Yields:
-            (parameter's number, first element within its block, columns of the flat vector, values), at most 2²⁰
-            values each, detached and in layout order.
+        The list is made again when a parameter has got other memory (``parameter.data = …``), and every time where
+        parameters are sharded.
+
+        Cost: a look at each parameter's address.
         """
+        addresses = [0 if self.sharded else parameter.data_ptr() for parameter in self.parameters.values()]
+        if self.sharded or self._walk.get("addresses") != addresses:
+            self._walk["addresses"], self._walk["blocks"] = addresses, list(self._cut())
+        return self._walk["blocks"]
+
+    def _cut(self) -> Iterator[Block]:
         column = 0
         for number, parameter in enumerate(self.parameters.values()):
             values = to_local(parameter).reshape(-1)
             for start in range(0, values.shape[0], _BLOCK):
                 piece = values[start : start + _BLOCK]
                 end = column + piece.shape[0]
-                yield number, start, slice(column, end), piece
+                yield Block(number, start, slice(column, end), piece)
                 column = end
 
     def unflatten(self, vector: Tensor) -> dict[str, Tensor]:

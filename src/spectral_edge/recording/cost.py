@@ -92,7 +92,7 @@ def _bytes(
 
 
 def _timed(dim: int, window: int, storage: Storage, sketch_size: int) -> tuple[float, float]:
-    from spectral_edge.parameters import Shard
+    from spectral_edge.parameters import Block, Shard
     from spectral_edge.spectrum import CountSketch, gram_matrix
 
     sample = min(dim, _SAMPLE)
@@ -101,7 +101,7 @@ def _timed(dim: int, window: int, storage: Storage, sketch_size: int) -> tuple[f
 
     def update() -> None:
         if sketch is not None:
-            sketch([(0, 0, slice(0, sample), now)])
+            sketch([Block(0, 0, slice(0, sample), now)])
         else:
             torch.isfinite(now.sum())
             then.copy_(now - then)

@@ -69,6 +69,7 @@ class Recorder:
         self._callback = callback
         self._products = kept.inner_products()
         self._recorded = 0
+        self._last_seen: list[int] = []  # step of the newest update at the last look
         self._stepped: set[int] = set()  # optimizers, since the last commit
         self._hooked = self._warned = False
         self._told = False  # whether the other processes know that this one has stopped
@@ -150,12 +151,15 @@ class Recorder:
         self._guarded(self._look_if_due)
 
     def _record(self, anchor: Tensor, step: int) -> None:
-        flags, kept = self._agreed_flags(anchor), None
+        flags = self._agreed_flags(anchor) if self._products.sharded else self._look()
+        kept = None
+        if self._recorded == 0 and (not self._kept.deferred or bool(flags[0])):  # reads the device once
+            warn_if_coarse(self._values, anchor)
         if self._kept.deferred:
             kept = (flags[0] > 0) & (flags[1] == 0)
         else:
-            moved, unusable, stopped = flags.tolist()
-            if stopped or moved != moved:  # NaN: a process failed while it looked
+            moved, unusable, *stopped = flags.tolist()
+            if any(stopped) or moved != moved:  # NaN: a process failed while it looked
                 self._told = True
                 raise RecordingStoppedError("another process stopped recording; its log says why")
             if unusable:
@@ -164,19 +168,20 @@ class Recorder:
                 )
             if not moved:
                 return
-            if self._recorded == 0:
-                warn_if_coarse(self._values, anchor)
         self._kept.take(step, kept)
         self._look_if_due()
+
+    def _look(self) -> Tensor:
+        """(2,): has anything moved, is anything not finite."""
+        if self._guard is not None:
+            self._guard.check()
+        return self._kept.source.look()
 
     def _agreed_flags(self, anchor: Tensor) -> Tensor:
         """(3,), the same in all processes: has anything moved, is anything not finite, has a process stopped."""
 
         def here() -> Tensor:
-            # A process that has stopped looks, too: the others may need its part of a sum.
-            if self._guard is not None:
-                self._guard.check()
-            seen = self._kept.source.look()
+            seen = self._look()  # also in a process that has stopped: the others may need its part of a sum
             return torch.cat([seen, seen.new_tensor([float(self.stopped is not None)])])
 
         try:
@@ -188,7 +193,12 @@ class Recorder:
     def _look_if_due(self) -> None:
         """After every W updates the window holds new ones only: log its spectrum."""
         self._recorded += 1
-        if self._live is None or self._recorded % self.window.size or not self.window.full:
+        if self._live is None or self._recorded % self.window.size:
+            return
+        if self._kept.deferred and self.window.steps[-1:] == self._last_seen:
+            raise ValueError(f"the last {self.window.size} updates were all zero or not finite, and dropped")
+        self._last_seen = self.window.steps[-1:]
+        if not self.window.full:
             return
         values = self._live.values(self.window, self._kept.noise_floor)
         if self._archive is not None:

@@ -42,7 +42,7 @@ def warn_if_coarse(values: ParameterSubset, anchor: Tensor) -> None:
     """Log a warning if rounding makes up more than 1 % of the update since the anchor; nothing for sketches."""
     if len(anchor) != values.dim:
         return
-    shares = [rounding_share(now, anchor[columns]) for _, _, columns, now in values.blocks()]
+    shares = [rounding_share(block.values, anchor[block.columns]) for block in values.blocks()]
     rounding, moved, stayed = (sum(column) for column in zip(*shares, strict=True))
     error = (rounding / moved) ** 0.5 if moved else 0.0
     if error > _COARSE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -15,17 +16,6 @@ from spectral_edge.spectrum import CountSketch
 __all__ = ["ParameterUpdates", "SketchedUpdates", "Source"]
 
 
-def wide_type(values: Tensor) -> torch.dtype:
-    """float32, or the type of ``values`` if it is wider."""
-    return torch.promote_types(values.dtype, torch.float32)
-
-
-def _differ(now: Tensor, then: Tensor) -> Tensor | bool:
-    if now.device.type == "cpu":  # ends at the first difference: 300 times faster than a comparison of all
-        return not torch.equal(now, then)
-    return (now != then.to(now.device)).any()
-
-
 class Source(Protocol):
     """A vector that moves with the parameters, and where it was when last taken."""
 
@@ -36,11 +26,15 @@ class Source(Protocol):
         """(2,) float64 flags, on the device: has anything moved, is anything not finite; changes nothing."""
         ...
 
-    def take(self, kept: Tensor | None = None) -> Iterator[tuple[slice, Tensor]]:
-        """Yield the update since the anchor in blocks of columns, and move the anchor.
+    def write(self, row: Tensor) -> None:
+        """Write the update since the anchor to ``row``, and move the anchor."""
+        ...
+
+    def blocks(self, kept: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Yield the update since the anchor in blocks of columns, and move the anchor where ``kept`` is true.
 
         Args:
-            kept: a boolean on the device; the anchor stays where it is false.
+            kept: () boolean on the device.
         """
         ...
 
@@ -64,25 +58,39 @@ class ParameterUpdates:
             self.anchor = torch.empty(values.dim, dtype=dtype, device=device)
         else:
             self.anchor = torch.from_file(str(file), shared=True, size=values.dim, dtype=dtype)
-        for _, _, columns, now in values.blocks():
-            self.anchor[columns] = now
+        for block in values.blocks():
+            self.anchor[block.columns] = block.values
+        self.waits = self.anchor.device.type == "cpu"  # whether looking at a value costs nothing
 
     def look(self) -> Tensor:
         """As :meth:`Source.look`."""
-        moved = torch.zeros((), dtype=torch.float64, device=self.anchor.device)
-        total = torch.zeros((), dtype=torch.float64, device=self.anchor.device)
-        for _, _, columns, now in self._values.blocks():
-            total += now.sum(dtype=wide_type(now))  # NaN and infinity survive a sum; cheaper than a look at each entry
-            moved += _differ(now, self.anchor[columns])
-        return torch.stack([moved, ~torch.isfinite(total)])
+        blocks = self._values.blocks()
+        if not self.waits and blocks:
+            moved = [(block.values != self.anchor[block.columns]).any() for block in blocks]
+            total = torch.stack([_sum(block.values) for block in blocks]).sum()
+            return torch.stack([torch.stack(moved).any(), ~torch.isfinite(total)]).double()
+        # `equal` ends at the first difference, and one is enough. NaN and infinity survive a sum.
+        here = any(not torch.equal(block.values.cpu(), self.anchor[block.columns]) for block in blocks)
+        finite = all(math.isfinite(_sum(block.values).item()) for block in blocks)
+        return torch.tensor([here, not finite], dtype=torch.float64)
 
-    def take(self, kept: Tensor | None = None) -> Iterator[tuple[slice, Tensor]]:
-        """As :meth:`Source.take`."""
-        for _, _, columns, now in self._values.blocks():
-            then = self.anchor[columns]
-            now = now.to(then.device)
-            yield columns, now.to(wide_type(now)) - then
-            then.copy_(now if kept is None else torch.where(kept, now, then))
+    def write(self, row: Tensor) -> None:
+        """As :meth:`Source.write`."""
+        for block in self._values.blocks():
+            then, there = self.anchor[block.columns], row[block.columns]
+            now = block.values.to(then.device)
+            if there.device == then.device:
+                torch.sub(now.to(_wide(now)), then, out=there)
+            else:
+                there.copy_(now.to(_wide(now)) - then)
+            then.copy_(now)
+
+    def blocks(self, kept: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """As :meth:`Source.blocks`."""
+        for block in self._values.blocks():
+            now, then = block.values, self.anchor[block.columns]
+            yield block.columns, now.to(_wide(now)) - then
+            then.copy_(torch.where(kept, now, then))
 
 
 class SketchedUpdates:
@@ -108,7 +116,21 @@ class SketchedUpdates:
         self._now = self._sketch(self._values.blocks())
         return torch.stack([(self._now != self.anchor).any(), ~torch.isfinite(self._now).all()]).double()
 
-    def take(self, kept: Tensor | None = None) -> Iterator[tuple[slice, Tensor]]:
-        """As :meth:`Source.take`, of what the last look saw."""
+    def write(self, row: Tensor) -> None:
+        """As :meth:`Source.write`, of what the last look saw."""
+        torch.sub(self._now, self.anchor, out=row)
+        self.anchor = self._now
+
+    def blocks(self, kept: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """As :meth:`Source.blocks`, of what the last look saw."""
         yield slice(None), self._now - self.anchor
-        self.anchor = self._now if kept is None else torch.where(kept, self._now, self.anchor)
+        self.anchor = torch.where(kept, self._now, self.anchor)
+
+
+def _wide(values: Tensor) -> torch.dtype:
+    """float32, or the type of ``values`` if it is wider."""
+    return torch.promote_types(values.dtype, torch.float32)
+
+
+def _sum(values: Tensor) -> Tensor:
+    return values.sum(dtype=_wide(values))

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from spectral_edge.parameters import ParameterSubset
+from spectral_edge.parameters import Block, ParameterSubset
 from spectral_edge.recording.sources import ParameterUpdates, SketchedUpdates, Source
 from spectral_edge.spectrum import CountSketch, InnerProducts, SpectralEdge, UpdateWindow, noise_floor
 
@@ -51,7 +51,7 @@ class KeptUpdates:
         shards = values.shards if values.sharded else ()
         file = None if folder is None else folder / "window.bin"
         self.exact: UpdateWindow | None
-        self.deferred = device.type != "cpu" and storage in ("float32", "bfloat16")
+        self.deferred = device.type != "cpu" and storage != "disk" and not (storage == "sketch" and folder)
         self._values = values
         self._sketch = CountSketch(sketch_size, values.shards, device) if storage == "sketch" else None
         self._source: Source | None = None
@@ -85,10 +85,13 @@ class KeptUpdates:
         return self._source
 
     def take(self, step: int, kept: Tensor | None) -> None:
-        """Read the update since the last one taken; see :meth:`Source.take`."""
+        """Read the update since the last one taken, and drop it where ``kept``, on the device, is false."""
+        if kept is not None:
+            self.window.push_if(kept, self.source.blocks(kept), step)
+            return
         if self.exact is not None and self._exact_source is not None:
-            self.exact.push_blocks(self._exact_source.take(), step)
-        self.window.push_blocks(self.source.take(kept), step, kept)
+            self.exact.push_row(self._exact_source.write, step)
+        self.window.push_row(self.source.write, step)
 
     def put(self, vector: Tensor, step: int) -> None:
         """Append an update (D,) that was measured elsewhere."""
@@ -97,11 +100,12 @@ class KeptUpdates:
             return
         if self.exact is not None:
             self.exact.push(vector, step)
-        pieces, column = [], 0
+        blocks, column = [], 0
         for number, shard in enumerate(self._values.shards):
-            pieces.append((number, 0, slice(column, column + shard.dim), vector[column : column + shard.dim]))
+            columns = slice(column, column + shard.dim)
+            blocks.append(Block(number, 0, columns, vector[columns]))
             column += shard.dim
-        self.window.push(self._sketch(pieces), step)
+        self.window.push(self._sketch(blocks), step)
 
     def edge(self, center: bool) -> SpectralEdge:
         """The edge of the window; of sketches, with its noise floor and directions from the file."""

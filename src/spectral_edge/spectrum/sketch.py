@@ -9,12 +9,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from spectral_edge.parameters import Shard, sum_over
+from spectral_edge.parameters import Block, Shard, sum_over
 from spectral_edge.spectrum.edge import SpectralEdge
 
 __all__ = ["CountSketch", "noise_floor"]
-
-Pieces = Iterable[tuple[int, int, slice, Tensor]]
 
 # Elements hashed at a time: their int64 keys stay in a core's cache.
 _BLOCK = 1 << 16
@@ -47,7 +45,7 @@ class CountSketch:
 
     >>> sketch = CountSketch(1024, [Shard("w", (3, 1000), (3, 1000), (0, 0))])
     >>> x = torch.randn(3000, generator=torch.Generator().manual_seed(1))
-    >>> y = sketch([(0, 0, slice(0, 3000), x)])
+    >>> y = sketch([Block(0, 0, slice(0, 3000), x)])
     >>> y.shape, bool(abs(y.square().sum() / x.square().sum() - 1) < 0.1)
     (torch.Size([1024]), True)
     """
@@ -61,23 +59,23 @@ class CountSketch:
         self._keys = [_key(shard.name) for shard in shards]
         self._meshes = list(dict.fromkeys(shard.mesh for shard in shards))
 
-    def __call__(self, pieces: Pieces) -> Tensor:
+    def __call__(self, blocks: Iterable[Block]) -> Tensor:
         """Sketch one vector, summed over the processes that hold its shards, all of which must call.
 
         Args:
-            pieces: (number of the shard, first element within it, columns, values), as ``ParameterSubset.blocks``.
+            blocks: together all entries; their numbers are those of the shards.
 
         Returns:
             (m,) float64.
         """
         parts = {mesh: torch.zeros(self.size, dtype=torch.float64, device=self._device) for mesh in self._meshes}
-        for number, start, _, values in pieces:
+        for number, start, _, values in blocks:
             shard = self._shards[number]
             for first in range(0, len(values), _BLOCK):
-                block = values[first : first + _BLOCK]
-                index = shard.global_index(start + first, start + first + len(block), self._device)
+                piece = values[first : first + _BLOCK]
+                index = shard.global_index(start + first, start + first + len(piece), self._device)
                 bucket, sign = _hash(index, self._keys[number], self.size)
-                parts[shard.mesh].index_add_(0, bucket, block.double() * sign / shard.copies)
+                parts[shard.mesh].index_add_(0, bucket, piece.double() * sign / shard.copies)
         return torch.stack([sum_over(mesh, partial(torch.clone, part), part) for mesh, part in parts.items()]).sum(0)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,25 +116,28 @@ class UpdateWindow:
         """
         if update.shape != self._rows.shape[1:]:
             raise ValueError(f"UpdateWindow: update has shape {tuple(update.shape)}, expected ({self._rows.shape[1]},)")
-        self.push_blocks([(slice(None), update)], self.pushed + 1 if step is None else step)
+        self.push_row(lambda row: row.copy_(update), self.pushed + 1 if step is None else step)
 
-    def push_blocks(self, blocks: Blocks, step: int, kept: Tensor | None = None) -> None:
-        """Append one update that is given in blocks of columns, so that it never exists as a whole elsewhere.
+    def push_row(self, write: Callable[[Tensor], object], step: int) -> None:
+        """Append one update that is written in place, so that it never exists elsewhere.
 
         Args:
-            blocks: (columns, values), together all columns.
-            step: the training step that it ends at.
-            kept: a boolean on the device: the update is dropped, and nothing else, where it is false. Known on the
-                device only, it needs no synchronisation.
+            write: fills the (D,) row that it is given.
+            step: the training step that the update ends at.
         """
-        if kept is None:
-            slot = self._pushed % self.size
-            row = self._rows[slot]
-            for columns, values in blocks:
-                row[columns].copy_(values)
-            self._steps[slot] = step
-            self._pushed = self._pushed + 1
-            return
+        slot = self._pushed % self.size
+        write(self._rows[slot])
+        self._steps[slot] = step
+        self._pushed = self._pushed + 1
+
+    def push_if(self, kept: Tensor, blocks: Blocks, step: int) -> None:
+        """Append one update, or drop it, as a boolean on the device says: without waiting for the device.
+
+        Args:
+            kept: () boolean on the device; where it is false, nothing changes.
+            blocks: (columns, values), together all columns.
+            step: the training step that the update ends at.
+        """
         if isinstance(self._pushed, int):
             self._pushed = torch.tensor(self._pushed, device=self._rows.device)
         place = (self._pushed % self.size).view(1)

@@ -1,0 +1,243 @@
+"""What watching costs: time against the same loop unwatched, memory against the bytes of a window, spectra against SVD.
+
+Run with ``make bench``, or parts: ``python -m benchmarks.recording overhead memory spectrum sketch``. Two threads.
+Watched and unwatched steps take turns on one model, so that noise of the machine falls on both; a round is the median
+of the ratios of neighbours, a figure the median of five rounds beside their range. Memory is the peak
+resident set of a process of its own.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import spectral_edge as se
+from spectral_edge.parameters import Block, Shard
+from spectral_edge.spectrum import CountSketch, noise_floor
+
+ROUNDS, WINDOW, THREADS = 5, 20, 2
+
+
+class LanguageModel(nn.Module):
+    """33.8 million parameters, 8.4 million of them in attention."""
+
+    def __init__(self, width: int = 512, layers: int = 8, vocabulary: int = 8192) -> None:
+        super().__init__()
+        self.token = nn.Embedding(vocabulary, width)
+        layer = nn.TransformerEncoderLayer(width, 8, 4 * width, dropout=0.0, batch_first=True, norm_first=True)
+        self.blocks = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        self.head = nn.Linear(width, vocabulary)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        mask = nn.Transformer.generate_square_subsequent_mask(tokens.shape[1])
+        return self.head(self.blocks(self.token(tokens), mask=mask, is_causal=True))
+
+
+class LanguageTraining:
+    """1024 tokens a step."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.model = LanguageModel()
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4)
+
+    def step(self) -> None:
+        tokens = torch.randint(8192, (8, 129))
+        loss = nn.functional.cross_entropy(self.model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+
+def timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def say(what: str, goal: str, measured: str, met: bool | None) -> None:
+    verdict = "" if met is None else "met" if met else "missed"
+    print(f"| {what} | {goal} | {measured} | {verdict} |", flush=True)
+
+
+def overhead_of(
+    training: LanguageTraining | se.Training, groups: int, steps: int, settings: Callable[[], dict] = dict
+) -> list[float]:
+    """Relative overhead in each round: groups of steps with and without hooks take turns on one model."""
+    found = []
+    for _ in range(ROUNDS):
+        with_recorder, without = [], []
+        with se.watch(training.model, training.optimizer, window=WINDOW, verbose=False, **settings()) as recorder:
+            for _ in range(groups):
+                with_recorder.append(timed(lambda: [training.step() for _ in range(steps)]))
+                held = [dict(o) for o in hooks(training.optimizer)]
+                for hook in hooks(training.optimizer):
+                    hook.clear()
+                without.append(timed(lambda: [training.step() for _ in range(steps)]))
+                for hook, before in zip(hooks(training.optimizer), held, strict=True):
+                    hook.update(before)
+            assert recorder.stopped is None
+            assert recorder.window.pushed
+        found.append(statistics.median(a / b for a, b in zip(with_recorder, without, strict=True)) - 1)
+    return found
+
+
+def hooks(optimizer: torch.optim.Optimizer) -> tuple[dict, dict]:
+    return optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
+
+
+def overhead() -> None:
+    small = se.Training(se.TrainingConfig())
+    for _ in range(50):
+        small.step()
+    seconds = statistics.median(timed(small.step) for _ in range(100))
+    name = f"290 401 parameters ({1e3 * seconds:.1f} ms a step), attention, every=1"
+
+    def row(name: str, goal: float, found: list[float]) -> None:
+        middle = statistics.median(found)
+        spread = f"{100 * middle:.1f} % ({100 * min(found):.1f} to {100 * max(found):.1f})"
+        say(name, f"<= {100 * goal:.0f} %", spread, middle <= goal)
+
+    row(f"{name}, no log", 0.03, overhead_of(small, 150, 1))
+    with tempfile.TemporaryDirectory() as folder:
+        places = (Path(folder) / str(number) for number in range(ROUNDS))
+        logged = overhead_of(small, 15, WINDOW, lambda: {"run_dir": next(places)})
+        row(f"{name}, spectrum of every window to disk", 0.03, logged)
+    large = LanguageTraining()
+    large.step()
+    seconds = statistics.median(timed(large.step) for _ in range(3))
+    for what, selector in (("attention, 8.4 M", "attention"), ("all", ".")):
+        name = f"33.8 M parameters ({seconds:.1f} s a step), {what}, every=10, no log"
+        row(name, 0.01, overhead_of(large, 1, 10, lambda selector=selector: {"parameters": selector}))
+
+
+def memory() -> None:
+    """Peak resident set of a process that trains the large model, less that of the same process unwatched."""
+
+    def peak(*settings: str) -> int:
+        command = [sys.executable, "-m", "benchmarks.recording", "--peak", *settings]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+    unwatched = peak()
+    for storage, size in (("float32", 4), ("bfloat16", 2)):
+        for selector, dim in (("attention", 8_388_608), (".", 33_807_360)):
+            extra = peak(storage, selector) - unwatched
+            bound = WINDOW * dim * size
+            name = f"peak memory, {storage}, W = {WINDOW}, {dim / 1e6:.1f} M recorded, against W x D x {size} bytes"
+            say(name, "<= +5 %", f"{extra / 2**20:,.0f} MiB, {100 * (extra / bound - 1):+.1f} %", extra <= 1.05 * bound)
+    for selector, dim in (("attention", 8_388_608), (".", 33_807_360)):
+        extra = peak("sketch", selector) - unwatched
+        say(f"peak memory, sketch, m = 4096, {dim / 1e6:.1f} M recorded", "no D", f"{extra / 2**20:,.1f} MiB", None)
+
+
+def print_peak(storage: str | None, selector: str | None) -> None:
+    torch.set_num_threads(THREADS)
+    training = LanguageTraining()
+    small = torch.randint(8192, (1, 9))
+
+    def step() -> None:  # a short batch: what is measured is parameters and their updates
+        loss = training.model(small).square().mean()
+        training.optimizer.zero_grad()
+        loss.backward()
+        training.optimizer.step()
+
+    settings = {} if storage is None else {"storage": storage, "parameters": selector, "window": WINDOW}
+    recorder = se.watch(training.model, training.optimizer, verbose=False, **settings) if settings else None
+    for _ in range(WINDOW + 3):
+        step()
+    if recorder is not None:
+        recorder.window.edge(center=False, copy=False)
+        assert recorder.stopped is None
+    status = Path("/proc/self/status").read_text()
+    print(1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]))
+
+
+def spectrum() -> None:
+    updates = torch.randn(WINDOW, 131_072)
+    found: dict[str, list[float]] = {"svd": [], "spectrum": [], "directions": []}
+    for _ in range(ROUNDS):
+        found["svd"].append(timed(lambda: np.linalg.svd(updates.numpy(), full_matrices=False)))
+        found["spectrum"].append(timed(lambda: se.spectral_edge(updates)))
+        found["directions"].append(timed(lambda: se.spectral_edge(updates).directions(3)))
+    for what, name in (("spectrum", "spectrum"), ("directions", "spectrum and three directions")):
+        ratios = [a / b for a, b in zip(found["svd"], found[what], strict=True)]
+        middle = statistics.median(ratios)
+        took = f"{1e3 * statistics.median(found[what]):.1f} ms, {middle:.0f}x ({min(ratios):.0f} to {max(ratios):.0f})"
+        goal = ">= 10x" if what == "spectrum" else ""
+        say(f"{name} of 20 x 131 072 against numpy.linalg.svd", goal, took, middle >= 10 if goal else None)
+    sizes = [10**5, 10**6, 10**7, 10**8]
+    seconds = []
+    for dim in sizes:
+        rows = torch.empty(WINDOW, dim).uniform_(-1, 1)
+        seconds.append(statistics.median(timed(partial(se.spectral_edge, rows)) for _ in range(3)))
+    exponent = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
+    took = ", ".join(f"{s:.3g} s" for s in seconds)
+    say("spectrum for D = 1e5, 1e6, 1e7, 1e8: exponent of D", "1", f"{exponent:.2f} ({took})", 0.8 <= exponent <= 1.1)
+
+
+def real_windows(count: int) -> Iterator[Tensor]:
+    """Windows of single steps of addition mod 97, from memorising to generalising."""
+    training = se.Training(se.TrainingConfig())
+    subset = se.attention_weights(training.model)
+    for _ in range(count):
+        for _ in range(100):
+            training.step()
+        theta = [subset.flatten()]
+        for _ in range(WINDOW):
+            training.step()
+            theta.append(subset.flatten())
+        yield torch.stack([after - before for before, after in pairwise(theta)])
+
+
+def sketch(m: int = 4096, windows: int = 24) -> None:
+    dim = 131_072
+    above: list[float] = []
+    for number, updates in enumerate(real_windows(windows)):
+        exact = se.spectral_edge(updates, center=False)
+        mapped = CountSketch(m, [Shard(f"window {number}", (dim,), (dim,), (0,))])  # other hashes each time
+        rows = torch.stack([mapped([Block(0, 0, slice(0, dim), update)]) for update in updates])
+        found = se.spectral_edge(rows, center=False)
+        floor = noise_floor(found, m)
+        errors = np.abs(found.gap_ratios / exact.gap_ratios - 1)
+        above += errors[exact.singular_values[1:] > floor].tolist()
+    say(
+        f"sketch, m = {m}: error of gap ratios above the noise floor, {windows} windows of addition",
+        "<= 1 %",
+        f"median {100 * statistics.median(above):.2f} %, rms {100 * np.sqrt(np.mean(np.square(above))):.2f} % of "
+        f"{len(above)}; theory 1/sqrt(m) = {100 / m**0.5:.2f} % rms for separated ones",
+        statistics.median(above) <= 0.01,
+    )
+    big = torch.randn(10_000_000)
+    mapped = CountSketch(m, [Shard("big", (len(big),), (len(big),), (0,))])
+    pieces = [Block(0, 0, slice(0, len(big)), big)]
+    per_entry = statistics.median(timed(lambda: mapped(pieces)) for _ in range(ROUNDS)) / len(big)
+    say("sketch, time an entry, two threads", "", f"{1e9 * per_entry:.1f} ns", None)
+
+
+PARTS = {"overhead": overhead, "memory": memory, "spectrum": spectrum, "sketch": sketch}
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["--peak"]:
+        print_peak(*(arguments[1:] or [None, None]))
+        return
+    torch.set_num_threads(THREADS)
+    print("| what | goal | measured | verdict |\n| --- | --- | --- | --- |")
+    for part in arguments or PARTS:
+        PARTS[part]()
+
+
+if __name__ == "__main__":
+    main()
