@@ -174,3 +174,24 @@ def test_what_it_links_is_there():
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", PAGE.read_text()) if "://" not in link]
     assert links
     assert [link for link in links if not (PAGE.parent / link).exists()] == []
+
+
+def test_the_readme_says_the_same(found):
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    loss, further = row(found, "test_loss_fall"), row(found, "test_loss_fall", scheme="second set")
+    assert (
+        f"warns of {loss.hits} of {loss.generalised} runs, {loss.median_lead:g} steps ahead in the median, with "
+        f"{loss.false_alarms} false alarm in {loss.others}, and of {further.hits} of {further.generalised} further runs"
+    ) in readme
+    spectral = [statistic for statistic in STATISTICS if statistic[1] is not None]
+    assert all(row(found, *statistic).hits == 0 for statistic in spectral)
+    assert "Over the sweep no spectral statistic warns of any" in readme
+    ratio = row(found, "gap_ratio_rise", 1, "seed, weight decay 1", GROK)
+    later = row(found, "test_loss_fall", None, "seed, weight decay 1", GROK)
+    assert ratio.median_lead < later.median_lead
+    assert (
+        f"warns of {ratio.hits} of {ratio.generalised} runs before the grok step ({ratio.false_alarms} false alarm in "
+        f"{ratio.others}), later than the test loss"
+    ) in readme
+    norm = row(found, "weight_norm_fall")
+    assert f"makes a poor alarm: {norm.hits} of {norm.generalised}" in readme

@@ -40,18 +40,18 @@ class LayoutGuard:
             (name, parameter, values.parameters[name], parameter.shape, values.parameters[name].device)
             for name, parameter in subset.parameters.items()
         ]
-        self._held = self._moved()
+        self._ids = self._optimized()
 
-    def _moved(self) -> set[int]:
-        return {id(p) for optimizer in self._optimizers for group in optimizer.param_groups for p in group["params"]}
+    def _optimized(self) -> list[int]:
+        groups = [group["params"] for optimizer in self._optimizers for group in optimizer.param_groups]
+        return [identity for parameters in groups for identity in map(id, parameters)]
 
     def check(self) -> None:
-        """Compare; microseconds a parameter.
+        """Compare; about a microsecond a parameter.
 
         Raises:
             ValueError: a recorded parameter was resized, moved, replaced or taken from its optimizer.
         """
-        held = self._moved()
         for name, parameter, value, shape, device in self._watched:
             if value.shape != shape or parameter.shape != shape:
                 raise ValueError(
@@ -62,14 +62,20 @@ class LayoutGuard:
                 raise ValueError(
                     f"parameter {name!r} was moved from {device} to {value.device}; move the model before you watch it"
                 )
-            if id(parameter) not in held and id(value) not in held:
+        now = self._optimized()
+        if now != self._ids:
+            self._compare(set(now), set(self._ids))
+            self._ids = now
+
+    def _compare(self, now: set[int], before: set[int]) -> None:
+        for name, parameter, value, *_ in self._watched:
+            if id(parameter) not in now and id(value) not in now:
                 raise ValueError(
                     f"parameter {name!r} is no longer in any watched optimizer: it was removed, replaced or frozen; "
                     "close this recorder and watch again"
                 )
-        if held - self._held:
-            self._report_new(held - self._held)
-        self._held = held
+        if now - before:
+            self._report_new(now - before)
 
     def _report_new(self, new: set[int]) -> None:
         if isinstance(self._selector, ParameterSubset):

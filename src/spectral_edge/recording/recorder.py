@@ -18,6 +18,7 @@ from spectral_edge.recording.cost import Cost
 from spectral_edge.recording.layout import LayoutGuard
 from spectral_edge.recording.live import LiveSpectrum, LiveValues
 from spectral_edge.recording.resolution import warn_if_coarse
+from spectral_edge.recording.sources import Flag
 from spectral_edge.recording.storage import KeptUpdates
 from spectral_edge.spectrum import SpectralEdge, UpdateWindow
 
@@ -151,44 +152,52 @@ class Recorder:
         self._guarded(self._look_if_due)
 
     def _record(self, anchor: Tensor, step: int) -> None:
-        flags = self._agreed_flags(anchor) if self._products.sharded else self._look()
-        kept = None
-        if self._recorded == 0 and (not self._kept.deferred or bool(flags[0])):  # reads the device once
+        moved, unusable = self._agreed_look(anchor) if self._products.sharded else self._look()
+        if self._recorded == 0 and moved:  # reads an accelerator once
             warn_if_coarse(self._values, anchor)
         if self._kept.deferred:
-            kept = (flags[0] > 0) & (flags[1] == 0)
+            moved, unusable = (torch.as_tensor(flag, device=anchor.device) for flag in (moved, unusable))
+            self._kept.take(step, moved & ~unusable)
+        elif unusable:
+            raise ValueError(
+                f"the update of step {step} has NaN or infinite entries; the window keeps the updates before it"
+            )
+        elif moved:
+            self._kept.take(step, None)
         else:
-            moved, unusable, *stopped = flags.tolist()
-            if any(stopped) or moved != moved:  # NaN: a process failed while it looked
-                self._told = True
-                raise RecordingStoppedError("another process stopped recording; its log says why")
-            if unusable:
-                raise ValueError(
-                    f"the update of step {step} has NaN or infinite entries; the window keeps the updates before it"
-                )
-            if not moved:
-                return
-        self._kept.take(step, kept)
+            return
         self._look_if_due()
 
-    def _look(self) -> Tensor:
-        """(2,): has anything moved, is anything not finite."""
+    def _look(self) -> tuple[Flag, Flag]:
+        """Has anything moved, is anything not finite?"""
         if self._guard is not None:
             self._guard.check()
         return self._kept.source.look()
 
-    def _agreed_flags(self, anchor: Tensor) -> Tensor:
-        """(3,), the same in all processes: has anything moved, is anything not finite, has a process stopped."""
+    def _agreed_look(self, anchor: Tensor) -> tuple[Flag, Flag]:
+        """The same answers in all processes that hold shards.
+
+        Raises:
+            RecordingStoppedError: another process has stopped.
+        """
 
         def here() -> Tensor:
-            seen = self._look()  # also in a process that has stopped: the others may need its part of a sum
-            return torch.cat([seen, seen.new_tensor([float(self.stopped is not None)])])
+            flags = self._look()  # also in a process that has stopped: the others may need its part of a sum
+            found = [torch.as_tensor(flag, device=anchor.device) for flag in (*flags, self.stopped is not None)]
+            return torch.stack(found).double()
 
         try:
-            return self._products.total(here, torch.zeros(3, dtype=torch.float64, device=anchor.device))
+            total = self._products.total(here, torch.zeros(3, dtype=torch.float64, device=anchor.device))
         except Exception:
             self._told = True  # by the NaN that it left in the sum
             raise
+        if self._kept.deferred:
+            return total[0] > 0, (total[1] > 0) | (total[2] != 0)
+        moved, unusable, stopped = total.tolist()
+        if stopped or moved != moved:  # NaN: a process failed while it looked
+            self._told = True
+            raise RecordingStoppedError("another process stopped recording; its log says why")
+        return moved > 0, unusable > 0
 
     def _look_if_due(self) -> None:
         """After every W updates the window holds new ones only: log its spectrum."""

@@ -13,7 +13,11 @@ from torch import Tensor
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.spectrum import CountSketch
 
-__all__ = ["ParameterUpdates", "SketchedUpdates", "Source"]
+__all__ = ["Flag", "ParameterUpdates", "SketchedUpdates", "Source"]
+
+
+# Known to the host, or on an accelerator.
+Flag = bool | Tensor
 
 
 class Source(Protocol):
@@ -22,8 +26,8 @@ class Source(Protocol):
     anchor: Tensor
     """(D,) or (m,), the vector when last taken."""
 
-    def look(self) -> Tensor:
-        """(2,) float64 flags, on the device: has anything moved, is anything not finite; changes nothing."""
+    def look(self) -> tuple[Flag, Flag]:
+        """Has anything moved, is anything not finite? Changes nothing, and does not wait for an accelerator."""
         ...
 
     def write(self, row: Tensor) -> None:
@@ -62,17 +66,18 @@ class ParameterUpdates:
             self.anchor[block.columns] = block.values
         self.waits = self.anchor.device.type == "cpu"  # whether looking at a value costs nothing
 
-    def look(self) -> Tensor:
+    def look(self) -> tuple[Flag, Flag]:
         """As :meth:`Source.look`."""
         blocks = self._values.blocks()
-        if not self.waits and blocks:
-            moved = [(block.values != self.anchor[block.columns]).any() for block in blocks]
-            total = torch.stack([_sum(block.values) for block in blocks]).sum()
-            return torch.stack([torch.stack(moved).any(), ~torch.isfinite(total)]).double()
-        # `equal` ends at the first difference, and one is enough. NaN and infinity survive a sum.
-        here = any(not torch.equal(block.values.cpu(), self.anchor[block.columns]) for block in blocks)
-        finite = all(math.isfinite(_sum(block.values).item()) for block in blocks)
-        return torch.tensor([here, not finite], dtype=torch.float64)
+        if self.waits:
+            # `equal` ends at the first difference, and one is enough. NaN and infinity survive a sum.
+            moved = any(not torch.equal(block.values, self.anchor[block.columns]) for block in blocks)
+            return moved, not all(math.isfinite(_wide(block.values).sum()) for block in blocks)
+        if not blocks:
+            return False, False
+        differ = [(block.values != self.anchor[block.columns]).any() for block in blocks]
+        total = torch.stack([_wide(block.values).sum() for block in blocks]).sum()
+        return torch.stack(differ).any(), ~torch.isfinite(total)
 
     def write(self, row: Tensor) -> None:
         """As :meth:`Source.write`."""
@@ -80,16 +85,16 @@ class ParameterUpdates:
             then, there = self.anchor[block.columns], row[block.columns]
             now = block.values.to(then.device)
             if there.device == then.device:
-                torch.sub(now.to(_wide(now)), then, out=there)
+                torch.sub(_wide(now), then, out=there)
             else:
-                there.copy_(now.to(_wide(now)) - then)
+                there.copy_(_wide(now) - then)
             then.copy_(now)
 
     def blocks(self, kept: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """As :meth:`Source.blocks`."""
         for block in self._values.blocks():
             now, then = block.values, self.anchor[block.columns]
-            yield block.columns, now.to(_wide(now)) - then
+            yield block.columns, _wide(now) - then
             then.copy_(torch.where(kept, now, then))
 
 
@@ -111,10 +116,10 @@ class SketchedUpdates:
         self.anchor = sketch(values.blocks())
         self._now = self.anchor
 
-    def look(self) -> Tensor:
+    def look(self) -> tuple[Flag, Flag]:
         """As :meth:`Source.look`; where parameters are sharded, all processes must call."""
         self._now = self._sketch(self._values.blocks())
-        return torch.stack([(self._now != self.anchor).any(), ~torch.isfinite(self._now).all()]).double()
+        return (self._now != self.anchor).any(), ~torch.isfinite(self._now).all()
 
     def write(self, row: Tensor) -> None:
         """As :meth:`Source.write`, of what the last look saw."""
@@ -127,10 +132,6 @@ class SketchedUpdates:
         self.anchor = torch.where(kept, self._now, self.anchor)
 
 
-def _wide(values: Tensor) -> torch.dtype:
-    """float32, or the type of ``values`` if it is wider."""
-    return torch.promote_types(values.dtype, torch.float32)
-
-
-def _sum(values: Tensor) -> Tensor:
-    return values.sum(dtype=_wide(values))
+def _wide(values: Tensor) -> Tensor:
+    """In float32, or as they are if their type is wider."""
+    return values if values.dtype in (torch.float32, torch.float64) else values.float()
