@@ -150,6 +150,8 @@ def _usable_method(
                     return method
             why = "the derivative is exactly zero although the function moves (a detach or no_grad in the forward pass)"
         except (RuntimeError, NotImplementedError) as problem:
+            with _reading(model):
+                by_quotient(directions[:1], inputs[:1])  # a mistake in ``forward`` or its inputs shows here as itself
             why = str(problem).strip().split("\n")[0]
     warnings.warn(
         f"functional_modes: {type(model).__name__} cannot be differentiated in forward mode: {why}. Using central "

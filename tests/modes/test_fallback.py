@@ -1,0 +1,140 @@
+"""Models without a forward-mode derivative are read by central differences, and it is said."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import spectral_edge as se
+
+
+class Cube(torch.autograd.Function):
+    """x³ with a backward and no forward-mode derivative, as custom kernels have it."""
+
+    @staticmethod
+    def forward(context, x):
+        context.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(context, gradient):
+        (x,) = context.saved_tensors
+        return 3 * x**2 * gradient
+
+
+class Net(nn.Module):
+    def __init__(self, cube) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = nn.Linear(4, 5)
+        self.cube = cube
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.cube(self.first(x))
+
+
+def read(model, x):
+    return model(x)
+
+
+INPUTS = torch.randn(7, 4, generator=torch.Generator().manual_seed(1))
+
+
+def setup(cube):
+    model = Net(cube)
+    subset = se.select_parameters(model, "weight")
+    return model, subset, se.random_directions(3, subset.dim, seed=0)
+
+
+def exact():
+    model, subset, directions = setup(lambda x: x**3)
+    return se.functional_modes(model, directions, INPUTS, parameters=subset, forward=read).response
+
+
+@pytest.mark.parametrize(
+    ("cube", "why"),
+    [
+        (Cube.apply, "cannot be differentiated in forward mode"),
+        (lambda x: torch.from_numpy(x.detach().numpy() ** 3), "cannot be differentiated in forward mode"),
+    ],
+    ids=["custom function", "leaves torch"],
+)
+def test_central_differences_take_over_and_say_so(cube, why):
+    model, subset, directions = setup(cube)
+    with pytest.warns(UserWarning, match=why):
+        found = se.functional_modes(model, directions, INPUTS, parameters=subset, forward=read, relative_epsilon=1e-3)
+    assert found.method == "central_difference"
+    assert found.epsilon == pytest.approx(1e-3 * float(subset.flatten().norm()))
+    torch.testing.assert_close(found.response, exact(), atol=2e-3, rtol=1e-2)
+
+
+def test_a_detached_forward_is_not_taken_for_a_function_that_does_not_move():
+    model, subset, directions = setup(lambda x: x.detach() ** 3)
+    with pytest.warns(UserWarning, match="exactly zero although the function moves"):
+        found = se.functional_modes(model, directions, INPUTS, parameters=subset, forward=read)
+    assert found.energy.min() > 0
+
+
+def test_a_function_that_truly_does_not_move_has_response_zero_and_no_warning(recwarn):
+    model, subset, directions = setup(lambda x: x * 0)
+    found = se.functional_modes(model, directions, INPUTS, parameters=subset, forward=read)
+    assert found.method == "jvp"
+    assert not found.response.any()
+    assert not [w for w in recwarn if "spectral_edge" in w.filename or "functional_modes" in str(w.message)]
+
+
+def test_mistakes_of_the_caller_are_not_taken_for_missing_derivatives(recwarn):
+    model, subset, directions = setup(lambda x: x**3)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        se.functional_modes(model, directions, INPUTS[:, :2], parameters=subset, forward=read)
+    assert not [w for w in recwarn if "functional_modes" in str(w.message)]
+
+
+def test_the_error_of_central_differences_falls_with_the_square_of_the_step():
+    """x³ about w·x: [(w+e)³ - (w-e)³]/2e - 3w² = e² exactly, at w = x = 1."""
+    layer = nn.Linear(1, 1, bias=False).double()
+    nn.init.ones_(layer.weight)
+    subset = se.select_parameters(layer, "weight")
+    for step in (1e-1, 1e-2):
+        found = se.functional_modes(
+            layer,
+            torch.ones(1, 1, dtype=torch.float64),
+            torch.ones(1, 1, dtype=torch.float64),
+            parameters=subset,
+            forward=lambda m, x: m(x) ** 3,
+            method="central_difference",
+            relative_epsilon=step,
+        )
+        assert float(found.response) == pytest.approx(3 + step**2, abs=1e-9)
+
+
+def test_weights_are_put_back_exactly_even_if_the_forward_fails():
+    model, subset, directions = setup(lambda x: x**3)
+    before = [p.detach().clone() for p in model.parameters()]
+    calls = []
+
+    def fails_later(m, x):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyError("somewhere inside")
+        return m(x)
+
+    with pytest.raises(KeyError):
+        se.functional_modes(
+            model, directions, INPUTS, parameters=subset, forward=fails_later, method="central_difference"
+        )
+    assert all(torch.equal(p, b) for p, b in zip(model.parameters(), before, strict=True))
+    assert model.training
+
+
+def test_a_compiled_model_is_read_like_the_plain_one():
+    model, subset, directions = setup(lambda x: x**3)
+    compiled = torch.compile(model, backend="eager")
+    found = se.functional_modes(compiled, directions, INPUTS, parameters=subset, forward=read)
+    assert found.method == "jvp"
+    torch.testing.assert_close(found.response, exact())
+
+
+def test_directions_of_other_parameters_are_refused_with_the_remedy():
+    model, _, directions = setup(lambda x: x**3)
+    with pytest.raises(ValueError, match=r"parameters=recorder\.parameters"):
+        se.functional_modes(model, directions, INPUTS, parameters=se.select_parameters(model, "bias"), forward=read)
