@@ -138,3 +138,31 @@ def test_directions_of_other_parameters_are_refused_with_the_remedy():
     model, _, directions = setup(lambda x: x**3)
     with pytest.raises(ValueError, match=r"parameters=recorder\.parameters"):
         se.functional_modes(model, directions, INPUTS, parameters=se.select_parameters(model, "bias"), forward=read)
+
+
+def test_each_module_is_left_in_its_own_mode():
+    """A frozen batch norm is in eval mode inside a model that trains."""
+    model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 2)).train()
+    model[1].eval()
+    subset = se.select_parameters(model, "0.weight")
+    se.functional_modes(model, se.random_directions(1, subset.dim, seed=0), INPUTS, parameters=subset, forward=read)
+    assert [module.training for module in model.modules()] == [True, True, False, True]
+
+
+def test_steps_that_the_number_format_cannot_take_are_warned_of():
+    torch.manual_seed(0)
+    layer = nn.Linear(50, 40, bias=False).bfloat16()
+    subset = se.select_parameters(layer, "weight")
+    direction = se.random_directions(1, subset.dim, seed=0)
+    x = torch.randn(20, 50).bfloat16()
+
+    def moved(step):
+        return se.functional_modes(
+            layer, direction, x, parameters=subset, forward=read, method="central_difference", relative_epsilon=step
+        )
+
+    with pytest.warns(UserWarning, match="rounded by (1|2|3|4)[0-9] % of its length"):
+        coarse = moved(0.005)
+    exact = x.double() @ direction.double().reshape(40, 50).T
+    error = (coarse.response[0].double() - exact).norm() / exact.norm()
+    assert error > 0.1  # what the warning is about

@@ -29,7 +29,7 @@ def run(name, settings, folder):
     "settings",
     [
         {"window": 5},
-        {"window": 5, "every": 3, "storage": "bfloat16", "callback": lambda values: torch.rand},
+        {"window": 5, "every": 3, "storage": "bfloat16", "callback": lambda values: values.scalars()},
         {"window": 5, "storage": "sketch", "sketch_size": 64, "run_dir": True, "keep_updates": True},
         {"window": 5, "storage": "disk", "run_dir": True},
     ],

@@ -218,6 +218,25 @@ def averaged() -> Loop:
     return Loop(loop.model, loop.optimizers, step)
 
 
+def strided() -> Loop:
+    """Weights that are not contiguous in memory: channels last, and a transposed matrix."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 3, 2), nn.Flatten(), nn.Linear(3, 5)).to(memory_format=torch.channels_last)
+    model[2].weight = nn.Parameter(torch.randn(3, 5).t())
+    assert not any(p.is_contiguous() for p in (model[0].weight, model[2].weight))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    generator = torch.Generator().manual_seed(0)
+
+    def step() -> Tensor:
+        optimizer.zero_grad()
+        loss = loss_of(model, torch.randn(8, 2, 2, 2, generator=generator))
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return Loop(model, [optimizer], step)
+
+
 LOOPS = {
     "plain": plain,
     "accumulation": accumulation,
@@ -229,4 +248,5 @@ LOOPS = {
     "frozen": frozen,
     "closure": closure,
     "averaged": averaged,
+    "strided": strided,
 }

@@ -79,12 +79,20 @@ def test_parameters_that_are_resized_stop_the_recording(caplog):
 def test_parameters_that_leave_the_optimizer_stop_the_recording(caplog):
     loop = plain()
 
-    def replace():
-        new = nn.Parameter(loop.model[0].weight.detach().clone())
-        loop.model[0].weight = new
-        loop.optimizers[0].param_groups[0]["params"][0] = new
+    def remove():
+        del loop.optimizers[0].param_groups[0]["params"][0]
 
-    stops(loop, replace, "'0.weight' is no longer in any watched optimizer", caplog)
+    stops(loop, remove, "'0.weight' is no longer in any watched optimizer", caplog)
+
+
+def test_parameters_that_are_replaced_in_the_model_stop_the_recording(caplog):
+    loop = plain()
+
+    def assign():
+        copies = {name: value.clone() for name, value in loop.model.state_dict().items()}
+        loop.model.load_state_dict(copies, assign=True)
+
+    stops(loop, assign, "'0.weight' of the model is another tensor now", caplog)
 
 
 def test_parameters_that_are_moved_stop_the_recording(caplog):
@@ -154,6 +162,45 @@ def test_a_callback_that_raises_ends_the_recording_only(caplog):
     assert caplog.text.count("recording stopped at training step 3") == 1
 
 
+def test_an_interrupted_update_leaves_no_mixed_window(caplog):
+    """Ctrl-C while an update is written: some parameters are at the new step, others are not."""
+    loop = plain()
+    with watch(loop) as recorder:
+        for _ in range(4):
+            loop.step()
+        source = recorder._kept.source
+        write = source.write
+
+        def interrupted(row):
+            write(row)
+            raise KeyboardInterrupt
+
+        source.write = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            loop.step()
+        source.write = write
+        loop.step()
+    assert "interrupted by KeyboardInterrupt" in recorder.stopped
+    assert recorder.window.pushed == 0
+    with pytest.raises(se.RecordingStoppedError):
+        recorder.edge()
+
+
+def test_updates_after_a_stop_are_ignored():
+    def broken(values):
+        raise OSError("the tracker is down")
+
+    with se.watch(mlp(), None, parameters="weight", window=2, callback=broken, verbose=False) as recorder:
+        for _ in range(4):
+            recorder.update(torch.ones(42))
+    assert recorder.stopped == "OSError: the tracker is down"
+
+
+def test_masters_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"master of '0.weight' has shape \(4, 6\), the parameter \(6, 4\)"):
+        watch(plain(), masters={"0.weight": torch.zeros(4, 6)})
+
+
 def test_a_recording_that_stopped_before_its_window_was_full_says_why():
     loop = plain()
     with watch(loop, window=8) as recorder:
@@ -198,7 +245,7 @@ def test_updates_that_are_measured_elsewhere_are_recorded(tmp_path):
     assert loop.model is not shapes
 
 
-@pytest.mark.parametrize("kind", ["model", "optimizer", "parameter"])
+@pytest.mark.parametrize("kind", ["model", "optimizer", "wrapper", "parameter"])
 def test_deepspeed_is_refused_by_name(kind):
     model = mlp()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -206,10 +253,20 @@ def test_deepspeed_is_refused_by_name(kind):
         model.__class__ = type("DeepSpeedEngine", (nn.Sequential,), {"__module__": "deepspeed.runtime.engine"})
     elif kind == "optimizer":
         optimizer.__class__ = type("ZeRO", (torch.optim.SGD,), {"__module__": "deepspeed.runtime.zero.stage3"})
+    elif kind == "wrapper":
+        inner, optimizer = optimizer, type("DeepSpeedOptimizerWrapper", (), {})()
+        optimizer.optimizer = inner
     else:
         model[0].weight.ds_id = 0
-    with pytest.raises(ValueError, match=r"DeepSpeed keeps parameters in flat partitions.*recorder.update\(delta\)"):
+    with pytest.raises(ValueError, match=r"DeepSpeed keeps parameters in partitions.*recorder.update\(delta\)"):
         se.watch(model, optimizer, parameters="weight")
+
+
+def test_megatrons_tensor_parallelism_is_refused_by_name():
+    model = mlp()
+    model[0].weight.tensor_model_parallel = True
+    with pytest.raises(ValueError, match="Megatron's tensor parallelism keeps parameters in partitions"):
+        se.watch(model, torch.optim.SGD(model.parameters(), lr=0.1), parameters="weight")
 
 
 FSDP1 = """
@@ -229,5 +286,5 @@ def test_fsdp1_is_refused_by_name(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", FSDP1], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
-    assert "FSDP1 (FullyShardedDataParallel) keeps parameters in flat partitions" in done.stdout, done.stderr
+    assert "FSDP1 (FullyShardedDataParallel) keeps parameters in partitions" in done.stdout, done.stderr
     assert "recorder.update(delta)" in done.stdout

@@ -111,3 +111,24 @@ def test_a_deferred_state_resumes():
         resumed.load_state_dict(state)
         again.step()
     assert torch.equal(resumed.window.updates, expected)
+
+
+def test_kept_updates_are_each_written_once_where_steps_are_skipped(tmp_path):
+    """Updates that are dropped on the device make windows overlap."""
+    loop = mixed_precision(fused=True)
+    theta = []
+    with watch(loop, deferred=True, run_dir=tmp_path / "run", keep_updates=True) as recorder:
+        theta.append(recorder.parameters.flatten())
+        for _ in range(31):
+            loop.step()
+            theta.append(recorder.parameters.flatten())
+    assert recorder.stopped is None
+    updates = torch.stack(theta).diff(dim=0)
+    moved = [step for step, update in enumerate(updates, 1) if update.any()]
+    assert len(moved) < 31  # the premise
+    stored = se.Recording(tmp_path / "run")
+    assert stored.steps == moved[3:]
+    for last in range(3, len(moved)):
+        window = updates[[step - 1 for step in moved[last - 3 : last + 1]]]
+        expected = se.spectral_edge(window).singular_values
+        assert stored.edge(moved[last]).singular_values == pytest.approx(expected, rel=1e-5, abs=1e-9)

@@ -42,7 +42,8 @@ def test_values_are_those_of_an_independent_svd(tmp_path):
         assert values.singular_values == pytest.approx(sigma, rel=1e-5)
         assert values.gap_ratios == pytest.approx(sigma[:-1] / sigma[1:], rel=1e-5)
         assert values.eigengaps == pytest.approx(sigma[:3] ** 2 - sigma[1:] ** 2, rel=1e-4)
-        assert values.position == se.spectral_edge(updates[values.step - 4 : values.step], center=False).position
+        scores = sigma[:-1] / sigma.sum() * sigma[:-1] / sigma[1:]
+        assert values.position == np.argmax(scores) + 1
         if previous is None:
             assert values.rotation_degrees is None
             assert values.drift is None
@@ -135,11 +136,118 @@ def test_sketched_windows_log_their_noise_floor(tmp_path):
     assert seen[1].rotation_degrees > 0
 
 
-def test_a_hostile_or_foreign_directory_is_no_recording(tmp_path):
-    record(tmp_path / "run")
-    (tmp_path / "run" / "metrics.jsonl").write_text('{"step": 4, "gram_matrix": [[1.0]]}\n')
-    with pytest.raises(StoreError, match="Gram matrix of step 4"):
+def test_updates_after_the_last_full_window_are_written_at_the_end(tmp_path):
+    _, _, theta = record(tmp_path / "run", steps=11, keep_updates=True)
+    updates = theta[1:] - theta[:-1]
+    stored = se.Recording(tmp_path / "run")
+    assert stored.steps == list(range(4, 12))
+    expected = se.spectral_edge(updates[7:11].float())
+    assert stored.edge(11).singular_values == pytest.approx(expected.singular_values, rel=1e-6, abs=1e-9)
+
+
+def test_a_sketched_recording_is_exact_where_updates_are_kept_and_says_so_where_not(tmp_path):
+    _, _, theta = record(tmp_path / "kept", storage="sketch", sketch_size=4, keep_updates=True)
+    updates = (theta[1:] - theta[:-1]).float()
+    for step in (12, 13):
+        expected = se.spectral_edge(updates[step - 4 : step])
+        found = se.Recording(tmp_path / "kept").edge(step)
+        assert found.noise_floor is None
+        assert found.singular_values == pytest.approx(expected.singular_values, rel=1e-5, abs=1e-9)
+        torch.testing.assert_close(found.directions(2), expected.directions(2), atol=1e-5, rtol=0)
+    _, seen, _ = record(tmp_path / "logged", storage="sketch", sketch_size=4)
+    found = se.Recording(tmp_path / "logged").edge(12, center=False)
+    assert found.noise_floor == pytest.approx(seen[2].noise_floor)
+    with pytest.raises(StoreError, match="keep_updates=True"):
+        found.directions(1)
+
+
+def test_an_exception_in_the_loop_is_how_the_recording_ended(tmp_path):
+    loop = plain()
+    recorder = se.watch(loop.model, loop.optimizers, parameters="weight", run_dir=tmp_path / "run", verbose=False)
+
+    def interrupted():
+        with recorder:
+            loop.step()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert (status["state"], status["why"]) == ("failed", "KeyboardInterrupt: ")
+    recorder.close()  # again, without the lock
+    assert json.loads((tmp_path / "run" / "status.json").read_text()) == status
+
+
+def test_a_failed_start_leaves_the_directory_free(tmp_path, monkeypatch):
+    loop = plain()
+    settings = {"parameters": "weight", "window": 4, "run_dir": tmp_path / "run", "storage": "disk", "verbose": False}
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.posix_fallocate", full)
+        with pytest.raises(StoreError, match=r"window.bin: 672 bytes cannot be kept here: No space left"):
+            se.watch(loop.model, loop.optimizers, **settings)
+    se.watch(loop.model, loop.optimizers, **settings).close()
+
+
+def test_a_status_that_cannot_be_written_does_not_hold_the_lock(tmp_path, monkeypatch, caplog):
+    loop = plain()
+    settings = {"parameters": "weight", "window": 4, "run_dir": tmp_path / "run", "verbose": False}
+    with monkeypatch.context() as patch:
+        recorder = se.watch(loop.model, loop.optimizers, **settings)
+        patch.setattr("spectral_edge.store.RunDirectory.write_status", lambda *_: 1 / 0)
+        recorder.close()
+    assert "closing the run directory failed" in caplog.text
+    se.watch(loop.model, loop.optimizers, **settings).close()
+
+
+def test_files_are_not_written_through_symbolic_links(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "window.bin").symlink_to(victim)
+    loop = plain()
+    with pytest.raises(StoreError, match=r"window\.bin"):
+        se.watch(
+            loop.model, loop.optimizers, parameters="weight", storage="disk", run_dir=tmp_path / "run", verbose=False
+        )
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("gram", "steps", "message"),
+    [
+        ("[[1.0]]", None, "Gram matrix of step 4"),
+        ('"words"', None, "Gram matrix of step 4"),
+        ("[[1,2],[3]]", None, "Gram matrix of step 4"),
+        (None, [9, 8, 7, 4], "do not ascend"),
+        (None, [1, 2, 3, 5], "damaged or edited"),
+        (None, "none", "damaged or edited"),
+        (None, [2, 4], "not 2 vectors"),
+    ],
+)
+def test_what_was_edited_is_named(tmp_path, gram, steps, message):
+    record(tmp_path / "run", steps=4, keep_updates=steps is not None)
+    if gram is not None:
+        (tmp_path / "run" / "metrics.jsonl").write_text('{"step": 4, "gram_matrix": ' + gram + "}\n")
+    else:
+        index = tmp_path / "run" / "updates.jsonl"
+        line = json.loads(index.read_text())
+        line["extra"]["steps"] = steps
+        if steps == [2, 4]:
+            config = tmp_path / "run" / "config.json"
+            document = json.loads(config.read_text())
+            document["config"]["window"] = 2
+            config.write_text(json.dumps(document))
+        index.write_text(json.dumps(line) + "\n")
+    with pytest.raises(StoreError, match=message):
         se.Recording(tmp_path / "run").edge(4)
+
+
+def test_a_run_of_another_kind_is_no_recording(tmp_path):
+    record(tmp_path / "run")
     config = tmp_path / "run" / "config.json"
     config.write_text(config.read_text().replace('"recording"', '"training"'))
     with pytest.raises(StoreError, match=r"no recording of se\.watch"):

@@ -1,5 +1,6 @@
 """The updates of every kind of loop are the differences of its parameters from training step to training step."""
 
+import copy
 import logging
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ from torch import nn
 
 import spectral_edge as se
 from recording.loops import LOOPS, accumulation, compiled, frozen, mixed_precision, mlp, plain, tied, two_optimizers
+from spectral_edge.recording.resolution import rounding_share
 
 
 def watch(loop, **settings):
@@ -94,16 +96,77 @@ def test_a_compiled_model_has_the_names_of_the_plain_one():
     assert recorder.parameters.names == ("0.weight", "2.weight")
 
 
-def test_tied_weights_are_recorded_once():
+def test_tied_weights_are_recorded_once_and_found_by_any_name():
     with watch(tied()) as recorder:
         assert recorder.parameters.names == ("embedding.weight", "mix.weight")
+    with watch(tied(), parameters="head") as recorder:
+        assert recorder.parameters.names == ("embedding.weight",)
+
+
+def test_the_last_step_of_optimizers_with_different_rates_is_recorded_at_the_end():
+    loop = two_optimizers()
+    muon, _ = loop.optimizers
+    with watch(loop) as recorder:
+        for _ in range(5):
+            loss = loop.model(torch.ones(2, 4)).square().sum()
+            loss.backward()
+            muon.step()
+            muon.zero_grad()
+        assert recorder.steps == 4  # the fifth may still be joined by the other optimizer
+    assert recorder.steps == recorder.window.pushed == 5
+    assert recorder.window.steps == [2, 3, 4, 5]
+
+
+def test_a_phantom_step_is_no_update():
+    """A state dict of a fresh optimizer makes it step once, with a learning rate of 0."""
+    from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict
+
+    loop = plain()
+    with watch(loop, window=2) as recorder:
+        get_optimizer_state_dict(loop.model, loop.optimizers)
+        assert recorder.steps == 1
+        for _ in range(3):
+            loop.step()
+    assert recorder.window.pushed == 3
+    assert recorder.window.updates.any(dim=1).all()
+
+
+def test_a_copied_optimizer_is_not_watched():
+    loop = plain()
+    with watch(loop) as recorder:
+        loop.step()
+        copy.deepcopy(loop.optimizers[0]).step()
+    assert recorder.steps == 1
+
+
+def test_a_container_of_optimizers_is_watched_as_one():
+    """As torchtitan's: an optimizer that steps the optimizers in it."""
+
+    class Container(torch.optim.Optimizer):
+        def __init__(self, optimizers):
+            self.optimizers = optimizers
+            super().__init__([p for o in optimizers for g in o.param_groups for p in g["params"]], {})
+
+        def step(self, closure=None):
+            for optimizer in self.optimizers:
+                optimizer.step()
+
+    loop = two_optimizers()
+    container = Container(loop.optimizers)
+    with se.watch(loop.model, container, parameters=".", window=3, verbose=False) as recorder:
+        for _ in range(4):
+            loop.model(torch.ones(2, 4)).square().sum().backward()
+            container.step()
+            container.zero_grad()
+    assert recorder.steps == recorder.window.pushed == 4
+    assert recorder.parameters.dim == sum(p.numel() for p in loop.model.parameters())
 
 
 def test_frozen_parameters_are_left_out_and_it_is_said(capsys):
     loop = frozen()
     with watch(loop, verbose=True) as recorder:
         assert recorder.parameters.names == ("2.weight",)
-    assert "1 tensors that no optimizer moves left out" in capsys.readouterr().err
+    assert "1 tensors that no optimizer holds left out" in capsys.readouterr().err
 
 
 def test_wrappers_around_optimizers_are_looked_into():
@@ -176,6 +239,40 @@ def test_masters_that_only_the_optimizer_knows_are_enough():
             master.grad = torch.full_like(master, size)
             optimizer.step()
     assert recorder.window.updates[:, 0].tolist() == pytest.approx([-1e-3, -2e-3], rel=1e-4)
+
+
+def test_masters_that_are_made_at_the_first_step_are_found_there():
+    model, optimizer = half(lambda m: torch.optim.SGD(m.parameters(), lr=1.0))
+    weight = model[0].weight
+
+    def step(size):
+        master = optimizer.state[weight].setdefault("master_weight", weight.detach().float().clone())
+        master -= size
+        weight.data.copy_(master)
+        weight.grad = torch.zeros_like(weight)
+        optimizer.step()
+
+    with se.watch(model, optimizer, parameters="0.weight", window=2, verbose=False) as recorder:
+        for size in (1e-3, 2e-3, 3e-3):
+            step(size)
+        # The first update begins before there were masters, so it is not known.
+        assert recorder.window.updates[:, 0].tolist() == pytest.approx([-2e-3, -3e-3], rel=1e-4)
+        # Loading a state replaces them.
+        optimizer.state[weight]["master_weight"] = optimizer.state[weight]["master_weight"].clone()
+        step(4e-3)
+        step(5e-3)
+        step(6e-3)
+    assert recorder.stopped is None
+    assert recorder.window.updates[:, 0].tolist() == pytest.approx([-5e-3, -6e-3], rel=1e-4)
+
+
+def test_zeros_are_no_rounding():
+    """The spacing at 0 is that of the smallest numbers."""
+    now = torch.zeros(1000)
+    now[0] = 2.0**-10
+    rounding, moved, stayed = rounding_share(now, torch.zeros(1000))
+    assert rounding == pytest.approx((2.0**-33) ** 2 / 12)
+    assert (moved, stayed) == (2.0**-20, 999.0)
 
 
 def test_float32_is_said_to_be_coarse_where_it_is(caplog):

@@ -83,6 +83,15 @@ def test_directions_from_a_file_are_refused_once_the_window_has_moved_on(tmp_pat
     recorder.edge().directions(1)
 
 
+def test_directions_of_a_sketch_are_those_of_the_window_that_it_was_taken_from(tmp_path):
+    loop, recorder = recorded(tmp_path, "sketch", sketch_size=64)
+    edge = recorder.edge()
+    edge.directions(1)
+    loop.step()
+    with pytest.raises(ValueError, match="moved on by 1 updates"):
+        edge.directions(1)
+
+
 def test_later_steps_do_not_change_an_edge_from_memory(tmp_path):
     loop, recorder = recorded(tmp_path, "float32")
     edge = recorder.edge()
@@ -91,26 +100,37 @@ def test_later_steps_do_not_change_an_edge_from_memory(tmp_path):
     assert torch.equal(edge.directions(2), before)
 
 
-def test_the_cost_is_printed_with_bytes_that_are_held(tmp_path, capsys):
+@pytest.mark.parametrize("storage", ["float32", "bfloat16", "disk", "sketch"])
+@pytest.mark.parametrize("logged", [False, True])
+def test_the_cost_that_is_printed_is_what_is_held(tmp_path, capsys, storage, logged):
+    """Bytes of the tensors of a state, which are in memory or in the files of the directory."""
     loop = plain()
-    dim = 42
-    for storage, memory, disk in (
-        ("float32", 4 * 21 * dim, 0),
-        ("bfloat16", 2 * 20 * dim + 4 * dim, 0),
-        ("disk", 4 * dim, 4 * 20 * dim + 12 * dim),  # and three directions for the log
-        ("sketch", 8 * 22 * 64, 4 * 21 * dim + 3 * 8 * 64),
-    ):
-        folder = tmp_path / storage if storage in ("disk", "sketch") else None
-        with se.watch(
-            loop.model, loop.optimizers, parameters="weight", storage=storage, sketch_size=64, run_dir=folder
-        ) as recorder:
-            assert (recorder.cost.memory, recorder.cost.disk) == (memory, disk), storage
+    folder = tmp_path / "run" if logged or storage == "disk" else None
+    with se.watch(
+        loop.model, loop.optimizers, parameters="weight", window=5, storage=storage, sketch_size=64, run_dir=folder
+    ) as recorder:
+        for _ in range(5):
+            loop.step()
         said = capsys.readouterr().err
-        assert "recording 42 parameters in 2 tensors, 20 updates of 1 step" in said
-        assert "ms a recorded update" in said
+        state = recorder.state_dict()
+        held = {name: value.nbytes for name, value in state.items() if name in _LARGE}
+        files = {path.name: path.stat().st_size for path in folder.glob("*.bin")} if folder else {}
+        in_files = sum(files.values())
+        mapped = {"disk": {"window.rows", "edge"}, "sketch": {"exact.rows", "exact_anchor", "edge"}}.get(
+            storage, {"edge"}
+        )
+        memory = sum(size for name, size in held.items() if not (folder and name in mapped))
+        memory += held["anchor"] if storage == "sketch" else 0  # the sketch that the last look made
+    assert recorder.cost.memory == memory
+    assert recorder.cost.disk == in_files
+    assert "recording 42 parameters in 2 tensors, 5 updates of 1 step" in said
+    assert "ms a recorded update" in said
 
 
-def test_too_much_memory_is_refused_with_what_would_fit():
+_LARGE = {"anchor", "window.rows", "exact.rows", "exact_anchor", "edge"}
+
+
+def test_too_much_memory_is_refused_with_what_would_fit(tmp_path):
     loop = plain()
     with pytest.raises(MemoryError) as refusal:
         se.watch(loop.model, loop.optimizers, parameters="weight", memory_limit=2500, verbose=False)
@@ -119,6 +139,22 @@ def test_too_much_memory_is_refused_with_what_would_fit():
     assert "storage='float32' with window=13" in message  # (13 + 1) x 168 = 2352
     assert "storage='disk'" in message
     assert "storage='sketch'" not in message  # 22 x 4096 numbers
+    for said in message.split("What fits: ")[1].split("; or select")[0].split("; "):
+        settings = eval(f"dict({said.replace(' with ', ', ')})")
+        folder = tmp_path / said if settings["storage"] == "disk" else None
+        extra = {"parameters": "weight", "memory_limit": 2500, "verbose": False, "run_dir": folder}
+        se.watch(loop.model, loop.optimizers, **settings, **extra).close()
+
+
+def test_what_would_fit_does_fit_with_a_log_as_well():
+    loop, limit = plain(), 2500
+    settings = {"parameters": "weight", "memory_limit": limit, "verbose": False, "callback": print}
+    with pytest.raises(MemoryError) as refusal:
+        se.watch(loop.model, loop.optimizers, **settings)
+    window = int(str(refusal.value).split("storage='float32' with window=")[1].split(";")[0])
+    se.watch(loop.model, loop.optimizers, window=window, **settings).close()
+    with pytest.raises(MemoryError):
+        se.watch(loop.model, loop.optimizers, window=window + 1, **settings)
 
 
 def test_by_default_half_of_the_free_memory_is_the_limit(monkeypatch):

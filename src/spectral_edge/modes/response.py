@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from spectral_edge.parameters import ParameterSubset, attention_weights, reshard, to_local, unwrap_model
+from spectral_edge.parameters import ParameterSubset, attention_weights, reshard, spacing, to_local, unwrap_model
 from spectral_edge.spectrum import InnerProducts
 
 __all__ = ["FunctionalModes", "Method", "discrepancy", "functional_modes", "iterate_responses", "mode_energy"]
@@ -26,6 +26,8 @@ Forward = Callable[[nn.Module, Tensor], Tensor]
 
 # Inputs x directions evaluated at once: their activations then stay inside a core's share of the cache.
 _DIRECTIONS_AT_ONCE = 8
+# Share of a difference quotient's step that may be rounding.
+_COARSE = 0.05
 _INPUTS_AT_ONCE = 256
 
 
@@ -84,6 +86,18 @@ def iterate_responses(
     """
     model, parameters, directions, inputs = _checked(model, parameters, directions, inputs, method)
     method = _usable_method(method, model, parameters, relative_epsilon, forward, directions, inputs)
+    yield from _iterate(model, parameters, directions, inputs, method, relative_epsilon, forward)
+
+
+def _iterate(
+    model: nn.Module,
+    parameters: ParameterSubset,
+    directions: Tensor,
+    inputs: Tensor,
+    method: Method,
+    relative_epsilon: float,
+    forward: Forward | None,
+) -> Iterator[Tensor]:
     respond = _response(method, model, parameters, relative_epsilon, forward)
     for group in directions.split(_DIRECTIONS_AT_ONCE):
         with _reading(model):
@@ -116,13 +130,14 @@ def _checked(
 @contextmanager
 def _reading(model: nn.Module) -> Iterator[None]:
     """The model in ``eval`` mode, without gradients, and differentiable in forward mode, while the block runs."""
-    was_training = model.training
+    was = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with _differentiable_attention(), torch.no_grad():
             yield
     finally:
-        model.train(was_training)
+        for module, training in was:  # some may have been in eval mode by themselves, as a frozen batch norm
+            module.training = training
 
 
 def _usable_method(
@@ -142,21 +157,23 @@ def _usable_method(
         return method
     why = "its parameters are sharded"
     if not parameters.sharded:
-        by_derivative = _response("jvp", model, parameters, relative_epsilon, forward)
-        by_quotient = _response("central_difference", model, parameters, relative_epsilon, forward)
-        try:
-            with _reading(model):
-                if by_derivative(directions[:1], inputs[:1]).any() or not by_quotient(directions[:1], inputs[:1]).any():
+        trial = directions[:1], inputs[:1]
+
+        def moves() -> bool:
+            return bool(_response("central_difference", model, parameters, relative_epsilon, forward)(*trial).any())
+
+        with _reading(model):
+            try:
+                if _response("jvp", model, parameters, relative_epsilon, forward)(*trial).any() or not moves():
                     return method
-            why = "the derivative is exactly zero although the function moves (a detach or no_grad in the forward pass)"
-        except (RuntimeError, NotImplementedError) as problem:
-            with _reading(model):
-                by_quotient(directions[:1], inputs[:1])  # a mistake in ``forward`` or its inputs shows here as itself
-            why = str(problem).strip().split("\n")[0]
+                why = "the derivative is exactly zero although the function moves (a detach or no_grad on the way)"
+            except (RuntimeError, NotImplementedError) as problem:
+                moves()  # a mistake in ``forward`` or its inputs shows here as itself
+                why = str(problem).strip().split("\n")[0]
     warnings.warn(
         f"functional_modes: {type(model).__name__} cannot be differentiated in forward mode: {why}. Using central "
         f"differences with relative_epsilon = {relative_epsilon}, whose error falls with its square",
-        stacklevel=4,
+        stacklevel=2,
     )
     return "central_difference"
 
@@ -175,6 +192,7 @@ def _response(
     if method == "jvp":
         return partial(_jacobian_vector_product, model, parameters, read)
     epsilon = epsilon_of(parameters, relative_epsilon)
+    _warn_if_coarse(parameters, epsilon)
     return partial(_difference_quotient, model, parameters, read, epsilon, method == "central_difference")
 
 
@@ -226,6 +244,23 @@ def _difference_quotient(
         return torch.stack([(ahead - behind) / (2 * epsilon) for ahead, behind in pairs])
     base = forward(model, inputs).clone()
     return torch.stack([(moved_by(epsilon, v) - base) / epsilon for v in directions])
+
+
+def _warn_if_coarse(parameters: ParameterSubset, epsilon: float) -> None:
+    """Warn where a step is little more than the spacing of the number format: the quotient is then rounding.
+
+    A direction moves an entry by eps/√D in the root mean square, and rounding is off by the spacing / √12.
+    """
+    held = [to_local(parameter) for parameter in parameters.parameters.values()]
+    rounding = (sum(float(spacing(values).square().sum()) for values in held) / 12) ** 0.5
+    step = epsilon * (parameters.dim / parameters.full_dim) ** 0.5
+    if step and rounding > _COARSE * step:
+        warnings.warn(
+            f"functional_modes: a step of {epsilon:.3g} is rounded by {100 * rounding / step:.0f} % of its length in "
+            "the parameters' number format, and so is the response; use a larger relative_epsilon, or a float32 copy "
+            "of the model",
+            stacklevel=2,
+        )
 
 
 @contextmanager
@@ -318,16 +353,7 @@ def functional_modes(
         model, parameters, torch.as_tensor(directions), torch.as_tensor(inputs), method
     )
     method = _usable_method(method, model, parameters, relative_epsilon, forward, directions, inputs)
-    groups = iterate_responses(
-        model,
-        directions,
-        inputs,
-        parameters=parameters,
-        method=method,
-        relative_epsilon=relative_epsilon,
-        forward=forward,
-    )
-    response = torch.cat(list(groups))
+    response = torch.cat(list(_iterate(model, parameters, directions, inputs, method, relative_epsilon, forward)))
     epsilon = None if method == "jvp" else epsilon_of(parameters, relative_epsilon)
     return FunctionalModes(response, mode_energy(response), method, epsilon)
 

@@ -1,5 +1,6 @@
 """Named parameter subset <-> one flat vector: the only flatten in the project, and what of it this process holds."""
 
+from spectral_edge.parameters.precision import spacing
 from spectral_edge.parameters.selection import Selector, attention_weights, select_parameters, unwrap_model
 from spectral_edge.parameters.sharding import Shard, agree, reshard, sum_over, to_local
 from spectral_edge.parameters.subset import Block, ParameterSubset
@@ -13,6 +14,7 @@ __all__ = [
     "attention_weights",
     "reshard",
     "select_parameters",
+    "spacing",
     "sum_over",
     "to_local",
     "unwrap_model",

@@ -66,10 +66,15 @@ def attention_weights(model: nn.Module) -> ParameterSubset:
     return ParameterSubset(chosen, n_heads=n_heads.pop())
 
 
+def _matches(pattern: re.Pattern[str]) -> Callable[[str, nn.Parameter], bool]:
+    return lambda name, _: pattern.search(name) is not None
+
+
 def select_parameters(model: nn.Module, which: Selector) -> ParameterSubset:
     """Select parameters by ``"attention"``, a regular expression searched in names, or a predicate.
 
-    Names are those of the module inside ``torch.compile`` or ``DistributedDataParallel``.
+    Names are those of the module inside ``torch.compile`` or ``DistributedDataParallel``. Tied parameters can be
+    selected by any of their names and are called by the first.
 
     Args:
         model: any module.
@@ -84,11 +89,9 @@ def select_parameters(model: nn.Module, which: Selector) -> ParameterSubset:
     if which == "attention":
         return attention_weights(model)
     model = unwrap_model(model)
-    if isinstance(which, str):
-        pattern = re.compile(which)
-        chosen = {name: w for name, w in model.named_parameters() if pattern.search(name)}
-    else:
-        chosen = {name: w for name, w in model.named_parameters() if which(name, w)}
+    matches = _matches(re.compile(which)) if isinstance(which, str) else which
+    wanted = {id(w) for name, w in model.named_parameters(remove_duplicate=False) if matches(name, w)}
+    chosen = {name: w for name, w in model.named_parameters() if id(w) in wanted}
     if not chosen:
         names = [name for name, _ in model.named_parameters()]
         shown = ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -102,35 +102,44 @@ def shard_of(name: str, parameter: Tensor) -> Shard:
     return Shard(name, shape, tuple(held), tuple(offset), mesh, copies)
 
 
-def sum_over(mesh: DeviceMesh | None, part: Callable[[], Tensor], like: Tensor) -> Tensor:
-    """Sum ``part()`` over all processes of ``mesh``, each of which must call this; without a mesh it is ``part()``.
+def sum_over(meshes: Sequence[DeviceMesh | None], parts: Callable[[], Sequence[Tensor]], like: Tensor) -> list[Tensor]:
+    """Sum parts over the processes of their meshes; all processes must call this with the same meshes.
 
-    A process whose part fails contributes NaN, so that no other waits for it for ever, and then raises its error.
+    A process that fails to make its parts sums NaN in their place, so that no other waits for it for ever, and then
+    raises its error. Nothing that ``parts`` does may communicate.
 
     Args:
-        mesh: one all-reduce for each of its dimensions.
-        part: this process's summand, of the shape, type and device of ``like``.
-        like: a tensor.
+        meshes: one a part; one all-reduce for each of its dimensions, none for ``None``.
+        parts: gives this process's summands.
+        like: a tensor of their shape, type and device.
     """
-    if mesh is None:
-        return part()
     failure: Exception | None = None
     try:
-        values = part()
+        values = list(parts())
     except Exception as problem:
-        values, failure = torch.full_like(like, torch.nan), problem
-    for dimension in range(mesh.ndim):
-        torch.distributed.all_reduce(values, group=mesh.get_group(dimension))
+        values, failure = [torch.full_like(like, torch.nan) for _ in meshes], problem
+    sums = [_all_reduced(mesh, value) for mesh, value in zip(meshes, values, strict=True)]
     if failure is not None:
         raise failure
-    return values
+    return sums
+
+
+def _all_reduced(mesh: DeviceMesh | None, values: Tensor) -> Tensor:
+    if mesh is None:
+        return values
+    there = values.to(mesh.device_type)  # a group of accelerators cannot sum what is in host memory
+    for dimension in range(mesh.ndim):
+        torch.distributed.all_reduce(there, group=mesh.get_group(dimension))
+    return there.to(values.device)
 
 
 def agree(mesh: DeviceMesh | None, values: Tensor) -> Tensor:
     """Replace ``values`` by those of the first process of ``mesh``, in place; all its processes must call it."""
     if mesh is not None:
+        there = values.to(mesh.device_type)
         for dimension in range(mesh.ndim):
-            torch.distributed.broadcast(values, group=mesh.get_group(dimension), group_src=0)
+            torch.distributed.broadcast(there, group=mesh.get_group(dimension), group_src=0)
+        values.copy_(there)
     return values
 
 

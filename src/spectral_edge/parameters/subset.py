@@ -25,7 +25,7 @@ class Block(NamedTuple):
         number: of the parameter in layout order.
         start: first element within the part of the parameter that this process holds.
         columns: where the values stand in the flat vector.
-        values: (n,), sharing the parameter's memory.
+        values: (n,), to be read only and at once: they share the parameter's memory where that is contiguous.
     """
 
     number: int
@@ -108,15 +108,17 @@ class ParameterSubset:
         return torch.cat(pieces)
 
     def blocks(self) -> list[Block]:
-        """The live values in pieces, without copying: at most 2²⁰ values each, detached and in layout order.
+        """The live values in pieces of at most 2²⁰, detached and in layout order.
 
-        The list is made again when a parameter has got other memory (``parameter.data = …``), and every time where
-        parameters are sharded.
+        Contiguous parameters are not copied, and their pieces are kept until a parameter has got other memory
+        (``parameter.data = …``). Others (channels last, transposed), and shards, are read anew each time.
 
         Cost: a look at each parameter's address.
         """
-        addresses = [0 if self.sharded else parameter.data_ptr() for parameter in self.parameters.values()]
-        if self.sharded or self._walk.get("addresses") != addresses:
+        if self.sharded or not all(parameter.is_contiguous() for parameter in self.parameters.values()):
+            return list(self._cut())
+        addresses = [parameter.data_ptr() for parameter in self.parameters.values()]
+        if self._walk.get("addresses") != addresses:
             self._walk["addresses"], self._walk["blocks"] = addresses, list(self._cut())
         return self._walk["blocks"]
 

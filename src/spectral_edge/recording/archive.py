@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import hashlib
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from spectral_edge.recording.live import LiveValues
-from spectral_edge.spectrum import InnerProducts, SpectralEdge, UpdateWindow, edge_from_gram
+from spectral_edge.spectrum import InnerProducts, SpectralEdge, UpdateWindow, edge_from_gram, noise_floor
 from spectral_edge.store import RunCorruptError, RunDirectory, RunMissingError, StoreError, describe_environment
 
 __all__ = ["Archive", "Recording", "RecordingConfig"]
@@ -24,18 +25,31 @@ class RecordingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: str = "recording"
+    kind: str = Field("recording", pattern="^recording$")
     model: str
     """Class of the watched module."""
     parameters: dict[str, tuple[int, ...]]
     """Shape of each recorded parameter, whole, in layout order."""
-    window: int
-    every: int
+    window: int = Field(ge=2)
+    every: int = Field(ge=1)
     storage: str
     sketch_size: int | None
     keep_updates: bool
-    process: int
+    dim: int = Field(ge=0)
+    """Entries of a vector in this process."""
+    process: int = Field(ge=0)
     """Rank of the process whose shards are in this directory."""
+    processes: int = Field(ge=1)
+    """Over how many the parameters are sharded."""
+
+    def identity(self, offsets: tuple[tuple[int, ...], ...]) -> int:
+        """A number that two recorders share if one can continue from the other's state.
+
+        Args:
+            offsets: where the blocks of this process begin in the whole parameters.
+        """
+        same = self.model_dump(exclude={"model", "keep_updates", "process"}) | {"offsets": offsets}
+        return int.from_bytes(hashlib.blake2b(repr(same).encode(), digest_size=7).digest(), "little")
 
 
 class Archive:
@@ -52,51 +66,76 @@ class Archive:
 
     def __init__(self, path: Path, config: RecordingConfig, logs: bool) -> None:
         self.path = path
-        self._keep = config.keep_updates
+        self._config = config
         self._logs = logs
         self._run = RunDirectory.create(path, config, describe_environment())
         self._held = contextlib.ExitStack()
         self._held.enter_context(self._run.lock())
-        self._earlier = self._run.metrics()[-1:] + [{"step": step} for step in self._run.update_steps()[-1:]]
+        self._earlier = max([line["step"] for line in self._run.metrics()] + self._run.update_steps(), default=None)
+        self._written = -1  # step of the last update in the files
 
-    def append(self, values: LiveValues, window: UpdateWindow, exact: UpdateWindow | None) -> None:
-        """Add the window that has just filled with new updates.
-
-        Args:
-            values: of that window.
-            window: the updates, or their sketches.
-            exact: the updates, or ``None`` where they are not kept.
+    def keep(self, exact: UpdateWindow | None) -> None:
+        """Write the updates that have not been written, if updates are kept.
 
         Raises:
             StoreError: an earlier recording is in the way, or the disk refuses.
         """
-        if self._earlier:
-            raise StoreError(
-                f"{self.path}: holds a recording up to step {self._earlier[0]['step']} already. Restore the recorder's "
-                "state (load_state_dict) to continue it, or choose another run_dir."
-            )
-        if self._keep and exact is not None:
-            steps = torch.tensor(window.steps)
-            self._run.write_updates(values.step, {"updates": _joined(exact.parts), "steps": steps})
+        self._refuse_to_overwrite()
+        if not self._config.keep_updates or exact is None:
+            return
+        steps = exact.steps
+        new = [step for step in steps if step > self._written]
+        if new:
+            first, second = exact.parts
+            # After every W updates all are new and in their places: then nothing is copied.
+            rows = first if len(new) == len(first) == len(steps) else torch.cat([first, second])[-len(new) :]
+            tensors = {"updates": rows.cpu(), "steps": torch.tensor(new)}
+            self._run.write_updates(new[-1], tensors, {"steps": list(new)})
+            self._written = new[-1]
+
+    def log(self, values: LiveValues, window: UpdateWindow) -> None:
+        """Add a line for a window that holds new updates only.
+
+        Raises:
+            StoreError: an earlier recording is in the way, or the disk refuses.
+        """
+        self._refuse_to_overwrite()
         if self._logs:
             gram = window.gram_matrix.tolist()
             self._run.append_metrics({**asdict(values), "centered": False, "gram_matrix": gram})
             self._run.write_status({"state": "running", "step": values.step})
 
+    def _refuse_to_overwrite(self) -> None:
+        if self._earlier is not None:
+            raise StoreError(
+                f"{self.path}: holds a recording up to step {self._earlier} already. Restore the recorder's state "
+                "(load_state_dict) to continue it, or choose another run_dir."
+            )
+
     def rewind(self, step: int) -> None:
         """Forget what was recorded after ``step``."""
         self._run.rewind(step)
-        self._earlier = []
+        self._earlier = None
+        self._written = max(self._run.update_steps(), default=-1)
 
-    def edge(self, step: int, window: int, *, center: bool, products: InnerProducts) -> SpectralEdge:
-        """As :meth:`Recording.edge`."""
-        return _stored_edge(self._run, step, window, center, products)
+    def edge(self, step: int, *, center: bool, products: InnerProducts) -> SpectralEdge:
+        """As :meth:`Recording.edge`, from the shards of all processes, all of which must call."""
+        return _StoredWindows(self._run, self._config).edge(step, center, products)
 
-    def close(self, step: int, stopped: str | None) -> None:
-        """Write how it ended, and let other processes write here."""
-        if self._logs and not self._earlier:
-            state = {"state": "finished", "step": step}
-            self._run.write_status(state if stopped is None else {**state, "state": "failed", "why": stopped})
+    def close(self, step: int, why: str | None, exact: UpdateWindow | None) -> None:
+        """Write what is left and how it ended, and let other processes write here."""
+        try:
+            if self._earlier is None:
+                if exact is not None and exact.pushed:
+                    self.keep(exact)
+                if self._logs:
+                    state = {"state": "finished", "step": step}
+                    self._run.write_status(state if why is None else {**state, "state": "failed", "why": why})
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Let other processes write here."""
         self._held.close()
 
 
@@ -115,15 +154,19 @@ class Recording:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self._run = RunDirectory.open(Path(path))
-        if self._run.config.get("kind") != "recording":
+        run = RunDirectory.open(Path(path))
+        if run.config.get("kind") != "recording":
             raise RunMissingError(
                 f"{path}: a run, but no recording of se.watch; open it with the command that made it."
             )
         try:
-            self.config = RecordingConfig.model_validate(self._run.config)
+            self.config = RecordingConfig.model_validate(run.config)
         except ValueError as problem:
             raise RunCorruptError(f"{path}/config.json: {problem}") from None
+        if self.config.process:
+            raise RunMissingError(f"{path}: shards of process {self.config.process}; open the directory above it.")
+        self._run = run
+        self._windows = _StoredWindows(run, self.config)
 
     @property
     def values(self) -> list[dict[str, Any]]:
@@ -133,10 +176,12 @@ class Recording:
     @property
     def steps(self) -> list[int]:
         """Training steps whose edge can be had: the last of each window, or all recorded ones if updates are kept."""
-        return _steps(self._run, self.config.window)
+        return self._windows.steps
 
     def edge(self, step: int, *, center: bool = True) -> SpectralEdge:
         """The edge of the W updates that end at ``step``; its directions, too, where updates are kept.
+
+        Of a model that was sharded, only the spectra of whole windows: its directions are in no one process.
 
         Args:
             step: one of ``steps``.
@@ -145,53 +190,105 @@ class Recording:
         Raises:
             StoreError: nothing is kept of that step, or it is damaged.
         """
-        return _stored_edge(self._run, step, self.config.window, center, InnerProducts())
+        return self._windows.edge(step, center, None)
 
 
-def _steps(run: RunDirectory, window: int) -> list[int]:
-    ends = [int(line["step"]) for line in run.metrics()]
-    kept = [s for chunk in run.update_steps() for s in run.read_updates(chunk)["steps"].tolist()]
-    return sorted({*ends, *kept[window - 1 :]})
+class _StoredWindows:
+    """Edges from what a run directory holds."""
 
+    def __init__(self, run: RunDirectory, config: RecordingConfig) -> None:
+        self._run = run
+        self._config = config
 
-def _stored_edge(run: RunDirectory, step: int, window: int, center: bool, products: InnerProducts) -> SpectralEdge:
-    line = next((line for line in run.metrics() if line["step"] == step), None)
-    if line is not None:
-        gram = torch.tensor(line["gram_matrix"], dtype=torch.float64)
-        if gram.shape != (window, window):
+    @property
+    def steps(self) -> list[int]:
+        logged = {int(line["step"]) for line in self._run.metrics()}
+        kept = [] if self._config.processes > 1 else [step for chunk in self._chunks().values() for step in chunk]
+        return sorted({*logged, *kept[self._config.window - 1 :]})
+
+    def edge(self, step: int, center: bool, products: InnerProducts | None) -> SpectralEdge:
+        """Of the updates if they are kept, else of the Gram matrix in the log.
+
+        Args:
+            step: where the window ends.
+            center: subtract its mean.
+            products: over all processes; ``None`` to read what one process can.
+        """
+        sharded = self._config.processes > 1
+        if self._config.keep_updates and (products is not None or not sharded):
+            rows = self._rows(step)
+            found = (products or InnerProducts())(rows)
+            return edge_from_gram(found, lambda: (rows,), center, sharded)
+        edge = edge_from_gram(self._gram(step), self._no_rows, center, sharded)
+        size = self._config.sketch_size
+        return edge if size is None else edge.as_sketch(noise_floor(edge, size), self._no_edge)
+
+    def _gram(self, step: int) -> Tensor:
+        line = next((line for line in self._run.metrics() if line["step"] == step), None)
+        if line is None:
+            raise self._missing(step)
+        size = self._config.window
+        try:
+            gram = torch.tensor(line["gram_matrix"], dtype=torch.float64)
+        except (KeyError, TypeError, ValueError):
+            gram = torch.zeros(0)
+        if gram.shape != (size, size) or not torch.allclose(gram, gram.T, rtol=1e-6, atol=0.0):
             raise RunCorruptError(
-                f"{run.path}: the Gram matrix of step {step} is {tuple(gram.shape)}, not {window} wide"
+                f"{self._run.path}/metrics.jsonl: the Gram matrix of step {step} is no symmetric {size} x {size} "
+                "matrix. The file was damaged or edited."
             )
-        return edge_from_gram(gram, lambda: _stored_updates(run, step, window), center, products.sharded)
-    parts = _stored_updates(run, step, window)
-    rows = torch.cat(list(parts))
-    return edge_from_gram(products(rows), lambda: (rows,), center, products.sharded)
+        return gram
 
+    def _chunks(self) -> dict[int, list[int]]:
+        """Steps of the updates in each file of updates, checked to be ascending over all."""
+        chunks = {end: extra.get("steps") for end, extra in self._run.update_extras().items()}
+        flat: list[int] = []
+        for end, steps in chunks.items():
+            if not isinstance(steps, list) or not all(type(step) is int for step in steps) or steps[-1:] != [end]:
+                raise RunCorruptError(f"{self._run.path}/updates.jsonl: the steps of file {end} are damaged or edited.")
+            flat += steps  # type: ignore[arg-type]
+        if any(after <= before for before, after in pairwise(flat)):
+            raise RunCorruptError(f"{self._run.path}/updates.jsonl: the steps of updates do not ascend.")
+        return chunks  # type: ignore[return-value]
 
-def _stored_updates(run: RunDirectory, step: int, window: int) -> Sequence[Tensor]:
-    """The W updates that end at ``step``, in parts; raises if they are not kept."""
-    ends = run.update_steps()
-    if not ends:
-        raise RunMissingError(
-            f"{run.path}: the updates of step {step} are not kept, only the spectra of whole windows; "
-            "record with keep_updates=True for directions and other steps."
+    def _rows(self, step: int) -> Tensor:
+        """(W, D), the updates that end at ``step``."""
+        chunks = self._chunks()
+        known = [(end, place, s) for end, steps in chunks.items() for place, s in enumerate(steps)]
+        last = next((i for i, (*_, s) in enumerate(known) if s == step), -1)
+        first = last - self._config.window + 1
+        if last < 0 or first < 0:
+            raise self._missing(step)
+        rows = []
+        for end in dict.fromkeys(end for end, *_ in known[first : last + 1]):
+            updates = self._run.read_updates(end).get("updates")
+            if updates is None or updates.shape != (len(chunks[end]), self._config.dim):
+                raise RunCorruptError(
+                    f"{self._run.path}: the updates up to step {end} are not {len(chunks[end])} vectors of "
+                    f"{self._config.dim}. The file was damaged or edited."
+                )
+            rows += [updates[place] for file, place, _ in known[first : last + 1] if file == end]
+        return torch.stack(rows)
+
+    def _missing(self, step: int) -> RunMissingError:
+        steps = self.steps
+        span = f"{steps[0]} to {steps[-1]}" if steps else "none"
+        hint = "" if self._config.keep_updates else "; record with keep_updates=True for every recorded step"
+        return RunMissingError(
+            f"{self._run.path}: no window of {self._config.window} updates ends at step {step}; known: {span}{hint}."
         )
-    last = next((i for i, end in enumerate(ends) if end >= step), len(ends) - 1)
-    parts: list[Tensor] = []
-    missing = window
-    for chunk in (run.read_updates(end) for end in reversed(ends[: last + 1])):
-        before = int((chunk["steps"] <= step).sum())
-        rows = chunk["updates"][max(0, before - missing) : before]
-        if missing == window and (not before or int(chunk["steps"][before - 1]) != step):
-            break
-        parts.insert(0, rows)
-        missing -= len(rows)
-        if missing == 0:
-            return parts
-    known = _steps(run, window)
-    span = f"{known[0]} to {known[-1]}" if known else "none"
-    raise RunMissingError(f"{run.path}: no window of {window} kept updates ends at step {step}; known: {span}.")
 
+    def _no_rows(self) -> tuple[Tensor, ...]:
+        if self._config.processes > 1:
+            raise RunMissingError(
+                f"{self._run.path}: directions of a model that was sharded over {self._config.processes} processes are "
+                "in no one of them; ask Recorder.edge(step) in all of them while they run."
+            )
+        raise RunMissingError(
+            f"{self._run.path}: the updates are not kept, only the spectra of whole windows; record with "
+            "keep_updates=True for directions."
+        )
 
-def _joined(parts: tuple[Tensor, Tensor]) -> Tensor:
-    return torch.cat(parts) if len(parts[1]) else parts[0]  # after every W updates there is nothing to copy
+    def _no_edge(self) -> SpectralEdge:
+        self._no_rows()
+        raise AssertionError("not reached")

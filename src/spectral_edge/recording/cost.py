@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import torch
 
+from spectral_edge.parameters import Block, Shard
 from spectral_edge.recording.storage import Storage
+from spectral_edge.spectrum import CountSketch, gram_matrix
 
-__all__ = ["Cost", "available_memory", "estimate_cost", "refuse_if_above"]
+__all__ = ["Cost", "Plan", "available_memory", "refuse_if_above"]
 
 _SAMPLE = 1 << 18
 _MIB = 2**20
@@ -42,20 +46,11 @@ class Cost:
         return ", ".join(parts)
 
 
-def estimate_cost(
-    dim: int,
-    window: int,
-    storage: Storage,
-    *,
-    sketch_size: int,
-    anchor_bytes: int,
-    live: bool,
-    in_directory: bool,
-    device: torch.device,
-) -> Cost:
-    """Count bytes exactly, and time the work on a sample of at most 262 144 entries on the CPU, a few milliseconds.
+@dataclass(frozen=True)
+class Plan:
+    """What is to be kept in one process.
 
-    Args:
+    Attributes:
         dim: D.
         window: W.
         storage: how updates are kept.
@@ -63,57 +58,57 @@ def estimate_cost(
         anchor_bytes: bytes of an entry of the parameters.
         live: whether the spectrum of each window is logged, which keeps three directions.
         in_directory: whether there is a run directory to keep them in.
-        device: where the parameters are.
     """
-    memory, disk = _bytes(dim, window, storage, sketch_size, anchor_bytes, in_directory)
-    if live:
-        directions = 3 * (8 * sketch_size if storage == "sketch" else 4 * dim)
-        memory, disk = (memory, disk + directions) if in_directory else (memory + directions, disk)
-    if device.type != "cpu" or dim == 0:
-        return Cost(memory, disk, None, None)
-    update, spectrum = _timed(dim, window, storage, sketch_size)
-    return Cost(memory, disk, update, spectrum)
 
+    dim: int
+    window: int
+    storage: Storage
+    sketch_size: int
+    anchor_bytes: int
+    live: bool
+    in_directory: bool
 
-def _bytes(
-    dim: int, window: int, storage: Storage, sketch_size: int, anchor_bytes: int, in_directory: bool
-) -> tuple[int, int]:
-    anchor = dim * anchor_bytes
-    rows = window * dim
-    match storage:
-        case "float32":
-            return 4 * rows + anchor, 0
-        case "bfloat16":
-            return 2 * rows + anchor, 0
-        case "disk":
-            return anchor, 4 * rows
-        case "sketch":
-            return 8 * (window + 2) * sketch_size, (4 * rows + anchor) if in_directory else 0
+    def bytes(self) -> tuple[int, int]:
+        """In memory, and in memory-mapped files."""
+        anchor, rows = self.dim * self.anchor_bytes, self.window * self.dim
+        match self.storage:
+            case "float32":
+                memory, disk = 4 * rows + anchor, 0
+            case "bfloat16":
+                memory, disk = 2 * rows + anchor, 0
+            case "disk":
+                memory, disk = anchor, 4 * rows
+            case "sketch":
+                memory, disk = 8 * (self.window + 2) * self.sketch_size, (4 * rows + anchor) * self.in_directory
+        directions = 3 * (8 * self.sketch_size if self.storage == "sketch" else 4 * self.dim) * self.live
+        return (memory, disk + directions) if self.in_directory else (memory + directions, disk)
 
+    def cost(self, device: torch.device) -> Cost:
+        """Bytes exactly; time from a sample of at most 262 144 entries on the CPU, a few milliseconds."""
+        memory, disk = self.bytes()
+        if device.type != "cpu" or self.dim == 0:
+            return Cost(memory, disk, None, None)
+        return Cost(memory, disk, *self._timed())
 
-def _timed(dim: int, window: int, storage: Storage, sketch_size: int) -> tuple[float, float]:
-    from spectral_edge.parameters import Block, Shard
-    from spectral_edge.spectrum import CountSketch, gram_matrix
+    def _timed(self) -> tuple[float, float]:
+        sample = min(self.dim, _SAMPLE)
+        now, then = torch.zeros(sample), torch.zeros(sample)
+        sketch = CountSketch(self.sketch_size, [Shard("sample", (sample,), (sample,), (0,))])
 
-    sample = min(dim, _SAMPLE)
-    now, then = torch.zeros(sample), torch.zeros(sample)
-    sketch = CountSketch(sketch_size, [Shard("sample", (sample,), (sample,), (0,))]) if storage == "sketch" else None
-
-    def update() -> None:
-        if sketch is not None:
-            sketch([Block(0, 0, slice(0, sample), now)])
-        else:
+        def exact() -> None:
             torch.isfinite(now.sum())
             then.copy_(now - then)
 
-    width = sketch_size if sketch is not None else sample
-    rows = torch.zeros(window, min(width, sample))
-    whole = sketch_size if sketch is not None else dim
-    return _seconds(update) * dim / sample, _seconds(lambda: gram_matrix(rows)) * whole / rows.shape[1]
+        def sketched() -> None:
+            sketch([Block(0, 0, slice(0, sample), now)])
+
+        width = self.sketch_size if self.storage == "sketch" else self.dim
+        rows = torch.zeros(self.window, min(width, sample))
+        update = _seconds(sketched if self.storage == "sketch" else exact) * self.dim / sample
+        return update, _seconds(lambda: gram_matrix(rows)) * width / rows.shape[1]
 
 
-def _seconds(work: object, rounds: int = 3) -> float:
-    assert callable(work)
+def _seconds(work: Callable[[], object], rounds: int = 3) -> float:
     spent = []
     for _ in range(rounds):
         start = time.perf_counter()
@@ -123,43 +118,46 @@ def _seconds(work: object, rounds: int = 3) -> float:
 
 
 def available_memory(device: torch.device) -> int | None:
-    """Bytes that can be had now on the device, or ``None`` where that is not known."""
+    """Bytes that can be had now on the device, or ``None`` where that is not known; a container's limit counts."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     meminfo = Path("/proc/meminfo")
     if device.type != "cpu" or not meminfo.exists():
         return None
     line = next((line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:")), None)
-    return None if line is None else 1024 * int(line.split()[1])
+    free = [] if line is None else [1024 * int(line.split()[1])]
+    group = Path("/sys/fs/cgroup")
+    limit, used = group / "memory.max", group / "memory.current"
+    if limit.exists() and used.exists() and limit.read_text().strip().isdigit():
+        free.append(max(0, int(limit.read_text()) - int(used.read_text())))
+    return min(free, default=None)
 
 
-def refuse_if_above(
-    limit: int | None, cost: Cost, dim: int, window: int, storage: Storage, sketch_size: int, anchor_bytes: int
-) -> None:
+def refuse_if_above(limit: int | None, plan: Plan) -> None:
     """Refuse a recorder that takes more memory than ``limit``, and say which settings would fit.
 
     Raises:
         MemoryError: above the limit.
     """
-    if limit is None or cost.memory <= limit:
+    needed = plan.bytes()[0]
+    if limit is None or needed <= limit:
         return
     fits = []
-    for other in ("float32", "bfloat16", "disk", "sketch"):
-        most = _largest_window(limit, dim, other, sketch_size, anchor_bytes)
-        if most >= window and other != storage:
-            fits.append(f"storage={other!r}")
-        elif 2 <= most < window:
-            fits.append(f"storage={other!r} with window={most}")
+    for storage in get_args(Storage):
+        most = _largest_window(limit, replace(plan, storage=storage))
+        if most >= plan.window:
+            fits.append(f"storage={storage!r}")
+        elif most >= 2:
+            fits.append(f"storage={storage!r} with window={most}")
     raise MemoryError(
-        f"watch: a window of {window} updates of {dim:,} parameters in {storage} takes {cost.memory / _MIB:,.0f} MiB, "
-        f"above the limit of {limit / _MIB:,.0f} MiB. What fits: {'; '.join(fits) or 'nothing'}; or select fewer "
-        "parameters, or raise memory_limit (bytes)"
+        f"watch: a window of {plan.window} updates of {plan.dim:,} parameters in {plan.storage} takes "
+        f"{needed / _MIB:,.0f} MiB, above the limit of {limit / _MIB:,.0f} MiB. "
+        f"What fits: {'; '.join(fits) or 'nothing'}; or select fewer parameters, or raise memory_limit (bytes)"
     )
 
 
-def _largest_window(limit: int, dim: int, storage: Storage, sketch_size: int, anchor_bytes: int) -> int:
-    base = _bytes(dim, 0, storage, sketch_size, anchor_bytes, False)[0]
-    each = _bytes(dim, 1, storage, sketch_size, anchor_bytes, False)[0] - base
+def _largest_window(limit: int, plan: Plan) -> int:
+    base, one = (replace(plan, window=window).bytes()[0] for window in (0, 1))
     if base > limit:
         return 0
-    return (limit - base) // each if each else 10**6
+    return (limit - base) // (one - base) if one > base else plan.window

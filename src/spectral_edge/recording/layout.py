@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Iterator
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from spectral_edge.parameters import ParameterSubset, Selector, select_parameters
+from spectral_edge.parameters import ParameterSubset, Selector, select_parameters, unwrap_model
 
-__all__ = ["LayoutGuard"]
+__all__ = ["LayoutGuard", "master_of"]
 
 logger = logging.getLogger("spectral_edge")
 
@@ -23,6 +25,7 @@ class LayoutGuard:
         values: these, or their masters.
         optimizers: what moves them.
         selector: how they were selected.
+        given: names of the parameters whose masters the user gave.
     """
 
     def __init__(
@@ -32,15 +35,24 @@ class LayoutGuard:
         values: ParameterSubset,
         optimizers: list[Optimizer],
         selector: Selector | ParameterSubset,
+        given: Collection[str],
     ) -> None:
         self._model = model
         self._selector = selector
         self._optimizers = optimizers
+        self._parameters = subset.parameters
         self._watched = [
             (name, parameter, values.parameters[name], parameter.shape, values.parameters[name].device)
             for name, parameter in subset.parameters.items()
         ]
         self._ids = self._optimized()
+        self._low = [
+            (name, parameter)
+            for name, parameter in subset.parameters.items()
+            if parameter.dtype in (torch.bfloat16, torch.float16) and name not in given
+        ]
+        # A sharded model has other tensors under these names while they are gathered.
+        self._places = {} if subset.sharded else dict(_owners(unwrap_model(model), subset))
 
     def _optimized(self) -> list[int]:
         groups = [group["params"] for optimizer in self._optimizers for group in optimizer.param_groups]
@@ -62,6 +74,12 @@ class LayoutGuard:
                 raise ValueError(
                     f"parameter {name!r} was moved from {device} to {value.device}; move the model before you watch it"
                 )
+        for name, (owner, leaf) in self._places.items():
+            if owner._parameters.get(leaf) is not self._parameters[name]:
+                raise ValueError(
+                    f"parameter {name!r} of the model is another tensor now (load_state_dict(assign=True), a new "
+                    "adapter): close this recorder and watch again"
+                )
         now = self._optimized()
         if now != self._ids:
             self._compare(set(now), set(self._ids))
@@ -77,6 +95,17 @@ class LayoutGuard:
         if now - before:
             self._report_new(now - before)
 
+    def new_masters(self, values: ParameterSubset) -> ParameterSubset | None:
+        """Where the optimizers keep float32 masters now, if that is not where ``values`` has them; else ``None``.
+
+        Many optimizers make their masters at the first step, and others when their state is loaded.
+        """
+        found = {name: master_of(parameter, self._optimizers) for name, parameter in self._low}
+        if all(values.parameters[name] is master for name, master in found.items()):
+            return None
+        self._watched = [(n, p, found.get(n, v), p.shape, found.get(n, v).device) for n, p, v, *_ in self._watched]
+        return ParameterSubset({**values.parameters, **found})
+
     def _report_new(self, new: set[int]) -> None:
         if isinstance(self._selector, ParameterSubset):
             return
@@ -88,3 +117,29 @@ class LayoutGuard:
                 "Close this recorder and watch again to record them.",
                 ", ".join(names[:6]),
             )
+
+
+def master_of(parameter: Tensor, optimizers: list[Optimizer]) -> Tensor:
+    """The float32 copy that an optimizer updates in place of a parameter in a shorter format, or the parameter."""
+    if parameter.dtype not in (torch.bfloat16, torch.float16):
+        return parameter
+    kept = [getattr(parameter, "main_param", None)]
+    for optimizer in optimizers:
+        state = optimizer.state.get(parameter, {})
+        kept += [value for name, value in state.items() if "master" in str(name)]
+    for master in kept:
+        if isinstance(master, Tensor) and master.shape == parameter.shape and master.dtype == torch.float32:
+            return master
+    return parameter
+
+
+def _owners(model: nn.Module, subset: ParameterSubset) -> Iterator[tuple[str, tuple[nn.Module, str]]]:
+    """The module that holds each parameter, and its name there; parameters that are not in the model are left out."""
+    for name, parameter in subset.parameters.items():
+        path, _, leaf = name.rpartition(".")
+        try:
+            owner = model.get_submodule(path)
+        except AttributeError:
+            continue
+        if owner._parameters.get(leaf) is parameter:
+            yield name, (owner, leaf)

@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from spectral_edge.recording.recorder import Recorder
-from spectral_edge.recording.watching import watch
+from spectral_edge.recording.watching import restore, watch
 
 __all__ = ["WatchCallback"]
 
@@ -21,8 +21,9 @@ class WatchCallback(Callback):
     Attributes:
         recorder: once training has started; stays readable afterwards.
 
-    With ``ModelParallelStrategy`` (FSDP2) shards are recorded; ``FSDPStrategy`` is FSDP1 and refused. Two of these in
-    one trainer need different settings, by which their states are told apart.
+    With ``ModelParallelStrategy`` (FSDP2) shards are recorded, but Lightning saves the state of the first process only,
+    so that the window starts empty after a resume; ``FSDPStrategy`` is FSDP1 and refused. Two of these callbacks in one
+    trainer need different settings, by which their states are told apart.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -37,24 +38,27 @@ class WatchCallback(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Attach, and continue from the checkpoint if there is one."""
+        self.on_train_end()
         self.recorder = watch(pl_module, trainer.optimizers, automatic=False, **self._settings)
         if self._restored is not None:
-            self.recorder.load_state_dict(self._restored)
+            restore(self.recorder, self._restored)
             self._restored = None
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """End a training step, if an optimizer stepped on this batch."""
         if self.recorder is not None and self.recorder.pending:
-            self.recorder.commit(trainer.global_step)
+            # Lightning counts the steps of each optimizer.
+            self.recorder.commit(trainer.global_step if len(trainer.optimizers) == 1 else None)
 
     def on_train_end(self, *_: Any) -> None:
         """Detach."""
         if self.recorder is not None:
             self.recorder.close()
 
-    def on_exception(self, *_: Any) -> None:
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Detach: training may be started again in the same process."""
-        self.on_train_end()
+        if self.recorder is not None:
+            self.recorder.close(f"{type(exception).__name__}: {exception}")
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors by name."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spectral_edge.recording.files import mapped_tensor
 from spectral_edge.spectrum import SpectralEdge, UpdateWindow
 
 __all__ = ["LiveSpectrum", "LiveValues"]
@@ -60,11 +61,11 @@ class LiveSpectrum:
     """Remembers the last window's directions, so that the turn of the edge can be told.
 
     Args:
-        file: keep them in this file, memory-mapped, and not in memory: 3 D float32.
+        folder: keep them in a file here, memory-mapped, and not in memory, 3 D float32; not on an accelerator.
     """
 
-    def __init__(self, file: Path | None = None) -> None:
-        self._file = file
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
         self.previous: Tensor | None = None
 
     def values(self, window: UpdateWindow, noise_floor: Callable[[SpectralEdge], float | None]) -> LiveValues:
@@ -112,6 +113,6 @@ class LiveSpectrum:
     def _room(self, k: int, window: UpdateWindow) -> Tensor:
         if self.previous is not None and len(self.previous) == k:
             return self.previous
-        if self._file is not None and window.dim:
-            return torch.from_file(str(self._file), shared=True, size=k * window.dim).view(k, window.dim)
+        if self._folder is not None and window.device.type == "cpu":
+            return mapped_tensor(self._folder / "edge.bin", (k, window.dim), window.wide_dtype)
         return torch.empty(k, window.dim, dtype=window.wide_dtype, device=window.device)

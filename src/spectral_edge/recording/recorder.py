@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
@@ -18,7 +17,7 @@ from spectral_edge.recording.cost import Cost
 from spectral_edge.recording.layout import LayoutGuard
 from spectral_edge.recording.live import LiveSpectrum, LiveValues
 from spectral_edge.recording.resolution import warn_if_coarse
-from spectral_edge.recording.sources import Flag
+from spectral_edge.recording.sources import Flag, Source
 from spectral_edge.recording.storage import KeptUpdates
 from spectral_edge.spectrum import SpectralEdge, UpdateWindow
 
@@ -40,6 +39,7 @@ class Recorder:
         parameters: what is recorded, in the model.
         every: training steps between recorded parameters, the ``stride`` of the updates.
         steps: training steps seen.
+        automatic: whether hooks on the optimizers end training steps.
         cost: what it takes, of this process.
         stopped: why recording has stopped, or ``None``.
     """
@@ -56,10 +56,13 @@ class Recorder:
         live: LiveSpectrum | None,
         archive: Archive | None,
         callback: Callable[[LiveValues], None] | None,
+        automatic: bool,
+        identity: int,
     ) -> None:
         self.parameters = parameters
         self.every = every
         self.cost = cost
+        self.automatic = automatic
         self.steps = 0
         self.stopped: str | None = None
         self._values = values
@@ -68,11 +71,12 @@ class Recorder:
         self._live = live
         self._archive = archive
         self._callback = callback
+        self._identity = identity
         self._products = kept.inner_products()
         self._recorded = 0
         self._last_seen: list[int] = []  # step of the newest update at the last look
         self._stepped: set[int] = set()  # optimizers, since the last commit
-        self._hooked = self._warned = False
+        self._hooked = self._warned = self._closed = self._resolution_known = False
         self._told = False  # whether the other processes know that this one has stopped
         self._closing = contextlib.ExitStack()
 
@@ -123,22 +127,20 @@ class Recorder:
         self._stepped.clear()
         self.steps += 1
         if self.steps % self.every == 0:
-            self._guarded(partial(self._record, source.anchor, self.steps if step is None else step))
+            self._guarded(partial(self._record, source, self.steps if step is None else step))
 
     def update(self, delta: Tensor | Mapping[str, Tensor], step: int | None = None) -> None:
         """Record an update that you have measured yourself, where parameters cannot be read (FSDP1, DeepSpeed).
 
-        Unlike :meth:`commit` it raises: what is wrong with the update is the caller's to know.
+        Once recording has stopped, nothing happens.
 
         Args:
             delta: (D,) in the layout of ``parameters``, or name -> tensor.
             step: the training step's number; counted from 1 if left out.
 
         Raises:
-            ValueError: another number of entries, not finite, or exactly zero.
-            RecordingStoppedError: recording has stopped.
+            ValueError: another number of entries, not finite, or exactly zero. Nothing else raises from here.
         """
-        self._raise_if_stopped()
         vector = (delta if isinstance(delta, Tensor) else self.parameters.flatten(delta)).detach()
         if vector.shape != (self.parameters.dim,):
             raise ValueError(
@@ -148,72 +150,112 @@ class Recorder:
         if not torch.isfinite(vector).all() or not vector.any():
             raise ValueError("Recorder.update: delta is not finite or exactly zero; skip this step")
         self.steps += 1
-        self._kept.put(vector, self.steps if step is None else step)
-        self._guarded(self._look_if_due)
+        self._guarded(partial(self._put, vector, self.steps if step is None else step))
 
-    def _record(self, anchor: Tensor, step: int) -> None:
-        moved, unusable = self._agreed_look(anchor) if self._products.sharded else self._look()
-        if self._recorded == 0 and moved:  # reads an accelerator once
-            warn_if_coarse(self._values, anchor)
+    def _put(self, vector: Tensor, step: int) -> None:
+        self._kept.put(vector, step)
+        self._recorded += 1
+        self._look_if_due()
+
+    def _record(self, source: Source, step: int) -> None:
+        moved, unusable = self._agreed_look(source)
+        if not self._resolution_known and bool(
+            moved
+        ):  # waits for an accelerator until something moves for the first time
+            self._resolution_known = True
+            if not bool(unusable):
+                warn_if_coarse(self._values, self._kept.anchor)
         if self._kept.deferred:
-            moved, unusable = (torch.as_tensor(flag, device=anchor.device) for flag in (moved, unusable))
-            self._kept.take(step, moved & ~unusable)
+            moved, unusable = (torch.as_tensor(flag, device=source.anchor.device) for flag in (moved, unusable))
+            kept = moved & ~unusable
         elif unusable:
             raise ValueError(
                 f"the update of step {step} has NaN or infinite entries; the window keeps the updates before it"
             )
-        elif moved:
-            self._kept.take(step, None)
-        else:
+        elif not moved:
             return
-        self._look_if_due()
+        else:
+            kept = None
+        failure: Exception | None = None
+        try:
+            self._kept.take(step, kept)
+        except Exception as problem:
+            failure = problem
+        self._recorded += 1
+        self._look_if_due(failure)
 
-    def _look(self) -> tuple[Flag, Flag]:
-        """Has anything moved, is anything not finite?"""
-        if self._guard is not None:
-            self._guard.check()
-        return self._kept.source.look()
-
-    def _agreed_look(self, anchor: Tensor) -> tuple[Flag, Flag]:
-        """The same answers in all processes that hold shards.
+    def _agreed_look(self, source: Source) -> tuple[Flag, Flag]:
+        """Has anything moved, is anything not finite? The same answers in all processes that hold shards.
 
         Raises:
             RecordingStoppedError: another process has stopped.
         """
+        if not self._products.sharded:
+            self._check_layout()
+            flags = source.look()
+            return source.settle() or flags
 
         def here() -> Tensor:
-            flags = self._look()  # also in a process that has stopped: the others may need its part of a sum
-            found = [torch.as_tensor(flag, device=anchor.device) for flag in (*flags, self.stopped is not None)]
-            return torch.stack(found).double()
+            self._check_layout()
+            seen = (*source.look(), self.stopped is not None)
+            return torch.stack([torch.as_tensor(flag, device=source.anchor.device) for flag in seen]).double()
 
         try:
-            total = self._products.total(here, torch.zeros(3, dtype=torch.float64, device=anchor.device))
-        except Exception:
-            self._told = True  # by the NaN that it left in the sum
-            raise
-        if self._kept.deferred:
-            return total[0] > 0, (total[1] > 0) | (total[2] != 0)
+            total = self._products.total(here, torch.zeros(3, dtype=torch.float64, device=source.anchor.device))
+        except Exception as problem:  # the others have got NaN in its place
+            if not self._kept.deferred:
+                self._told = True
+                raise
+            self.stop(f"{type(problem).__name__}: {problem}")
+            total = torch.full((3,), torch.nan, dtype=torch.float64, device=source.anchor.device)
+        if self._kept.deferred:  # nobody reads the device before the next look at the spectrum, where all stop together
+            settled = source.settle() or (total[0] > 0, total[1] > 0)
+            healthy = total[2] == 0
+            return torch.as_tensor(settled[0]) & healthy, torch.as_tensor(settled[1]) | ~healthy
         moved, unusable, stopped = total.tolist()
-        if stopped or moved != moved:  # NaN: a process failed while it looked
+        if stopped or moved != moved:
             self._told = True
             raise RecordingStoppedError("another process stopped recording; its log says why")
-        return moved > 0, unusable > 0
+        return source.settle() or (moved > 0, unusable > 0)
 
-    def _look_if_due(self) -> None:
-        """After every W updates the window holds new ones only: log its spectrum."""
-        self._recorded += 1
-        if self._live is None or self._recorded % self.window.size:
+    def _check_layout(self) -> None:
+        if self._guard is None:
             return
-        if self._kept.deferred and self.window.steps[-1:] == self._last_seen:
-            raise ValueError(f"the last {self.window.size} updates were all zero or not finite, and dropped")
-        self._last_seen = self.window.steps[-1:]
-        if not self.window.full:
-            return
-        values = self._live.values(self.window, self._kept.noise_floor)
-        if self._archive is not None:
-            self._archive.append(values, self.window, self._kept.exact)
-        if self._callback is not None:
-            self._callback(values)
+        self._guard.check()
+        masters = self._guard.new_masters(self._values)
+        if masters is not None:
+            if self._products.sharded:
+                raise ValueError("the optimizer has made other master weights; close this recorder and watch again")
+            self._values = masters
+            self._kept.read_from(masters)
+
+    def _look_if_due(self, failure: Exception | None = None) -> None:
+        """After every W updates the window holds new ones only: write them, and log its spectrum."""
+        if self._live is not None and self._recorded % self.window.size == 0:
+            self._agree_to_go_on(failure)
+            if self._kept.deferred and self.window.steps[-1:] == self._last_seen:
+                raise ValueError(f"the last {self.window.size} updates were all zero or not finite, and dropped")
+            self._last_seen = self.window.steps[-1:]
+            if self._archive is not None:
+                self._archive.keep(self._kept.exact)
+            if self.window.full:
+                values = self._live.values(self.window, self._kept.noise_floor)
+                if self._archive is not None:
+                    self._archive.log(values, self.window)
+                if self._callback is not None:
+                    self._callback(values)
+        elif failure is not None:
+            raise failure
+
+    def _agree_to_go_on(self, failure: Exception | None) -> None:
+        """All processes go on to the sums of a spectrum, or none does."""
+        if self._products.sharded:
+            failed = torch.tensor([float(failure is not None or self.stopped is not None)], dtype=torch.float64)
+            if float(self._products.total(failed.clone, failed)):
+                self._told = True
+                failure = failure or RecordingStoppedError("another process stopped recording; its log says why")
+        if failure is not None:
+            raise failure
 
     # What fails here must not reach the loop
 
@@ -224,6 +266,9 @@ class Recorder:
             action()
         except Exception as problem:
             self.stop(f"{type(problem).__name__}: {problem}")
+        except BaseException as problem:  # Ctrl-C is the user's, but what it interrupted is not whole
+            self.stop(f"interrupted by {type(problem).__name__}")
+            raise
 
     def stop(self, why: str) -> None:
         """Stop recording for good, and say so once; training goes on, and so do reads of what was recorded."""
@@ -255,7 +300,7 @@ class Recorder:
         if step is not None:
             if self._archive is None:
                 raise ValueError("Recorder.edge: earlier steps are read from disk; give watch a run_dir")
-            return self._archive.edge(step, self.window.size, center=center, products=self._products)
+            return self._archive.edge(step, center=center, products=self._products)
         if not self.window.full:
             self._raise_if_stopped()
         return self._kept.edge(center)
@@ -264,22 +309,43 @@ class Recorder:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything needed to continue bitwise, to be saved with the training state; of this process."""
-        state = self._kept.state_dict() | {"counts": torch.tensor([self.steps, self._recorded])}
+        counts = torch.tensor([self.steps, self._recorded, self._identity])
+        state = self._kept.state_dict() | {"counts": counts}
         if self._live is not None and self._live.previous is not None:
             state["edge"] = self._live.previous.clone()
         return state
+
+    def all_can_restore(self, state: Mapping[str, Tensor]) -> bool:
+        """Whether each process that holds shards, all of which must call, has been given a state of its recorder."""
+        foreign = torch.tensor([float(not self._is_mine(state))], dtype=torch.float64)
+        return not float(self._products.total(foreign.clone, foreign))
+
+    def _is_mine(self, state: Mapping[str, Tensor]) -> bool:
+        counts = state.get("counts")
+        return (
+            counts is not None
+            and counts.shape == (3,)
+            and counts.dtype == torch.int64
+            and int(counts[2]) == self._identity
+        )
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore :meth:`state_dict`; a run directory forgets what came after.
 
         Raises:
-            ValueError: the state is of another window, storage or parameter subset.
+            ValueError: the state is damaged, or of a recorder with other settings or parameters, or of the process that
+                holds other shards; nothing is changed then.
         """
-        own = {"counts", "edge"}
-        self._kept.load_state_dict({name: value for name, value in state.items() if name not in own})
+        if not self._is_mine(state):
+            raise ValueError(
+                "Recorder.load_state_dict: the state is of a recorder with other parameters, window, every or storage, "
+                "or of the process that holds other shards; give watch the same settings, and each process its own"
+            )
+        self._kept.load_state_dict(state)
         if self._live is not None:
             self._live.restore(state.get("edge"), self.window)
-        self.steps, self._recorded = state["counts"].tolist()
+        self.steps, self._recorded, _ = state["counts"].tolist()
+        self._last_seen = []
         self.stopped, self._told = None, False
         if self._archive is not None:
             self._archive.rewind(self.window.steps[-1] if self.window.pushed else -1)
@@ -288,11 +354,23 @@ class Recorder:
         """Do this when the recorder is closed, last given first."""
         self._closing.callback(action)
 
-    def close(self) -> None:
-        """Remove the hooks and close the files; reading the edge stays possible."""
+    def close(self, why: str | None = None) -> None:
+        """Remove the hooks and close the files; reading the edge stays possible. Nothing raises from here.
+
+        Args:
+            why: what ended training early, for the status of the run directory.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if self.automatic and self.pending:  # some optimizers have stepped, and no further step will end it
+            self.commit()
         self._closing.close()
         if self._archive is not None:
-            self._archive.close(self.steps, self.stopped)
+            try:
+                self._archive.close(self.steps, self.stopped or why, self._kept.exact)
+            except Exception as problem:  # a full disk at the very end must not hide how training ended
+                logger.warning("spectral-edge: closing the run directory failed: %s", problem)
 
     def __enter__(self) -> Recorder:
         return self
@@ -300,10 +378,7 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self.close()
-        except Exception as problem:  # a full disk at the very end must not hide how training ended
-            warnings.warn(f"spectral-edge: closing the recorder failed: {problem}", stacklevel=2)
+        self.close(None if kind is None else f"{kind.__name__}: {value}")
 
     def __repr__(self) -> str:
         stopped = "" if self.stopped is None else f", stopped: {self.stopped}"

@@ -7,7 +7,7 @@ import logging
 import torch
 from torch import Tensor
 
-from spectral_edge.parameters import ParameterSubset
+from spectral_edge.parameters import ParameterSubset, spacing
 
 __all__ = ["rounding_share", "warn_if_coarse"]
 
@@ -31,27 +31,39 @@ def rounding_share(now: Tensor, then: Tensor) -> tuple[float, float, float]:
     >>> rounding_share(then + step, then)[2]
     1.0
     """
-    exponent = torch.frexp(now.float())[1]
-    spacing = torch.finfo(now.dtype).eps * torch.exp2(exponent.double() - 1)
     moved = now.double() - then.double()
     stayed = float((moved == 0).sum())
-    return float(spacing.square().sum() / 12), float(moved.square().sum()), stayed
+    return float(spacing(now).square().sum() / 12), float(moved.square().sum()), stayed
 
 
-def warn_if_coarse(values: ParameterSubset, anchor: Tensor) -> None:
-    """Log a warning if rounding makes up more than 1 % of the update since the anchor; nothing for sketches."""
-    if len(anchor) != values.dim:
+def warn_if_coarse(values: ParameterSubset, anchor: Tensor | None) -> None:
+    """Log a warning if rounding makes up more than 1 % of the update since the anchor.
+
+    Args:
+        values: the parameters.
+        anchor: the same at the last recorded step; ``None`` if only sketches are kept, from which it cannot be told.
+    """
+    kinds = {parameter.dtype for parameter in values.parameters.values()}
+    names = " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
+    if anchor is None:
+        if kinds & {torch.bfloat16, torch.float16}:
+            logger.warning(
+                "spectral-edge: %s parameters lose updates smaller than their spacing; how much of an update that is "
+                "cannot be told from sketches. Pass the float32 master weights (masters=) if the optimizer keeps any.",
+                names,
+            )
         return
     shares = [rounding_share(block.values, anchor[block.columns]) for block in values.blocks()]
+    if not shares:
+        return
     rounding, moved, stayed = (sum(column) for column in zip(*shares, strict=True))
     error = (rounding / moved) ** 0.5 if moved else 0.0
     if error > _COARSE:
-        names = {str(parameter.dtype).removeprefix("torch.") for parameter in values.parameters.values()}
         logger.warning(
             "spectral-edge: %s parameters resolve the first recorded update only to %.0f %% of its length, and %.0f %% "
             "of their entries did not move at all. Its spectrum is that of the rounding as much as of the training: "
             "pass the float32 master weights (masters=) if the optimizer keeps any, or record less often (every=).",
-            " and ".join(sorted(names)),
+            names,
             100 * error,
             100 * stayed / values.dim,
         )

@@ -11,10 +11,14 @@ import torch
 from torch import Tensor
 
 from spectral_edge.parameters import ParameterSubset
+from spectral_edge.recording.files import mapped_tensor
 from spectral_edge.spectrum import CountSketch
 
 __all__ = ["Flag", "ParameterUpdates", "SketchedUpdates", "Source"]
 
+
+# A sketch that moved less than this, relative to its length, has not moved.
+_SAME = 1e-14
 
 # Known to the host, or on an accelerator.
 Flag = bool | Tensor
@@ -28,6 +32,14 @@ class Source(Protocol):
 
     def look(self) -> tuple[Flag, Flag]:
         """Has anything moved, is anything not finite? Changes nothing, and does not wait for an accelerator."""
+        ...
+
+    def settle(self) -> tuple[Flag, Flag] | None:
+        """The same for all processes together, where a look alone cannot tell; all must call, when none has failed."""
+        ...
+
+    def restart(self) -> None:
+        """Move the anchor to where the parameters are now."""
         ...
 
     def write(self, row: Tensor) -> None:
@@ -58,12 +70,11 @@ class ParameterUpdates:
         kinds = {parameter.dtype for parameter in values.parameters.values()}
         dtype = kinds.pop() if len(kinds) == 1 else torch.float32
         device = next(iter(values.parameters.values())).device
-        if file is None or values.dim == 0:
+        if file is None:
             self.anchor = torch.empty(values.dim, dtype=dtype, device=device)
         else:
-            self.anchor = torch.from_file(str(file), shared=True, size=values.dim, dtype=dtype)
-        for block in values.blocks():
-            self.anchor[block.columns] = block.values
+            self.anchor = mapped_tensor(file, (values.dim,), dtype)
+        self.restart()
         self.waits = self.anchor.device.type == "cpu"  # whether looking at a value costs nothing
 
     def look(self) -> tuple[Flag, Flag]:
@@ -78,6 +89,14 @@ class ParameterUpdates:
         differ = [(block.values != self.anchor[block.columns]).any() for block in blocks]
         total = torch.stack([_wide(block.values).sum() for block in blocks]).sum()
         return torch.stack(differ).any(), ~torch.isfinite(total)
+
+    def settle(self) -> None:
+        """As :meth:`Source.settle`: what one process sees is enough."""
+
+    def restart(self) -> None:
+        """As :meth:`Source.restart`."""
+        for block in self._values.blocks():
+            self.anchor[block.columns] = block.values
 
     def write(self, row: Tensor) -> None:
         """As :meth:`Source.write`."""
@@ -113,13 +132,26 @@ class SketchedUpdates:
     def __init__(self, values: ParameterSubset, sketch: CountSketch) -> None:
         self._values = values
         self._sketch = sketch
-        self.anchor = sketch(values.blocks())
-        self._now = self.anchor
+        self.restart()
+
+    def restart(self) -> None:
+        """As :meth:`Source.restart`; where parameters are sharded, all processes must call."""
+        self.anchor = self._now = self._sketch(self._values.blocks())
 
     def look(self) -> tuple[Flag, Flag]:
-        """As :meth:`Source.look`; where parameters are sharded, all processes must call."""
-        self._now = self._sketch(self._values.blocks())
-        return (self._now != self.anchor).any(), ~torch.isfinite(self._now).all()
+        """As :meth:`Source.look`: makes this process's share of the sketch, which by itself tells nothing."""
+        self._held = self._sketch.held(self._values.blocks())
+        return True, False
+
+    def settle(self) -> tuple[Flag, Flag]:
+        """As :meth:`Source.settle`."""
+        self._now = self._sketch.sum(self._held)
+        # Sums on an accelerator may differ in their last bits from one time to the next.
+        moved = (self._now - self.anchor).norm() > _SAME * self.anchor.norm()
+        unusable = ~torch.isfinite(self._now).all()
+        return (
+            (bool(moved | unusable), bool(unusable)) if self._now.device.type == "cpu" else (moved | unusable, unusable)
+        )
 
     def write(self, row: Tensor) -> None:
         """As :meth:`Source.write`, of what the last look saw."""

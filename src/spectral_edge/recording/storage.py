@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from spectral_edge.parameters import Block, ParameterSubset
+from spectral_edge.recording.files import mapped_tensor
 from spectral_edge.recording.sources import ParameterUpdates, SketchedUpdates, Source
 from spectral_edge.spectrum import CountSketch, InnerProducts, SpectralEdge, UpdateWindow, noise_floor
 
@@ -23,18 +24,22 @@ class KeptUpdates:
     """The last W updates of a parameter subset.
 
     Attributes:
-        window: their rows and Gram matrix, or those of their sketches.
+        values: parameters or their masters.
+        window: rows and Gram matrix of their updates, or of sketches of them.
         exact: the window of the updates themselves; ``None`` where only sketches are kept.
         deferred: whether flags stay on the device, so that an accelerator never waits for the host; not where rows go
             to host memory.
 
     Args:
-        values: parameters or their masters.
+        values: as above.
         window: W.
         storage: where.
         sketch_size: m.
         folder: for files; ``None`` if there is no run directory.
         reads: whether parameters are read; otherwise updates are only put in.
+
+    Raises:
+        StoreError: there is no room in ``folder``.
     """
 
     def __init__(
@@ -49,29 +54,35 @@ class KeptUpdates:
         device = next(iter(values.parameters.values())).device
         device = torch.device("cpu") if device.type == "meta" else device
         shards = values.shards if values.sharded else ()
-        file = None if folder is None else folder / "window.bin"
+        rows = None
+        if folder is not None and storage in ("disk", "sketch"):
+            rows = mapped_tensor(folder / "window.bin", (window, values.dim))
+        self.values = values
         self.exact: UpdateWindow | None
-        self.deferred = device.type != "cpu" and storage != "disk" and not (storage == "sketch" and folder)
-        self._values = values
+        self.deferred = device.type != "cpu" and rows is None
+        self._folder = folder
         self._sketch = CountSketch(sketch_size, values.shards, device) if storage == "sketch" else None
         self._source: Source | None = None
         self._exact_source: ParameterUpdates | None = None
         if self._sketch is not None:
             self.window = UpdateWindow(window, sketch_size, dtype=torch.float64, device=device)
-            self.exact = None if file is None else UpdateWindow(window, values.dim, file=file, shards=shards)
-            if reads:
-                self._source = SketchedUpdates(values, self._sketch)
-                self._exact_source = None if folder is None else ParameterUpdates(values, folder / "anchor.bin")
+            self.exact = None if rows is None else UpdateWindow(window, values.dim, rows=rows, shards=shards)
+        else:
+            dtype = torch.bfloat16 if storage == "bfloat16" else torch.float32
+            self.window = UpdateWindow(window, values.dim, dtype=dtype, device=device, rows=rows, shards=shards)
+            self.exact = self.window
+        if reads:
+            self.read_from(values)
+
+    def read_from(self, values: ParameterSubset) -> None:
+        """Read these tensors from now on: the next update begins where they are now."""
+        self.values = values
+        if self._sketch is None:
+            self._source = ParameterUpdates(values)
             return
-        self.exact = self.window = UpdateWindow(
-            window,
-            values.dim,
-            dtype=torch.bfloat16 if storage == "bfloat16" else torch.float32,
-            device="cpu" if storage == "disk" else device,
-            file=file if storage == "disk" else None,
-            shards=shards,
-        )
-        self._source = ParameterUpdates(values) if reads else None
+        self._source = SketchedUpdates(values, self._sketch)
+        if self.exact is not None and self._folder is not None:
+            self._exact_source = ParameterUpdates(values, self._folder / "anchor.bin")
 
     @property
     def source(self) -> Source:
@@ -84,14 +95,29 @@ class KeptUpdates:
             raise ValueError("Recorder.commit: watch was given no optimizer; call update(delta) with your own updates")
         return self._source
 
+    @property
+    def anchor(self) -> Tensor | None:
+        """The parameters at the last recorded step, (D,); ``None`` where only sketches are kept."""
+        exact = self._source if self._sketch is None else self._exact_source
+        return None if exact is None else exact.anchor
+
     def take(self, step: int, kept: Tensor | None) -> None:
-        """Read the update since the last one taken, and drop it where ``kept``, on the device, is false."""
-        if kept is not None:
-            self.window.push_if(kept, self.source.blocks(kept), step)
-            return
-        if self.exact is not None and self._exact_source is not None:
-            self.exact.push_row(self._exact_source.write, step)
-        self.window.push_row(self.source.write, step)
+        """Read the update since the last one taken, and drop it where ``kept``, on the device, is false.
+
+        If it is interrupted, the window is empty afterwards: a row might be of two updates.
+        """
+        try:
+            if kept is not None:
+                self.window.push_if(kept, self.source.blocks(kept), step)
+                return
+            if self.exact is not None and self._exact_source is not None:
+                self.exact.push_row(self._exact_source.write, step)
+            self.window.push_row(self.source.write, step)
+        except BaseException:
+            self.window.clear()
+            if self.exact is not None:
+                self.exact.clear()
+            raise
 
     def put(self, vector: Tensor, step: int) -> None:
         """Append an update (D,) that was measured elsewhere."""
@@ -101,7 +127,7 @@ class KeptUpdates:
         if self.exact is not None:
             self.exact.push(vector, step)
         blocks, column = [], 0
-        for number, shard in enumerate(self._values.shards):
+        for number, shard in enumerate(self.values.shards):
             columns = slice(column, column + shard.dim)
             blocks.append(Block(number, 0, columns, vector[columns]))
             column += shard.dim
@@ -112,24 +138,25 @@ class KeptUpdates:
         if self._sketch is None:
             return self.window.edge(center)
         found = self.window.edge(center, copy=False)
-        floor = noise_floor(found, self._sketch.size)
-        return found.as_sketch(floor, partial(self._exact_edge, center))
+        exact = partial(self._exact_edge, center, self.window.pushed)
+        return found.as_sketch(noise_floor(found, self._sketch.size), exact)
 
     def noise_floor(self, edge: SpectralEdge) -> float | None:
         """Of an edge of the window; ``None`` if it is exact."""
         return None if self._sketch is None else noise_floor(edge, self._sketch.size)
 
-    def _exact_edge(self, center: bool) -> SpectralEdge:
+    def _exact_edge(self, center: bool, pushed: int) -> SpectralEdge:
         if self.exact is None:
             raise ValueError(
                 "directions: a sketched window keeps no updates, only their spectrum; give watch a run_dir, where they "
                 "are kept in a file, or another storage"
             )
+        self.window.check_unmoved(pushed)
         return self.exact.edge(center)
 
     def inner_products(self) -> InnerProducts:
         """Of vectors in the layout of the parameters, over all processes."""
-        return InnerProducts(self._values.shards if self._values.sharded else ())
+        return InnerProducts(self.values.shards if self.values.sharded else ())
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything needed to continue bitwise. What is in a file is not copied: save it before the next step."""
@@ -146,23 +173,20 @@ class KeptUpdates:
         """Restore :meth:`state_dict`.
 
         Raises:
-            ValueError: the state is of another window, storage or parameter subset.
+            ValueError: an entry is missing or of another shape or type.
         """
-        mine = {name: tuple(value.shape) for name, value in self.state_dict().items()}
-        given = {name: tuple(value.shape) for name, value in state.items()}
-        if wrong := sorted(name for name in mine.keys() | given.keys() if mine.get(name) != given.get(name)):
-            raise ValueError(
-                f"Recorder.load_state_dict: {wrong[0]!r} has shape {given.get(wrong[0], 'none: it is missing')}, this "
-                f"recorder needs {mine.get(wrong[0], 'no such entry')}; the state is of another window, storage, "
-                "run_dir or choice of parameters"
-            )
+        anchors = {"anchor": self._source, "exact_anchor": self._exact_source}
+        for name, source in anchors.items():
+            if source is not None:
+                given = state.get(name)
+                if given is None or (given.shape, given.dtype) != (source.anchor.shape, source.anchor.dtype):
+                    raise ValueError(f"Recorder.load_state_dict: {name} is missing or of another shape or type")
         self.window.load_state_dict(_below("window.", state))
-        if self._source is not None:
-            self._source.anchor.copy_(state["anchor"])
         if self._sketch is not None and self.exact is not None:
             self.exact.load_state_dict(_below("exact.", state))
-            if self._exact_source is not None:
-                self._exact_source.anchor.copy_(state["exact_anchor"])
+        for name, source in anchors.items():
+            if source is not None:
+                source.anchor.copy_(state[name])
 
 
 def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

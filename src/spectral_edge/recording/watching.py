@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,15 @@ from torch.optim import Optimizer
 
 from spectral_edge.parameters import ParameterSubset, Selector, reshard, select_parameters, unwrap_model
 from spectral_edge.recording.archive import Archive, RecordingConfig
-from spectral_edge.recording.cost import available_memory, estimate_cost, refuse_if_above
-from spectral_edge.recording.layout import LayoutGuard
+from spectral_edge.recording.cost import Cost, Plan, available_memory, refuse_if_above
+from spectral_edge.recording.layout import LayoutGuard, master_of
 from spectral_edge.recording.live import LiveSpectrum, LiveValues
 from spectral_edge.recording.recorder import Recorder
 from spectral_edge.recording.storage import KeptUpdates, Storage
 
-__all__ = ["watch"]
+__all__ = ["rank", "restore", "watch"]
+
+logger = logging.getLogger("spectral_edge")
 
 
 def watch(
@@ -54,7 +58,7 @@ def watch(
         optimizer: what moves it: one optimizer, several, or wrappers of Accelerate or Lightning; ``None`` if you
             measure updates yourself and pass them to :meth:`Recorder.update`.
         parameters: ``"attention"``, a regular expression, a predicate ``(name, parameter) -> bool``, or a subset.
-            Those that the optimizers do not move (frozen) are left out.
+            Those that are in no optimizer are left out.
         window: W, updates kept.
         every: stride, training steps per update.
         storage: ``"float32"`` or ``"bfloat16"`` in memory, where the parameters are; ``"disk"``, a memory-mapped file
@@ -90,65 +94,94 @@ def watch(
     >>> recorder.edge(center=False).singular_values.shape
     (2,)
     """
-    _check_settings(window, every, storage, run_dir, keep_updates)
+    _check_settings(window, every, storage, sketch_size, run_dir, keep_updates)
     optimizers = _torch_optimizers(optimizer)
-    _refuse_unreadable(model, optimizers)
+    _refuse_unreadable(model, optimizer, optimizers)
     reshard(model)
     chosen = parameters if isinstance(parameters, ParameterSubset) else select_parameters(model, parameters)
     subset, values = _moved_by(chosen, optimizers, masters or {})
-    device = next(iter(values.parameters.values())).device
-    live = (run_dir is not None or callback is not None) and (values.sharded or _rank() == 0)
-    sizes: dict[str, Any] = {
-        "dim": values.dim,
-        "window": window,
-        "storage": storage,
-        "sketch_size": sketch_size,
-        "anchor_bytes": max(parameter.element_size() for parameter in values.parameters.values()),
-    }
-    cost = estimate_cost(**sizes, live=live, in_directory=run_dir is not None, device=device)
-    available = available_memory(device)
-    limit = memory_limit if memory_limit is not None or available is None else available // 2
-    refuse_if_above(limit, cost, **sizes)
-    if verbose and _rank() == 0:
-        print(_announcement(chosen, subset, window, every, storage, cost), file=sys.stderr)
-    archive = None
-    if run_dir is not None and (values.sharded or storage in ("disk", "sketch") or _rank() == 0):
-        config = RecordingConfig(
-            model=type(unwrap_model(model)).__name__,
-            parameters={shard.name: shard.full_shape for shard in subset.shards},
-            window=window,
-            every=every,
-            storage=storage,
-            sketch_size=sketch_size if storage == "sketch" else None,
-            keep_updates=keep_updates and (values.sharded or _rank() == 0),
-            process=_rank(),
-        )
-        place = Path(run_dir) if _rank() == 0 else Path(run_dir) / f"process_{_rank():05d}"
-        archive = Archive(place, config, logs=_rank() == 0)
-    folder = None if archive is None else archive.path
-    kept = KeptUpdates(values, window, storage, sketch_size, folder, reads=bool(optimizers))
-    recorder = Recorder(
-        subset,
-        values,
-        kept,
-        every=every,
-        cost=cost,
-        guard=LayoutGuard(model, subset, values, optimizers, parameters) if optimizers else None,
-        live=LiveSpectrum(None if folder is None else folder / "edge.bin") if live else None,
-        archive=archive,
-        callback=callback if _rank() == 0 else None,
+    first = rank() == 0
+    live = (run_dir is not None or callback is not None) and (values.sharded or first)
+    plan = Plan(
+        dim=values.dim,
+        window=window,
+        storage=storage,
+        sketch_size=sketch_size,
+        anchor_bytes=max(parameter.element_size() for parameter in values.parameters.values()),
+        live=live,
+        in_directory=run_dir is not None,
     )
-    _attach(recorder, optimizers, automatic)
+    device = next(iter(values.parameters.values())).device
+    cost = plan.cost(device)
+    available = available_memory(device)
+    refuse_if_above(memory_limit if memory_limit is not None or available is None else available // 2, plan)
+    if verbose and first:
+        print(_announcement(chosen, subset, plan, every, keep_updates, cost), file=sys.stderr)
+    config = RecordingConfig(
+        model=type(unwrap_model(model)).__name__,
+        parameters={shard.name: shard.full_shape for shard in subset.shards},
+        window=window,
+        every=every,
+        storage=storage,
+        sketch_size=sketch_size if storage == "sketch" else None,
+        keep_updates=keep_updates and (values.sharded or first),
+        dim=values.dim,
+        process=rank(),
+        processes=torch.distributed.get_world_size() if values.sharded else 1,
+    )
+    with contextlib.ExitStack() as undo:
+        archive = None
+        if run_dir is not None and (live or storage in ("disk", "sketch")):
+            place = Path(run_dir) if first else Path(run_dir) / f"process_{rank():05d}"
+            archive = Archive(place, config, logs=first)
+            undo.callback(archive.release)
+        folder = None if archive is None else archive.path
+        kept = KeptUpdates(values, window, storage, sketch_size, folder, reads=bool(optimizers))
+        recorder = Recorder(
+            subset,
+            values,
+            kept,
+            every=every,
+            cost=cost,
+            guard=LayoutGuard(model, subset, values, optimizers, parameters, masters or {}) if optimizers else None,
+            live=LiveSpectrum(folder) if live else None,
+            archive=archive,
+            callback=callback if first else None,
+            automatic=automatic and bool(optimizers),
+            identity=config.identity(tuple(shard.offset for shard in values.shards)),
+        )
+        _attach(recorder, optimizers)
+        undo.pop_all()  # from here on the recorder closes it
     return recorder
 
 
-def _check_settings(window: int, every: int, storage: str, run_dir: Path | str | None, keep_updates: bool) -> None:
+def restore(recorder: Recorder, state: Mapping[str, Tensor]) -> None:
+    """Continue from a state if it is this recorder's; otherwise say so, and begin with an empty window.
+
+    Where parameters are sharded, all processes must call, and all continue or none does.
+    """
+    if recorder.all_can_restore(state):
+        recorder.load_state_dict(state)
+    else:
+        logger.warning(
+            "spectral-edge: training resumes, but its checkpoint has no state of this recorder in every process: the "
+            "window starts empty, and a run_dir that holds an earlier recording is not continued"
+        )
+
+
+def _check_settings(
+    window: int, every: int, storage: str, sketch_size: int, run_dir: Path | str | None, keep_updates: bool
+) -> None:
     if every < 1:
         raise ValueError(f"watch: every = {every}; it counts training steps and must be at least 1")
     if window < 2:
         raise ValueError(f"watch: window = {window}, but a spectrum needs at least 2 updates")
     if storage not in ("float32", "bfloat16", "disk", "sketch"):
         raise ValueError(f"watch: storage = {storage!r}; choose 'float32', 'bfloat16', 'disk' or 'sketch'")
+    if storage == "sketch" and (sketch_size < 2 or sketch_size & (sketch_size - 1)):
+        raise ValueError(
+            f"watch: sketch_size = {sketch_size} is not a power of two; 4096 keeps gap ratios within 1.6 %"
+        )
     if run_dir is None and (storage == "disk" or keep_updates):
         what = "storage='disk'" if storage == "disk" else "keep_updates=True"
         raise ValueError(f"watch: {what} needs a directory to write to; give run_dir")
@@ -172,19 +205,33 @@ def _torch_optimizers(optimizer: Any) -> list[Optimizer]:
     )
 
 
-def _refuse_unreadable(model: nn.Module, optimizers: list[Optimizer]) -> None:
+def _refuse_unreadable(model: nn.Module, given: Any, optimizers: list[Optimizer]) -> None:
     if not optimizers:
         return
-    kinds = {kind for module in model.modules() for kind in type(module).__mro__}
-    kinds |= {kind for optimizer in optimizers for kind in type(optimizer).__mro__}
+    kinds = {kind for part in (*model.modules(), *_layers(given), *optimizers) for kind in type(part).__mro__}
     fsdp1 = any(kind.__name__ == "FullyShardedDataParallel" for kind in kinds)
-    deepspeed = any(kind.__module__.split(".")[0] == "deepspeed" for kind in kinds)
-    if fsdp1 or deepspeed or any(hasattr(parameter, "ds_id") for parameter in model.parameters()):
-        what = "FSDP1 (FullyShardedDataParallel)" if fsdp1 else "DeepSpeed"
-        raise ValueError(
-            f"watch: {what} keeps parameters in flat partitions that cannot be read by name. Use FSDP2 (fully_shard), "
-            "or measure each update yourself: recorder = watch(model, None, …), then recorder.update(delta)"
+    deepspeed = any(kind.__name__.startswith("DeepSpeed") or kind.__module__.startswith("deepspeed.") for kind in kinds)
+    megatron = any(getattr(parameter, "tensor_model_parallel", False) for parameter in model.parameters())
+    if fsdp1 or deepspeed or megatron or any(hasattr(parameter, "ds_id") for parameter in model.parameters()):
+        what = (
+            "FSDP1 (FullyShardedDataParallel)"
+            if fsdp1
+            else "Megatron's tensor parallelism"
+            if megatron
+            else "DeepSpeed"
         )
+        raise ValueError(
+            f"watch: {what} keeps parameters in partitions that cannot be read by name. Use FSDP2 (fully_shard), or "
+            "measure each update yourself: recorder = watch(model, None, …), then recorder.update(delta)"
+        )
+
+
+def _layers(optimizer: Any) -> Iterator[Any]:
+    """A wrapper around an optimizer, what it wraps, and so on."""
+    for one in optimizer if isinstance(optimizer, list | tuple) else [optimizer]:
+        while one is not None:
+            yield one
+            one = getattr(one, "optimizer", None)
 
 
 def _moved_by(
@@ -196,7 +243,13 @@ def _moved_by(
     if unknown := set(masters) - set(chosen.names):
         raise ValueError(f"watch: masters has {sorted(unknown)}, which are not among the selected {chosen.names}")
     held = {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
-    values = {name: masters.get(name, _master_of(p, optimizers)) for name, p in chosen.parameters.items()}
+    for name, master in masters.items():
+        if master.shape != chosen.parameters[name].shape:
+            raise ValueError(
+                f"watch: the master of {name!r} has shape {tuple(master.shape)}, the parameter "
+                f"{tuple(chosen.parameters[name].shape)}"
+            )
+    values = {name: masters.get(name, master_of(p, optimizers)) for name, p in chosen.parameters.items()}
     moved = {name for name, p in chosen.parameters.items() if id(p) in held or id(values[name]) in held}
     if not moved:
         raise ValueError(
@@ -211,21 +264,7 @@ def _moved_by(
     )
 
 
-def _master_of(parameter: Tensor, optimizers: list[Optimizer]) -> Tensor:
-    """The float32 copy that an optimizer updates in place of a parameter in a shorter format, or the parameter."""
-    if parameter.dtype not in (torch.bfloat16, torch.float16):
-        return parameter
-    kept = [getattr(parameter, "main_param", None)]
-    for optimizer in optimizers:
-        state = optimizer.state.get(parameter, {})
-        kept += [value for name, value in state.items() if "master" in str(name)]
-    for master in kept:
-        if isinstance(master, Tensor) and master.shape == parameter.shape and master.dtype == torch.float32:
-            return master
-    return parameter
-
-
-def _attach(recorder: Recorder, optimizers: list[Optimizer], automatic: bool) -> None:
+def _attach(recorder: Recorder, optimizers: list[Optimizer]) -> None:
     def mark(number: int, *_: Any) -> None:
         recorder.note_step(number)
 
@@ -242,23 +281,25 @@ def _attach(recorder: Recorder, optimizers: list[Optimizer], automatic: bool) ->
             recorder.commit()
 
     for number, optimizer in enumerate(optimizers):
-        if automatic:
+        if recorder.automatic:
             recorder.on_close(optimizer.register_step_pre_hook(partial(before, number)).remove)
-        hook = after if automatic else mark
+        hook = after if recorder.automatic else mark
         recorder.on_close(optimizer.register_step_post_hook(partial(hook, number)).remove)
 
 
 def _announcement(
-    chosen: ParameterSubset, subset: ParameterSubset, window: int, every: int, storage: str, cost: object
+    chosen: ParameterSubset, subset: ParameterSubset, plan: Plan, every: int, keep_updates: bool, cost: Cost
 ) -> str:
     left_out = len(chosen.parameters) - len(subset.parameters)
-    frozen = f" ({left_out} tensors that no optimizer moves left out)" if left_out else ""
+    frozen = f" ({left_out} tensors that no optimizer holds left out)" if left_out else ""
+    growth = f", and {4 * plan.dim / 2**20:,.1f} MiB on disk each recorded update" if keep_updates else ""
     return (
         f"spectral-edge: recording {subset.full_dim:,} parameters in {len(subset.parameters)} tensors{frozen}, "
-        f"{window} updates of {every} step{'s' * (every > 1)} as {storage}: {cost}"
+        f"{plan.window} updates of {every} step{'s' * (every > 1)} as {plan.storage}: {cost}{growth}"
     )
 
 
-def _rank() -> int:
+def rank() -> int:
+    """This process's number; 0 outside a process group."""
     distributed = torch.distributed
     return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0

@@ -160,7 +160,7 @@ class SpectralEdge:
         )
 
 
-def gram_matrix(updates: Tensor, others: Tensor | None = None) -> Tensor:
+def gram_matrix(updates: Tensor, others: Tensor | None = None, rows: Sequence[int] | None = None) -> Tensor:
     """G_ij = <x_i, y_j> accumulated in float64, shape (rows of updates, rows of others).
 
     float32 accumulation is wrong by factors of 2 to 4 in the small eigenvalues of nearly collinear updates.
@@ -168,16 +168,17 @@ def gram_matrix(updates: Tensor, others: Tensor | None = None) -> Tensor:
     Args:
         updates: (W, D), any real dtype.
         others: (V, D); ``updates`` itself if left out.
+        rows: only these rows of ``updates``, without a copy of them.
 
     Cost: 2 W V D flops; extra memory (W + V) x 8 192 float64.
     """
     blocks = updates.split(_BLOCK, dim=1)
-    gram = torch.zeros(
-        len(updates), len(updates if others is None else others), dtype=torch.float64, device=updates.device
-    )
+    shape = len(updates) if rows is None else len(rows), len(updates if others is None else others)
+    gram = torch.zeros(shape, dtype=torch.float64, device=updates.device)
     for left, right in zip(blocks, blocks if others is None else others.split(_BLOCK, dim=1), strict=True):
-        left = left.double()
-        gram.addmm_(left, (left if others is None else right.double()).T)
+        exact = left.double()
+        chosen = exact if rows is None else exact[list(rows)]
+        gram.addmm_(chosen, (exact if others is None else right.double()).T)
     return gram
 
 

@@ -49,22 +49,27 @@ class InnerProducts:
         self._meshes = list(dict.fromkeys(group.mesh for group in self._groups))
         self.sharded = any(mesh is not None for mesh in self._meshes)
 
-    def __call__(self, vectors: Tensor, others: Tensor | None = None) -> Tensor:
+    def __call__(self, vectors: Tensor, others: Tensor | None = None, rows: Sequence[int] | None = None) -> Tensor:
         """(V, W) float64 for ``vectors`` (V, D) and ``others`` (W, D), or ``vectors`` again; as :func:`gram_matrix`."""
         if not self.sharded:
-            return gram_matrix(vectors, others)
-        shape = (len(vectors), len(vectors if others is None else others))
-        total = torch.zeros(shape, dtype=torch.float64, device=vectors.device)
-        for mesh in self._meshes:
-            held = partial(self._held, mesh, vectors, others)
-            total += sum_over(mesh, held, total)
-        return total
+            return gram_matrix(vectors, others, rows)
+        height = len(vectors) if rows is None else len(rows)
+        like = torch.zeros(
+            height, len(vectors if others is None else others), dtype=torch.float64, device=vectors.device
+        )
 
-    def _held(self, mesh: DeviceMesh | None, vectors: Tensor, others: Tensor | None) -> Tensor:
+        def held() -> list[Tensor]:
+            return [self._held(mesh, vectors, others, rows) for mesh in self._meshes]
+
+        return torch.stack(sum_over(self._meshes, held, like)).sum(0)
+
+    def _held(
+        self, mesh: DeviceMesh | None, vectors: Tensor, others: Tensor | None, rows: Sequence[int] | None
+    ) -> Tensor:
         parts = [
-            gram_matrix(vectors[:, group.place], None if others is None else others[:, group.place]) / group.copies
-            for group in self._groups
-            if group.mesh == mesh
+            gram_matrix(vectors[:, g.place], None if others is None else others[:, g.place], rows) / g.copies
+            for g in self._groups
+            if g.mesh == mesh
         ]
         return torch.stack(parts).sum(0)
 
@@ -74,14 +79,20 @@ class InnerProducts:
             agree(mesh, values)
         return values
 
-    def total(self, part: Callable[[], Tensor], like: Tensor) -> Tensor:
+    def total(self, flags: Callable[[], Tensor], like: Tensor) -> Tensor:
         """Sum flags over the processes, for decisions that all must take alike; only whether a sum is 0 has a meaning.
 
         Args:
-            part: gives this process's flags.
+            flags: gives this process's; if that fails, all get NaN, and this process raises.
             like: a tensor of their shape, type and device.
         """
-        for mesh in self._meshes:
-            flags = sum_over(mesh, part, like)
-            part = partial(torch.clone, flags)
-        return part()
+        failure: Exception | None = None
+        try:
+            found = flags()
+        except Exception as problem:
+            found, failure = torch.full_like(like, torch.nan), problem
+        for mesh in self._meshes:  # a process that two meshes have in common passes on what it has heard
+            (found,) = sum_over([mesh], partial(list, [found]), like)
+        if failure is not None:
+            raise failure
+        return found

@@ -68,6 +68,10 @@ class CountSketch:
         Returns:
             (m,) float64.
         """
+        return self.sum(self.held(blocks))
+
+    def held(self, blocks: Iterable[Block]) -> list[Tensor]:
+        """The sketches of what this process holds, one for each group of processes that it shares parameters with."""
         parts = {mesh: torch.zeros(self.size, dtype=torch.float64, device=self._device) for mesh in self._meshes}
         for number, start, _, values in blocks:
             shard = self._shards[number]
@@ -76,7 +80,11 @@ class CountSketch:
                 index = shard.global_index(start + first, start + first + len(piece), self._device)
                 bucket, sign = _hash(index, self._keys[number], self.size)
                 parts[shard.mesh].index_add_(0, bucket, piece.double() * sign / shard.copies)
-        return torch.stack([sum_over(mesh, partial(torch.clone, part), part) for mesh, part in parts.items()]).sum(0)
+        return list(parts.values())
+
+    def sum(self, held: list[Tensor]) -> Tensor:
+        """The sketch of the whole, (m,), from what all processes hold; all must call."""
+        return torch.stack(sum_over(self._meshes, partial(list, held), held[0])).sum(0)
 
 
 def noise_floor(edge: SpectralEdge, size: int) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -32,11 +31,12 @@ class UpdateWindow:
         dtype: of the rows, ``torch.float32``, ``torch.bfloat16`` (a relative rounding error of 2⁻⁹ an entry) or
             ``torch.float64``.
         device: where the rows are kept.
-        file: keep the rows in this file, memory-mapped, and not in memory; made or overwritten; on the CPU only.
+        rows: (W, D) to keep them in, as a memory-mapped file, in place of ``dtype`` and ``device``; edges are then
+            taken without a copy.
         shards: what the columns are, where parameters are sharded over processes: inner products are then summed over
             the processes, each element once, and *all of them must read* ``gram_matrix`` or ``edge`` at the same time.
 
-    Memory: W D numbers, or the file.
+    Memory: W D numbers, or those given.
 
     >>> window = UpdateWindow(size=2, dim=3)
     >>> for update in torch.eye(3): window.push(update)
@@ -51,18 +51,15 @@ class UpdateWindow:
         *,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
-        file: Path | None = None,
+        rows: Tensor | None = None,
         shards: Sequence[Shard] = (),
     ) -> None:
         if size < 2:
             raise ValueError(f"UpdateWindow: size = {size}, but a spectrum needs at least 2 updates")
         if dim < 1 and not any(shard.mesh is not None for shard in shards):
             raise ValueError(f"UpdateWindow: dim = {dim}, the parameter subset is empty")
-        if file is None or dim == 0:
-            self._rows = torch.zeros(size, dim, dtype=dtype, device=device)
-        else:
-            self._rows = torch.from_file(str(file), shared=True, size=size * dim, dtype=dtype).view(size, dim)
-        self._in_file = file is not None
+        self._rows = torch.zeros(size, dim, dtype=dtype, device=device) if rows is None else rows.view(size, dim)
+        self._in_place = rows is not None
         self._gram = torch.zeros(size, size, dtype=torch.float64, device=self._rows.device)
         self._steps = torch.zeros(size, dtype=torch.int64, device=self._rows.device)
         self._pushed: int | Tensor = 0
@@ -148,6 +145,10 @@ class UpdateWindow:
         self._steps.index_copy_(0, place, torch.where(kept, step, self._steps.index_select(0, place)))
         self._pushed = self._pushed + kept
 
+    def clear(self) -> None:
+        """Forget all updates."""
+        self._pushed, self._summed = 0, 0
+
     def _order(self) -> list[int]:
         pushed = self.pushed
         start = pushed % self.size if pushed >= self.size else 0
@@ -170,8 +171,7 @@ class UpdateWindow:
         fresh = min(self.pushed - self._summed, self.size)
         if fresh:
             slots = sorted((self.pushed - 1 - i) % self.size for i in range(fresh))
-            every = fresh == self.size
-            products = self._products(self._rows) if every else self._products(self._rows[slots], self._rows)
+            products = self._products(self._rows, rows=None if fresh == self.size else slots)
             self._gram[slots] = products
             self._gram[:, slots] = products.T
             self._summed = self.pushed
@@ -187,8 +187,8 @@ class UpdateWindow:
 
         Args:
             center: subtract the mean of the window.
-            copy: keep a copy of the updates, W D numbers, for the directions. Without it, as always where the window
-                is in a file, directions can be asked for until the next push.
+            copy: keep a copy of the updates, W D numbers, for the directions. Without it, as always where rows were
+                given, directions can be asked for until the next push.
 
         Raises:
             ValueError: fewer than W updates have arrived, or as :func:`spectral_edge`.
@@ -198,20 +198,28 @@ class UpdateWindow:
                 f"UpdateWindow: only {self.pushed} of {self.size} updates recorded; wait or choose a smaller window"
             )
         gram = self.gram_matrix
-        if copy and not self._in_file:
+        if copy and not self._in_place:
             updates = self.updates
             return self._agreed(edge_from_gram(gram, lambda: (updates,), center, self._products.sharded))
         taken = self.pushed
 
         def parts() -> tuple[Tensor, Tensor]:
-            if self.pushed != taken:
-                raise ValueError(
-                    f"directions: the window has moved on by {self.pushed - taken} updates since this edge was taken, "
-                    "and keeps no copy; ask for directions before the next step, or take the edge again"
-                )
+            self.check_unmoved(taken)
             return self.parts
 
         return self._agreed(edge_from_gram(gram, parts, center, self._products.sharded))
+
+    def check_unmoved(self, pushed: int) -> None:
+        """Raise if updates have arrived since there were ``pushed``.
+
+        Raises:
+            ValueError: they have.
+        """
+        if self.pushed != pushed:
+            raise ValueError(
+                f"directions: the window has moved on by {self.pushed - pushed} updates since this edge was taken, and "
+                "keeps no copy; ask for directions before the next step, or take the edge again"
+            )
 
     def _agreed(self, edge: SpectralEdge) -> SpectralEdge:
         """The first process's eigenvectors for all: machines may differ in their signs and last bits."""
@@ -224,9 +232,9 @@ class UpdateWindow:
     def state_dict(self) -> dict[str, Tensor]:
         """Everything needed to continue bitwise: rows, their steps, Gram matrix, how far it goes, number pushed.
 
-        Rows in a file are not copied: save the state before the next push.
+        Rows that were given are not copied: save the state before the next push.
         """
-        rows = self._rows if self._in_file else self._rows.clone()
+        rows = self._rows if self._in_place else self._rows.clone()
         counts = torch.tensor([self.pushed, self._summed])
         return {"rows": rows, "gram": self._gram.clone(), "steps": self._steps.clone(), "counts": counts}
 
@@ -234,16 +242,29 @@ class UpdateWindow:
         """Restore :meth:`state_dict`.
 
         Raises:
-            ValueError: the stored window has another size or dimension.
+            ValueError: the stored window has another size, dimension or type, or is damaged; nothing is changed then.
         """
-        if state["rows"].shape != self._rows.shape:
-            raise ValueError(
-                f"UpdateWindow: stored window is {tuple(state['rows'].shape)}, this one {tuple(self._rows.shape)}"
-            )
+        mine = {
+            "rows": self._rows,
+            "gram": self._gram,
+            "steps": self._steps,
+            "counts": torch.zeros(2, dtype=torch.int64),
+        }
+        for name, tensor in mine.items():
+            given = state.get(name)
+            if given is None or given.shape != tensor.shape or given.dtype != tensor.dtype:
+                found = "missing" if given is None else f"{given.dtype}, {tuple(given.shape)}"
+                raise ValueError(
+                    f"UpdateWindow: {name} of the stored window is {found}; this window has {tensor.dtype}, "
+                    f"{tuple(tensor.shape)}"
+                )
+        pushed, summed = state["counts"].tolist()
+        if not 0 <= summed <= pushed:
+            raise ValueError(f"UpdateWindow: the stored counts {pushed} and {summed} cannot be; the state is damaged")
         self._rows.copy_(state["rows"])
         self._gram.copy_(state["gram"])
         self._steps.copy_(state["steps"])
-        self._pushed, self._summed = state["counts"].tolist()
+        self._pushed, self._summed = pushed, summed
 
 
 def stacked_updates(parameters: Sequence[Tensor], window: int) -> Tensor:

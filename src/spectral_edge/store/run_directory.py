@@ -207,8 +207,15 @@ class RunDirectory:
             raise RunMissingError(f"{self.path}: no snapshot of step {step}; committed: {known}.")
         return self._snapshots.read(records[step])
 
-    def write_updates(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+    def write_updates(
+        self, step: int, tensors: Mapping[str, Tensor], extra: Mapping[str, JsonValue] | None = None
+    ) -> None:
         """Keep windows of updates that end at ``step``; the line in ``updates.jsonl`` commits them.
+
+        Args:
+            step: optimizer step, >= 0.
+            tensors: the windows, dense, by name.
+            extra: what a reader should know without reading them.
 
         Raises:
             StoreError: the step has some already, a tensor does not fit, or the disk refuses.
@@ -217,7 +224,11 @@ class RunDirectory:
             raise StoreError(
                 f"{self.path}: updates of step {step} are kept already. Call rewind(step) before you go on."
             )
-        self._updates.append(self._updates.write(step, tensors, {}))
+        self._updates.append(self._updates.write(step, tensors, dict(extra or {})))
+
+    def update_extras(self) -> dict[int, dict[str, JsonValue]]:
+        """What was said of the windows of updates at each step, ascending; errors as `snapshot_steps`."""
+        return {step: record.extra for step, record in self._updates.records().items()}
 
     def update_steps(self) -> list[int]:
         """List the steps at which windows of updates are kept, ascending; errors as `snapshot_steps`."""
