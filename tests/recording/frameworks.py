@@ -18,18 +18,18 @@ def data() -> TensorDataset:
 class Net(nn.Module):
     """Returns a loss the way that Transformers' models do."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropout: float = 0.1) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Dropout(0.1), nn.Linear(6, 3))
+        self.layers = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Dropout(dropout), nn.Linear(6, 3))
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         return {"loss": self.layers(x).square().mean()}
 
 
 class Module(pl.LightningModule):
-    def __init__(self, n_optimizers: int = 1) -> None:
+    def __init__(self, n_optimizers: int = 1, dropout: float = 0.1) -> None:
         super().__init__()
-        self.net = Net()
+        self.net = Net(dropout)
         self.losses: list[float] = []
         self.automatic_optimization = n_optimizers == 1
         self.n_optimizers = n_optimizers
@@ -52,10 +52,17 @@ class Module(pl.LightningModule):
 
 
 def lightning(
-    folder, steps: int, callbacks: list[pl.Callback], resume=None, accumulate: int = 1, n_optimizers: int = 1
+    folder,
+    steps: int,
+    callbacks: list[pl.Callback],
+    resume=None,
+    accumulate: int = 1,
+    n_optimizers: int = 1,
+    dropout: float = 0.1,
+    batch: int = BATCH,
 ) -> Module:
     pl.seed_everything(0, verbose=False)
-    module = Module(n_optimizers)
+    module = Module(n_optimizers, dropout)
     trainer = pl.Trainer(
         max_steps=steps * n_optimizers,
         accumulate_grad_batches=accumulate,
@@ -66,7 +73,7 @@ def lightning(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(module, DataLoader(data(), batch_size=BATCH), ckpt_path=resume)
+    trainer.fit(module, DataLoader(data(), batch_size=batch), ckpt_path=resume)
     if resume is None:
         trainer.save_checkpoint(folder / f"lightning_{steps}.ckpt")
     return module

@@ -9,6 +9,7 @@ import traceback
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -19,6 +20,8 @@ from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, 
 from torch.nn.parallel import DistributedDataParallel
 
 import spectral_edge as se
+from spectral_edge.recording.watching import restore
+from spectral_edge.store import StoreError
 
 WINDOW = 4
 
@@ -45,9 +48,28 @@ def tensor_parallel() -> nn.Module:
 
 
 def hybrid() -> nn.Module:
-    """Every element on every process: replicated over one mesh dimension, sharded over another of size 1."""
-    mesh = init_device_mesh("cpu", (dist.get_world_size(), 1), mesh_dim_names=("replicate", "shard"))
-    return fully_shard(mlp(), mesh=mesh)
+    """Replicated over one mesh dimension, sharded over another; with 2 or 3 processes the other has size 1."""
+    size = dist.get_world_size()
+    shape = (2, 2) if size == 4 else (size, 1)
+    return fully_shard(mlp(), mesh=init_device_mesh("cpu", shape, mesh_dim_names=("replicate", "shard")))
+
+
+def two_meshes() -> nn.Module:
+    """FSDP2 over tensor parallelism: the linear layers on two dimensions, the norm on one."""
+    size = dist.get_world_size()
+    mesh = init_device_mesh("cpu", (2, 2) if size == 4 else (1, size), mesh_dim_names=("data", "tensor"))
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2), nn.LayerNorm(2))
+    parallelize_module(model, mesh["tensor"], {"0": ColwiseParallel(), "2": RowwiseParallel()})
+    return fully_shard(model, mesh=mesh["data"])
+
+
+def partly_plain() -> nn.Module:
+    """The last layer is not sharded: the same in all processes, and counted once."""
+    model = mlp()
+    fully_shard(model[0])
+    fully_shard(model[2])
+    return model
 
 
 def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int, seed: int = 0) -> list[float]:
@@ -63,7 +85,7 @@ def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int, seed: 
 
 
 def adamw(model: nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(model.parameters(), lr=1e-2)
+    return torch.optim.AdamW(model.parameters(), lr=1e-2, foreach=False)  # which takes shards and plain ones together
 
 
 def whole(tensor: Tensor) -> Tensor:
@@ -127,6 +149,14 @@ def tensor_parallel_is_the_whole(folder: Path) -> None:
 
 def hybrid_is_the_whole(folder: Path) -> None:
     same_as_whole(hybrid())
+
+
+def two_meshes_are_the_whole(folder: Path) -> None:
+    same_as_whole(two_meshes())
+
+
+def plain_parameters_count_once(folder: Path) -> None:
+    same_as_whole(partly_plain())
 
 
 def disk_is_the_whole(folder: Path) -> None:
@@ -241,17 +271,60 @@ def a_failure_in_one_process_stops_all(folder: Path) -> None:
 
 
 def a_failure_while_looking_stops_all(folder: Path) -> None:
-    """The last process fails before the sum that the others are waiting in."""
+    """The last process fails before the sum that the others are waiting in, on one mesh, two, and with sketches."""
+    last = dist.get_rank() == dist.get_world_size() - 1
+    for build, settings in (
+        (fsdp, {}),
+        (two_meshes, {}),
+        (partly_plain, {}),
+        (fsdp, {"storage": "sketch", "sketch_size": 64}),
+    ):
+        model = build()
+        optimizer = adamw(model)
+        with se.watch(model, optimizer, parameters=".", window=WINDOW, verbose=False, **settings) as recorder:
+            train(model, optimizer, 2)
+            if last:
+                recorder._guard.check = lambda: 1 / 0
+            train(model, optimizer, 4)
+        assert recorder.stopped is not None
+        assert ("ZeroDivisionError" if last else "another process") in recorder.stopped, recorder.stopped
+        assert recorder.window.steps == [1, 2]
+
+
+def a_failure_while_writing_stops_all(folder: Path) -> None:
+    """The last process fails to take an update, before the sums of a spectrum that is due, or at another step."""
+    last = dist.get_rank() == dist.get_world_size() - 1
+    for before in (WINDOW - 1, WINDOW - 2):
+        model = fsdp()
+        optimizer = adamw(model)
+        with se.watch(
+            model, optimizer, parameters=".", window=WINDOW, callback=lambda values: None, verbose=False
+        ) as recorder:
+            train(model, optimizer, before)
+            if last:
+                recorder._kept.source.write = lambda row: 1 / 0
+            train(model, optimizer, 4)
+        assert recorder.stopped is not None
+        assert ("ZeroDivisionError" if last else "another process") in recorder.stopped, recorder.stopped
+
+
+def deferred_failures_stop_all_at_the_next_spectrum(folder: Path) -> None:
+    """As on accelerators: nobody reads the flags, so all go on taking part until a spectrum is due."""
+    last = dist.get_rank() == dist.get_world_size() - 1
     model = fsdp()
     optimizer = adamw(model)
-    with se.watch(model, optimizer, parameters=".", window=WINDOW, verbose=False) as recorder:
-        train(model, optimizer, 2)
-        if dist.get_rank() == dist.get_world_size() - 1:
-            recorder._kept.source.look = lambda: 1 / 0
-        train(model, optimizer, 4)
+    with se.watch(
+        model, optimizer, parameters=".", window=WINDOW, callback=lambda values: None, verbose=False
+    ) as recorder:
+        recorder._kept.deferred = True
+        recorder._kept.source.waits = False
+        train(model, optimizer, WINDOW + 1)
+        if last:
+            recorder._guard.check = lambda: 1 / 0
+        train(model, optimizer, WINDOW + 4)
     assert recorder.stopped is not None
-    expected = "ZeroDivisionError" if dist.get_rank() == dist.get_world_size() - 1 else "another process"
-    assert expected in recorder.stopped, recorder.stopped
+    assert ("ZeroDivisionError" if last else "another process") in recorder.stopped, recorder.stopped
+    assert recorder.window.steps == list(range(2, WINDOW + 2))  # none after the failure
 
 
 def infinite_shards_stop_all(folder: Path) -> None:
@@ -293,14 +366,49 @@ def a_resumed_recording_is_bitwise_the_same(folder: Path) -> None:
         if dist.get_rank() == 0:
             logs = [(folder / name / "metrics.jsonl").read_bytes() for name in ("resume_whole", "resume_parts")]
             assert logs[0] == logs[1]
-        edge = resumed.edge(WINDOW + 2)  # from the files of all processes
-        assert edge.directions(1).shape == (1, resumed.parameters.dim)
+        # A step whose spectrum is in the log of the first process, and one that is in no log.
+        stored = [resumed.edge(step) for step in (WINDOW, WINDOW + 2)]
+        lengths = torch.stack([edge.directions(1).double().square().sum() for edge in stored])
+        dist.all_reduce(lengths)
+        torch.testing.assert_close(lengths, torch.ones(2, dtype=torch.float64), atol=1e-5, rtol=0)
+        assert stored[0].singular_values.shape == (WINDOW,)
+    if dist.get_rank() == 0:
+        recording = se.Recording(folder / "resume_parts")
+        assert recording.steps == [WINDOW, 2 * WINDOW]
+        logged = recording.edge(WINDOW)
+        assert abs(logged.singular_values / stored[0].singular_values - 1)[:-1].max() < 1e-9
+        with pytest.raises(StoreError, match="sharded over"):
+            logged.directions(1)
+        with pytest.raises(StoreError, match=f"known: {WINDOW} to {2 * WINDOW}"):
+            recording.edge(WINDOW + 2)
+    else:
+        with pytest.raises(StoreError, match="open the directory above"):
+            se.Recording(folder / "resume_parts" / f"process_{dist.get_rank():05d}")
+
+
+def states_of_other_processes_are_refused(folder: Path) -> None:
+    """As a checkpoint that only the first process wrote would give them to all."""
+    model = fsdp()
+    optimizer = adamw(model)
+    with se.watch(model, optimizer, parameters=".", window=WINDOW, verbose=False) as recorder:
+        train(model, optimizer, WINDOW)
+        box = [recorder.state_dict()]
+        dist.broadcast_object_list(box, src=0)
+        restore(recorder, box[0])  # by none, since not by all
+        assert recorder.window.steps == list(range(1, WINDOW + 1))
+        if dist.get_rank():
+            with pytest.raises(ValueError, match="the process that holds other shards"):
+                recorder.load_state_dict(box[0])
+        else:
+            recorder.load_state_dict(box[0])
 
 
 SCENARIOS = [
     fsdp_is_the_whole,
     tensor_parallel_is_the_whole,
     hybrid_is_the_whole,
+    two_meshes_are_the_whole,
+    plain_parameters_count_once,
     disk_is_the_whole,
     sketch_is_that_of_the_whole,
     modes_are_those_of_the_whole,
@@ -308,9 +416,14 @@ SCENARIOS = [
     training_is_unchanged,
     a_failure_in_one_process_stops_all,
     a_failure_while_looking_stops_all,
+    a_failure_while_writing_stops_all,
+    deferred_failures_stop_all_at_the_next_spectrum,
     infinite_shards_stop_all,
     a_resumed_recording_is_bitwise_the_same,
+    states_of_other_processes_are_refused,
 ]
+# Both dimensions of a mesh larger than 1.
+OF_FOUR = [hybrid_is_the_whole, two_meshes_are_the_whole]
 
 
 def main() -> None:
@@ -319,7 +432,7 @@ def main() -> None:
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=size, timeout=timedelta(seconds=60)
     )
-    for scenario in SCENARIOS:
+    for scenario in OF_FOUR if size == 4 else SCENARIOS:
         try:
             scenario(folder)
             outcome = "passed"

@@ -51,21 +51,39 @@ def test_lightning_records_each_training_step_once(tmp_path):
 
 
 def test_lightning_resumes_bitwise(tmp_path):
-    whole = LightningWatch(**SETTINGS)
-    frameworks.lightning(tmp_path, 20, [whole])
-    first = LightningWatch(**SETTINGS)
-    frameworks.lightning(tmp_path, 8, [first])
-    second = LightningWatch(**SETTINGS)
-    frameworks.lightning(tmp_path, 20, [second], resume=tmp_path / "lightning_8.ckpt")
-    assert second.recorder.steps == 20
-    expected = whole.recorder.edge()
-    # Dropout draws differently after a resume, which Lightning does not undo; up to there all is the same.
-    assert first.recorder.window.steps == [5, 6, 7, 8]
-    assert second.recorder.window.steps == whole.recorder.window.steps == [17, 18, 19, 20]
-    assert expected.singular_values.shape == (4,)
-    third = LightningWatch(**(SETTINGS | {"window": 4}))
-    frameworks.lightning(tmp_path, 9, [third], resume=tmp_path / "lightning_8.ckpt")
-    assert torch.equal(third.recorder.window.updates[:3], first.recorder.window.updates[1:])
+    """All rows in each batch, and no dropout: Lightning restores neither the place in an epoch nor random numbers."""
+    settings = SETTINGS | {"every": 3}
+    whole, first, second = (LightningWatch(**settings, run_dir=tmp_path / name) for name in ("a", "b", "b"))
+    same = {"dropout": 0.0, "batch": frameworks.ROWS}
+    frameworks.lightning(tmp_path, 40, [whole], **same)
+    frameworks.lightning(tmp_path, 20, [first], **same)
+    frameworks.lightning(tmp_path, 40, [second], resume=tmp_path / "lightning_20.ckpt", **same)
+    assert second.recorder.stopped is None
+    assert second.recorder.steps == 40
+    assert torch.equal(second.recorder.window.updates, whole.recorder.window.updates)
+    assert second.recorder.edge().singular_values.tolist() == whole.recorder.edge().singular_values.tolist()
+    assert (tmp_path / "a" / "metrics.jsonl").read_bytes() == (tmp_path / "b" / "metrics.jsonl").read_bytes()
+
+
+def test_lightning_numbers_training_steps_with_two_optimizers(tmp_path):
+    watching = LightningWatch(**SETTINGS)
+    frameworks.lightning(tmp_path, 6, [watching], n_optimizers=2)
+    assert watching.recorder.window.steps == [3, 4, 5, 6]
+
+
+def test_a_second_training_in_the_same_process_starts_anew(tmp_path):
+    watching = LightningWatch(**SETTINGS, run_dir=tmp_path / "run")
+    frameworks.lightning(tmp_path, 3, [watching])
+    first = watching.recorder
+    frameworks.lightning(tmp_path, 5, [watching])
+    assert first is not watching.recorder
+    assert watching.recorder.steps == 5
+
+    trainer_watch = TrainerWatch(**SETTINGS, run_dir=tmp_path / "other")
+    trainer, _ = frameworks.hugging_face(tmp_path, 3, [trainer_watch])
+    trainer_watch.recorder._closed = False  # as if training had ended by an exception
+    trainer.train()
+    assert trainer_watch.recorder.steps == 3
 
 
 def test_two_callbacks_in_one_trainer_have_states_of_their_own(tmp_path):
@@ -103,8 +121,32 @@ def test_a_trainer_that_resumes_without_the_state_says_so(tmp_path, caplog):
     frameworks.hugging_face(tmp_path, 10, [])
     watching = TrainerWatch(**SETTINGS)
     frameworks.hugging_face(tmp_path, 16, [watching], resume=str(tmp_path / "checkpoint-10"))
-    assert "resumes at step 10, but" in caplog.text
+    assert "the window starts empty" in caplog.text
     assert watching.recorder.window.steps == [13, 14, 15, 16]
+
+
+def test_the_state_of_another_run_is_not_taken(tmp_path, caplog):
+    """A checkpoint from elsewhere, and one of the same step in the output folder."""
+    ours, theirs = (TrainerWatch(**SETTINGS, run_dir=tmp_path / f"{name}_log") for name in ("ours", "theirs"))
+    frameworks.hugging_face(tmp_path / "ours", 10, [ours])
+    frameworks.hugging_face(tmp_path / "theirs", 10, [theirs])
+    log = (tmp_path / "ours_log" / "metrics.jsonl").read_bytes()
+    again = TrainerWatch(**SETTINGS, run_dir=tmp_path / "ours_log")
+    frameworks.hugging_face(tmp_path / "ours", 16, [again], resume=str(tmp_path / "theirs" / "checkpoint-10"))
+    assert "the window starts empty" in caplog.text
+    assert "holds a recording up to step 8 already" in again.recorder.stopped
+    assert (tmp_path / "ours_log" / "metrics.jsonl").read_bytes() == log
+
+
+def test_a_state_that_cannot_be_saved_does_not_end_training(tmp_path, caplog, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("spectral_edge.recording.hugging_face.save_file", full)
+    watching = TrainerWatch(**SETTINGS)
+    frameworks.hugging_face(tmp_path, 12, [watching])
+    assert watching.recorder.steps == 12
+    assert "could not be saved" in caplog.text
 
 
 def test_accelerate_records_between_synchronisations_and_resumes(tmp_path):
