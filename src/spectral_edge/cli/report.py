@@ -9,7 +9,14 @@ from pathlib import Path
 import tyro
 
 from spectral_edge.cli.output import Output
-from spectral_edge.report import findings_id, findings_markdown, update_findings, write_report
+from spectral_edge.report import (
+    findings_id,
+    findings_markdown,
+    is_recording,
+    update_findings,
+    write_recording_report,
+    write_report,
+)
 from spectral_edge.store import read_claims
 from spectral_edge.studies import QUICK_CLAIMS, AnalysisConfig, analyses_of, assemble, find_analyses
 
@@ -20,11 +27,13 @@ __all__ = ["Report"]
 class Report:
     """Write the report of a reproduction, or of one analysed run: one HTML file, figures (PNG, PDF), tables (CSV).
 
+    Of a recording of `watch`, the figure of its spectrum over training.
+
     Example:  spectral-edge report runs/quick
     """
 
     path: tyro.conf.Positional[Path]
-    """A result directory of `reproduce`, or one analysed run directory."""
+    """A result directory of `reproduce`, one analysed run directory, or the run_dir of `watch`."""
     out: Path | None = None
     """Where to write; by default into PATH."""
     findings: Path | None = None
@@ -34,6 +43,10 @@ class Report:
 
     def run(self) -> None:
         """Read stored results and draw them."""
+        if is_recording(self.path):
+            figure = write_recording_report(self.path, self.out or self.path)
+            self.output.result({"figure": str(figure)}, str(figure))
+            return
         stored = self.path / "claims.json"
         if stored.exists():
             claims = read_claims(stored)

@@ -3,6 +3,7 @@
 from spectral_edge.report.discoveries import discoveries_markdown, write_discovery_report
 from spectral_edge.report.early_warnings import early_warning_markdown, write_early_warning_report
 from spectral_edge.report.findings import findings_id, findings_markdown, update_findings
+from spectral_edge.report.recordings import is_recording, write_recording_report
 from spectral_edge.report.writing import write_report
 
 __all__ = [
@@ -10,8 +11,10 @@ __all__ = [
     "early_warning_markdown",
     "findings_id",
     "findings_markdown",
+    "is_recording",
     "update_findings",
     "write_discovery_report",
     "write_early_warning_report",
+    "write_recording_report",
     "write_report",
 ]

@@ -154,9 +154,10 @@ class SpectralEdge:
 
     def __repr__(self) -> str:
         sigma = ", ".join(f"{s:.4g}" for s in self.singular_values[:4])
+        floor = "" if self.noise_floor is None else f", noise floor {self.noise_floor:.4g}"
         return (
             f"SpectralEdge(window={len(self.singular_values)}, centered={self.centered}, "
-            f"k*={self.position}, sigma=[{sigma}, …])"
+            f"k*={self.position}, sigma=[{sigma}, …]{floor})"
         )
 
 

@@ -1,0 +1,87 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import spectral_edge as se
+from spectral_edge.cli import main
+from spectral_edge.report.recordings import draw_recording, is_recording, write_recording_report
+from spectral_edge.store import StoreError
+
+CONFIG = {"kind": "recording", "model": "Net$", "window": 4, "every": 2, "storage": "sketch"}
+
+
+def planted(floor=None):
+    """Windows in which σ falls by 1, 2, 3 from one to the next, ever smaller."""
+    return [
+        {
+            "step": step,
+            "singular_values": [6.0 / step, 6.0 / step, 3.0 / step, 1.0 / step],
+            "gap_ratios": [1.0, 2.0, None],
+            "position": 2,
+            "eigengaps": [0.0, 27.0 / step**2, 8.0 / step**2],
+            "rotation_degrees": None if step == 8 else 45.0,
+            "drift": None if step == 8 else 0.25,
+            "noise_floor": floor,
+        }
+        for step in (8, 16, 24)
+    ]
+
+
+def lines_of(axes):
+    return [line.get_ydata() for line in axes.lines]
+
+
+def test_what_is_drawn_is_what_is_logged():
+    figure = draw_recording(planted(floor=0.15), CONFIG, "log").figure
+    sigma, gaps, position, turn, eigengap, drift = figure.axes
+    assert [list(line) for line in lines_of(sigma)[:4]] == [[c / s for s in (8, 16, 24)] for c in (6, 6, 3, 1)]
+    assert list(lines_of(sigma)[4]) == [0.15] * 3
+    assert list(lines_of(gaps)[3]) == [2.0] * 3
+    assert list(position.lines[0].get_ydata()) == [2, 2, 2]
+    np.testing.assert_allclose(lines_of(eigengap)[0], [27 / 64, 27 / 256, 27 / 576])
+    np.testing.assert_allclose(lines_of(turn)[0], [np.nan, 45, 45])
+    np.testing.assert_allclose(lines_of(drift)[0], [np.nan, 0.25, 0.25])
+    assert figure.get_suptitle() == r"Net\$, W = 4, every 2, uncentred, sketch"
+
+
+def test_gaps_below_the_noise_floor_have_open_marks():
+    """σ₃ = 3/step is below 0.15 from step 24 on, σ₂ = 6/step never."""
+    gaps = draw_recording(planted(floor=0.15), CONFIG, "log").figure.axes[1]
+    filled, hollow = gaps.lines[4], gaps.lines[5]  # the second gap, σ₂/σ₃
+    assert (list(filled.get_xdata()), list(hollow.get_xdata())) == ([8, 16], [24])
+    assert hollow.get_markerfacecolor() == "white"
+    exact = draw_recording(planted(), CONFIG, "log").figure.axes
+    assert len(exact[0].lines) == 4
+    assert [len(line.get_xdata()) for line in exact[1].lines] == [3, 3, 0] * 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("singular_values", None), ("gap_ratios", []), ("position", "two"), ("drift", [1])]
+)
+def test_a_damaged_log_is_named(key, value):
+    lines = planted()
+    lines[1][key] = value
+    with pytest.raises(StoreError, match=f"the log: .*'?{key}"):
+        draw_recording(lines, CONFIG, "the log")
+
+
+def test_the_command_draws_a_recording(tmp_path, capsys):
+    torch.manual_seed(0)
+    model = torch.nn.Linear(6, 5)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    run = tmp_path / "run"
+    with se.watch(model, optimizer, parameters="weight", window=4, run_dir=run, verbose=False):
+        with pytest.raises(StoreError, match="nothing is logged"):
+            write_recording_report(run, tmp_path)
+        for _ in range(12):
+            optimizer.zero_grad()
+            model(torch.randn(16, 6)).square().mean().backward()
+            optimizer.step()
+    assert is_recording(run)
+    main(["report", str(run), "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert said["figure"].endswith("figures/recording.png")
+    assert {path.name for path in (run / "figures").iterdir()} == {"recording.png", "recording.pdf"}
+    assert not is_recording(tmp_path)
