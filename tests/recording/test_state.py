@@ -79,6 +79,36 @@ def test_resumed_is_bitwise_uninterrupted(tmp_path, settings):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("window.rows", None),
+        ("window.rows", torch.zeros(3, 41)),
+        ("window.gram", torch.zeros(3, 3)),
+        ("window.counts", torch.tensor([-7, -7])),
+        ("window.counts", torch.tensor([1, 4])),
+        ("anchor", torch.zeros(42, dtype=torch.float64)),
+        ("counts", torch.tensor([1, 2])),
+        ("edge", torch.zeros(3, 5)),
+    ],
+)
+def test_a_damaged_state_changes_nothing(name, value):
+    loop = plain()
+    with se.watch(
+        loop.model, loop.optimizers, parameters="weight", window=3, callback=lambda values: None, verbose=False
+    ) as recorder:
+        for _ in range(6):
+            loop.step()
+        before = recorder.state_dict()
+        damaged = {key: tensor for key, tensor in before.items() if key != name}
+        if value is not None:
+            damaged[name] = value
+        with pytest.raises(ValueError):
+            recorder.load_state_dict(damaged)
+        after = recorder.state_dict()
+        assert all(torch.equal(before[key], after[key]) for key in before)
+
+
 def test_a_state_of_another_recorder_is_refused():
     loop = plain()
     with se.watch(loop.model, loop.optimizers, parameters="weight", window=3, verbose=False) as recorder:

@@ -159,11 +159,9 @@ class Recorder:
 
     def _record(self, source: Source, step: int) -> None:
         moved, unusable = self._agreed_look(source)
-        if not self._resolution_known and bool(
-            moved
-        ):  # waits for an accelerator until something moves for the first time
-            self._resolution_known = True
-            if not bool(unusable):
+        if not self._resolution_known:  # waits for an accelerator, until something has moved
+            self._resolution_known = bool(moved)
+            if moved and not unusable:
                 warn_if_coarse(self._values, self._kept.anchor)
         if self._kept.deferred:
             moved, unusable = (torch.as_tensor(flag, device=source.anchor.device) for flag in (moved, unusable))
@@ -326,6 +324,7 @@ class Recorder:
             counts is not None
             and counts.shape == (3,)
             and counts.dtype == torch.int64
+            and int(counts.min()) >= 0
             and int(counts[2]) == self._identity
         )
 
@@ -336,6 +335,9 @@ class Recorder:
             ValueError: the state is damaged, or of a recorder with other settings or parameters, or of the process that
                 holds other shards; nothing is changed then.
         """
+        edge = state.get("edge")
+        if edge is not None and (edge.ndim != 2 or edge.shape[1] != self.window.dim or not len(edge)):
+            raise ValueError(f"Recorder.load_state_dict: edge has shape {tuple(edge.shape)}; the state is damaged")
         if not self._is_mine(state):
             raise ValueError(
                 "Recorder.load_state_dict: the state is of a recorder with other parameters, window, every or storage, "
@@ -343,7 +345,7 @@ class Recorder:
             )
         self._kept.load_state_dict(state)
         if self._live is not None:
-            self._live.restore(state.get("edge"), self.window)
+            self._live.restore(edge, self.window)
         self.steps, self._recorded, _ = state["counts"].tolist()
         self._last_seen = []
         self.stopped, self._told = None, False

@@ -136,7 +136,8 @@ class SketchedUpdates:
 
     def restart(self) -> None:
         """As :meth:`Source.restart`; where parameters are sharded, all processes must call."""
-        self.anchor = self._now = self._sketch(self._values.blocks())
+        self._held = self._sketch.held(self._values.blocks())
+        self.anchor = self._now = self._sketch.sum(self._held)
 
     def look(self) -> tuple[Flag, Flag]:
         """As :meth:`Source.look`: makes this process's share of the sketch, which by itself tells nothing."""
