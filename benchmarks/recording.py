@@ -108,7 +108,7 @@ def overhead() -> None:
 
     def row(name: str, goal: float, found: list[float]) -> None:
         middle = statistics.median(found)
-        spread = f"{100 * middle:.1f} % ({100 * min(found):.1f} to {100 * max(found):.1f})"
+        spread = f"{100 * middle:.2f} % ({100 * min(found):.2f} to {100 * max(found):.2f})"
         say(name, f"<= {100 * goal:.0f} %", spread, middle <= goal)
 
     row(f"{name}, no log", 0.03, overhead_of(small, 150, 1))

@@ -181,9 +181,10 @@ class KeptUpdates:
                 given = state.get(name)
                 if given is None or (given.shape, given.dtype) != (source.anchor.shape, source.anchor.dtype):
                     raise ValueError(f"Recorder.load_state_dict: {name} is missing or of another shape or type")
-        self.window.load_state_dict(_below("window.", state))
+        self.window.check_state(_below("window.", state))
         if self._sketch is not None and self.exact is not None:
             self.exact.load_state_dict(_below("exact.", state))
+        self.window.load_state_dict(_below("window.", state))
         for name, source in anchors.items():
             if source is not None:
                 source.anchor.copy_(state[name])

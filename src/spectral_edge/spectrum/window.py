@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -238,11 +238,11 @@ class UpdateWindow:
         counts = torch.tensor([self.pushed, self._summed])
         return {"rows": rows, "gram": self._gram.clone(), "steps": self._steps.clone(), "counts": counts}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore :meth:`state_dict`.
+    def check_state(self, state: Mapping[str, Tensor]) -> None:
+        """Refuse what :meth:`load_state_dict` cannot restore; changes nothing.
 
         Raises:
-            ValueError: the stored window has another size, dimension or type, or is damaged; nothing is changed then.
+            ValueError: the stored window has another size, dimension or type, or is damaged.
         """
         mine = {
             "rows": self._rows,
@@ -261,10 +261,18 @@ class UpdateWindow:
         pushed, summed = state["counts"].tolist()
         if not 0 <= summed <= pushed:
             raise ValueError(f"UpdateWindow: the stored counts {pushed} and {summed} cannot be; the state is damaged")
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore :meth:`state_dict`.
+
+        Raises:
+            ValueError: as :meth:`check_state`; nothing is changed then.
+        """
+        self.check_state(state)
+        self._pushed, self._summed = state["counts"].tolist()
         self._rows.copy_(state["rows"])
         self._gram.copy_(state["gram"])
         self._steps.copy_(state["steps"])
-        self._pushed, self._summed = pushed, summed
 
 
 def stacked_updates(parameters: Sequence[Tensor], window: int) -> Tensor:
