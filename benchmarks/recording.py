@@ -141,11 +141,12 @@ def share_inside(training: LanguageTraining, every: int, **settings: object) -> 
 
 
 def memory() -> None:
-    """Peak resident set of a process that trains the large model, less that of the same process unwatched."""
+    """Peak resident set of a process that trains the large model, less that of one unwatched; medians of three."""
 
     def peak(*settings: str) -> int:
         command = [sys.executable, "-m", "benchmarks.recording", "--peak", *settings]
-        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+        runs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(3)]
+        return int(statistics.median(int(run.split()[-1]) for run in runs))
 
     unwatched = peak()
     for storage, size in (("float32", 4), ("bfloat16", 2)):

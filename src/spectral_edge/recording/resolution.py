@@ -14,6 +14,8 @@ __all__ = ["rounding_share", "warn_if_coarse"]
 logger = logging.getLogger("spectral_edge")
 
 _COARSE = 0.01
+# Entries turned into float64 at a time.
+_PIECE = 1 << 16
 
 
 def rounding_share(now: Tensor, then: Tensor) -> tuple[float, float, float]:
@@ -53,7 +55,11 @@ def warn_if_coarse(values: ParameterSubset, anchor: Tensor | None) -> None:
                 names,
             )
         return
-    shares = [rounding_share(block.values, anchor[block.columns]) for block in values.blocks()]
+    shares = [
+        rounding_share(now, then)
+        for block in values.blocks()
+        for now, then in zip(block.values.split(_PIECE), anchor[block.columns].split(_PIECE), strict=True)
+    ]
     if not shares:
         return
     rounding, moved, stayed = (sum(column) for column in zip(*shares, strict=True))
