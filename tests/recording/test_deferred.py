@@ -132,3 +132,24 @@ def test_kept_updates_are_each_written_once_where_steps_are_skipped(tmp_path):
         window = updates[[step - 1 for step in moved[last - 3 : last + 1]]]
         expected = se.spectral_edge(window).singular_values
         assert stored.edge(moved[last]).singular_values == pytest.approx(expected, rel=1e-5, abs=1e-9)
+
+
+def test_after_weights_are_put_back_the_next_update_begins_at_the_last_good_ones():
+    loop = plain()
+    weight = loop.model[0].weight
+    with watch(loop, deferred=True) as recorder:
+        for _ in range(5):
+            loop.step()
+        good = weight.detach().clone()
+        theta = recorder.parameters.flatten()
+        with torch.no_grad():
+            weight[0, 0] = float("nan")
+        recorder.note_step(0)
+        recorder.commit()
+        with torch.no_grad():
+            weight.copy_(good)
+            weight[0, 0] += 1.0
+        recorder.note_step(0)
+        recorder.commit()
+    assert recorder.window.steps == [3, 4, 5, 7]
+    assert torch.equal(recorder.window.updates[-1], recorder.parameters.flatten() - theta)
