@@ -72,6 +72,7 @@ clean-install: .venv/installed
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.responses
+	$(BIN)/python -m benchmarks.recording
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.discovery
 
 define IMPORT_ALL

@@ -54,12 +54,7 @@ def loss_of(model: nn.Module, x: Tensor) -> Tensor:
     return model(x).square().mean() + 0.0 * torch.rand(())  # uses the global generator, as dropout would
 
 
-def plain() -> Loop:
-    torch.manual_seed(0)
-    model = mlp()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    batch = batches()
-
+def simple(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Callable[[], Tensor]) -> Loop:
     def step() -> Tensor:
         optimizer.zero_grad()
         loss = loss_of(model, batch())
@@ -68,6 +63,13 @@ def plain() -> Loop:
         return loss.detach()
 
     return Loop(model, [optimizer], step)
+
+
+def plain() -> Loop:
+    torch.manual_seed(0)
+    model = mlp()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    return simple(model, optimizer, batches())
 
 
 def accumulation() -> Loop:
@@ -151,16 +153,7 @@ def tied() -> Loop:
     torch.manual_seed(0)
     model = Tied()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    batch = batches()
-
-    def step() -> Tensor:
-        optimizer.zero_grad()
-        loss = loss_of(model, batch())
-        loss.backward()
-        optimizer.step()
-        return loss.detach()
-
-    return Loop(model, [optimizer], step)
+    return simple(model, optimizer, batches())
 
 
 def frozen() -> Loop:
@@ -168,17 +161,7 @@ def frozen() -> Loop:
     loop = plain()
     for parameter in loop.model[0].parameters():
         parameter.requires_grad_(False)
-    optimizer = torch.optim.AdamW(loop.model[2].parameters(), lr=1e-2)
-    batch = batches()
-
-    def step() -> Tensor:
-        optimizer.zero_grad()
-        loss = loss_of(loop.model, batch())
-        loss.backward()
-        optimizer.step()
-        return loss.detach()
-
-    return Loop(loop.model, [optimizer], step)
+    return simple(loop.model, torch.optim.AdamW(loop.model[2].parameters(), lr=1e-2), batches())
 
 
 def closure() -> Loop:
@@ -226,15 +209,7 @@ def strided() -> Loop:
     assert not any(p.is_contiguous() for p in (model[0].weight, model[2].weight))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     generator = torch.Generator().manual_seed(0)
-
-    def step() -> Tensor:
-        optimizer.zero_grad()
-        loss = loss_of(model, torch.randn(8, 2, 2, 2, generator=generator))
-        loss.backward()
-        optimizer.step()
-        return loss.detach()
-
-    return Loop(model, [optimizer], step)
+    return simple(model, optimizer, lambda: torch.randn(8, 2, 2, 2, generator=generator))
 
 
 LOOPS = {
