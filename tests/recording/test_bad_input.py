@@ -17,7 +17,7 @@ def watch(loop, **settings):
     return se.watch(loop.model, loop.optimizers, **({"parameters": "weight", "window": 3, "verbose": False} | settings))
 
 
-def stops(loop, change, message, caplog, **settings):
+def assert_stops(loop, change, message, caplog, **settings):
     """Recording stops with `message` after `change`, is logged once, and training goes on."""
     with caplog.at_level(logging.WARNING), watch(loop, **settings) as recorder:
         for _ in range(4):
@@ -73,7 +73,7 @@ def test_parameters_that_are_resized_stop_the_recording(caplog):
             parameter.grad = None
         loop.optimizers[0].state.clear()
 
-    stops(loop, resize, "was resized from (6, 4) to (9, 4); close this recorder", caplog)
+    assert_stops(loop, resize, "was resized from (6, 4) to (9, 4); close this recorder", caplog)
 
 
 def test_parameters_that_leave_the_optimizer_stop_the_recording(caplog):
@@ -82,7 +82,7 @@ def test_parameters_that_leave_the_optimizer_stop_the_recording(caplog):
     def remove():
         del loop.optimizers[0].param_groups[0]["params"][0]
 
-    stops(loop, remove, "'0.weight' is no longer in any watched optimizer", caplog)
+    assert_stops(loop, remove, "'0.weight' is no longer in any watched optimizer", caplog)
 
 
 def test_parameters_that_are_replaced_in_the_model_stop_the_recording(caplog):
@@ -92,7 +92,7 @@ def test_parameters_that_are_replaced_in_the_model_stop_the_recording(caplog):
         copies = {name: value.clone() for name, value in loop.model.state_dict().items()}
         loop.model.load_state_dict(copies, assign=True)
 
-    stops(loop, assign, "'0.weight' of the model is another tensor now", caplog)
+    assert_stops(loop, assign, "'0.weight' of the model is another tensor now", caplog)
 
 
 def test_parameters_that_are_moved_stop_the_recording(caplog):
@@ -125,7 +125,7 @@ def test_an_update_that_is_not_finite_stops_the_recording_and_keeps_the_window(c
     def diverge():
         loop.optimizers[0].param_groups[0]["lr"] = float("nan")
 
-    recorder = stops(loop, diverge, "the update of step 5 has NaN or infinite entries", caplog)
+    recorder = assert_stops(loop, diverge, "the update of step 5 has NaN or infinite entries", caplog)
     assert recorder.window.steps == [2, 3, 4]
     assert torch.isfinite(recorder.edge().directions(2)).all()
 

@@ -10,18 +10,29 @@ import pytest
 
 from recording.sharded_scenarios import OF_FOUR, SCENARIOS
 
-SCRIPT = Path(__file__).with_name("sharded_scenarios.py")
+TESTS = Path(__file__).parents[1]
+CASES = [(size, scenario) for size in (2, 3) for scenario in SCENARIOS] + [(4, scenario) for scenario in OF_FOUR]
 
 
-@pytest.fixture(scope="module", params=[2, 3, 4])
-def outcomes(request, tmp_path_factory):
-    """Scenario -> what each of 2, 3 or 4 processes found, all scenarios in one group of processes."""
-    size, folder = request.param, tmp_path_factory.mktemp("group")
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """(size, scenario) -> what each process found; all scenarios of a size run in one group of processes."""
+    found = {}
+
+    def of(size, scenario):
+        if size not in found:
+            found[size] = run_group(size, tmp_path_factory.mktemp(f"group_of_{size}"))
+        return found[size][scenario]
+
+    return of
+
+
+def run_group(size, folder):
+    path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
     processes = [
         subprocess.Popen(
-            [sys.executable, SCRIPT, str(rank), str(size), folder],
-            env=environment,
+            [sys.executable, "-m", "recording.sharded_scenarios", str(rank), str(size), folder],
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -33,8 +44,8 @@ def outcomes(request, tmp_path_factory):
     finally:
         for process in processes:
             process.kill()
-    scenarios = OF_FOUR if size == 4 else SCENARIOS
-    found = {scenario.__name__: ["did not run; " + text[-2000:] for text in said] for scenario in scenarios}
+    names = [scenario.__name__ for scenario in (OF_FOUR if size == 4 else SCENARIOS)]
+    found = {name: ["did not run; " + text[-2000:] for text in said] for name in names}
     for rank in range(size):
         log = folder / f"{rank}.jsonl"
         for line in log.read_text().splitlines() if log.exists() else []:
@@ -43,8 +54,7 @@ def outcomes(request, tmp_path_factory):
     return found
 
 
-@pytest.mark.parametrize("scenario", [scenario.__name__ for scenario in SCENARIOS])
-def test_every_process_agrees(outcomes, scenario):
-    if scenario not in outcomes:
-        pytest.skip("four processes run only what needs them")
-    assert outcomes[scenario] == ["passed"] * len(outcomes[scenario]), "\n".join(outcomes[scenario])
+@pytest.mark.parametrize(("size", "scenario"), [(size, scenario.__name__) for size, scenario in CASES])
+def test_every_process_agrees(outcomes, size, scenario):
+    found = outcomes(size, scenario)
+    assert found == ["passed"] * size, "\n".join(found)

@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -89,8 +89,7 @@ class Archive:
             first, second = exact.parts
             # After every W updates all are new and in their places: then nothing is copied.
             rows = first if len(new) == len(first) == len(steps) else torch.cat([first, second])[-len(new) :]
-            tensors = {"updates": rows.cpu(), "steps": torch.tensor(new)}
-            self._run.write_updates(new[-1], tensors, {"steps": list(new)})
+            self._run.write_updates(new[-1], {"updates": rows.cpu()}, {"steps": list(new)})
             self._written = new[-1]
 
     def log(self, values: LiveValues, window: UpdateWindow) -> None:
@@ -221,7 +220,7 @@ class _StoredWindows:
             return edge_from_gram(found, lambda: (rows,), center, sharded)
         edge = edge_from_gram(self._gram(step), self._no_rows, center, sharded)
         size = self._config.sketch_size
-        return edge if size is None else edge.as_sketch(noise_floor(edge, size), self._no_edge)
+        return edge if size is None else edge.as_sketch(noise_floor(edge, size), self._no_rows)
 
     def _gram(self, step: int) -> Tensor:
         line = next((line for line in self._run.metrics() if line["step"] == step), None)
@@ -278,7 +277,7 @@ class _StoredWindows:
             f"{self._run.path}: no window of {self._config.window} updates ends at step {step}; known: {span}{hint}."
         )
 
-    def _no_rows(self) -> tuple[Tensor, ...]:
+    def _no_rows(self) -> NoReturn:
         if self._config.processes > 1:
             raise RunMissingError(
                 f"{self._run.path}: directions of a model that was sharded over {self._config.processes} processes are "
@@ -288,7 +287,3 @@ class _StoredWindows:
             f"{self._run.path}: the updates are not kept, only the spectra of whole windows; record with "
             "keep_updates=True for directions."
         )
-
-    def _no_edge(self) -> SpectralEdge:
-        self._no_rows()
-        raise AssertionError("not reached")

@@ -22,7 +22,7 @@ from spectral_edge.recording.live import LiveSpectrum, LiveValues
 from spectral_edge.recording.recorder import Recorder
 from spectral_edge.recording.storage import KeptUpdates, Storage
 
-__all__ = ["rank", "restore", "watch"]
+__all__ = ["restore", "watch"]
 
 logger = logging.getLogger("spectral_edge")
 
@@ -100,7 +100,7 @@ def watch(
     reshard(model)
     chosen = parameters if isinstance(parameters, ParameterSubset) else select_parameters(model, parameters)
     subset, values = _moved_by(chosen, optimizers, masters or {})
-    first = rank() == 0
+    first = _rank() == 0
     live = (run_dir is not None or callback is not None) and (values.sharded or first)
     plan = Plan(
         dim=values.dim,
@@ -126,13 +126,13 @@ def watch(
         sketch_size=sketch_size if storage == "sketch" else None,
         keep_updates=keep_updates and (values.sharded or first),
         dim=values.dim,
-        process=rank(),
+        process=_rank(),
         processes=torch.distributed.get_world_size() if values.sharded else 1,
     )
     with contextlib.ExitStack() as undo:
         archive = None
         if run_dir is not None and (live or storage in ("disk", "sketch")):
-            place = Path(run_dir) if first else Path(run_dir) / f"process_{rank():05d}"
+            place = Path(run_dir) if first else Path(run_dir) / f"process_{_rank():05d}"
             archive = Archive(place, config, logs=first)
             undo.callback(archive.release)
         folder = None if archive is None else archive.path
@@ -299,7 +299,7 @@ def _announcement(
     )
 
 
-def rank() -> int:
+def _rank() -> int:
     """This process's number; 0 outside a process group."""
     distributed = torch.distributed
     return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
