@@ -24,6 +24,7 @@ from spectral_edge.grokking import (
     Split,
     Training,
     TrainingConfig,
+    train_together,
 )
 from spectral_edge.modes import FunctionalModes, discrepancy, functional_modes, iterate_responses
 from spectral_edge.parameters import ParameterSubset, attention_weights, select_parameters
@@ -78,5 +79,6 @@ __all__ = [
     "spectral_edge",
     "stacked_updates",
     "to_grid",
+    "train_together",
     "watch",
 ]

@@ -1,7 +1,7 @@
 """Modular arithmetic, the transformer that learns it, and its training: one user of the library."""
 
 from spectral_edge.grokking.tasks import ModularTask, Split
-from spectral_edge.grokking.training import Evaluation, Training, TrainingConfig
+from spectral_edge.grokking.training import Evaluation, Training, TrainingConfig, train_together
 from spectral_edge.grokking.transformer import ModularTransformer
 
-__all__ = ["Evaluation", "ModularTask", "ModularTransformer", "Split", "Training", "TrainingConfig"]
+__all__ = ["Evaluation", "ModularTask", "ModularTransformer", "Split", "Training", "TrainingConfig", "train_together"]
