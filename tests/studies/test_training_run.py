@@ -55,7 +55,7 @@ def test_a_run_killed_again_and_again_ends_bitwise_as_if_never_interrupted(tmp_p
 
 
 def test_a_finished_run_is_not_computed_again(trained, tiny_config, monkeypatch):
-    monkeypatch.setattr(training_run, "_train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(training_run, "_record", lambda *_: pytest.fail("trained again"))
     before = {f: f.stat().st_mtime_ns for f in trained["add"].rglob("*") if f.name != "lock"}
     train_run(trained["add"], tiny_config("add"))
     assert before == {f: f.stat().st_mtime_ns for f in trained["add"].rglob("*") if f.name != "lock"}

@@ -1,4 +1,4 @@
-"""What every subcommand prints: a JSON object for programs, or lines for people."""
+"""What subcommands have in common: lists on the command line, and a JSON object or lines as the answer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Output"]
+__all__ = ["Output", "integers", "listed"]
 
 
 @dataclass(frozen=True)
@@ -26,3 +26,21 @@ class Output:
         """Print a line of progress, unless it would disturb."""
         if not (self.quiet or self.json):
             print(text, flush=True)
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Words separated by commas."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def integers(option: str, text: str) -> tuple[int, ...]:
+    """Integers separated by commas.
+
+    Raises:
+        ValueError: one is none; names the option.
+    """
+    words = listed(text)
+    wrong = [word for word in words if not word.removeprefix("-").isdecimal()]
+    if wrong:
+        raise ValueError(f"{option}: {wrong[0]!r} is not an integer; give them as 42,137,2024")
+    return tuple(map(int, words))

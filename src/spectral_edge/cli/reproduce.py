@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from spectral_edge.cli.output import Output
+from spectral_edge.cli.output import Output, integers, listed
 from spectral_edge.report import write_report
 from spectral_edge.store import Claims
 from spectral_edge.studies import AnalysisConfig, Progress, ReproduceConfig, reproduce
@@ -51,8 +51,8 @@ class Reproduce:
         jobs = {} if self.jobs is None else {"jobs": self.jobs}
         config = ReproduceConfig(
             profile=self.profile,
-            claims=_listed(self.claims),
-            seeds=tuple(_integer(seed) for seed in _listed(self.seeds)),
+            claims=listed(self.claims),
+            seeds=integers("--seeds", self.seeds),
             analysis=self.analysis,
             **jobs,
         )
@@ -69,17 +69,6 @@ class Reproduce:
             "verdicts": [verdict.model_dump() for verdict in claims.verdicts],
         }
         self.output.result(values, f"{_verdicts(claims)}\n{page}")
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _integer(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"--seeds: {text!r} is not an integer; give them as 42,137,2024") from None
 
 
 def _verdicts(claims: Claims) -> str:

@@ -138,6 +138,7 @@ class Training:
         self.compiled = compiled
         self.steps = 0
         self.stop_step: int | None = None
+        self.diverged: str | None = None  # at which step, and what to do
         self._batches = np.random.RandomState(config.seed)
         self._above = 0
 
@@ -165,8 +166,9 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """Whether the stopping rule is met and ``min_steps`` are done, or ``max_steps`` are."""
-        return (self.grokked and self.steps >= self.config.min_steps) or self.steps >= self.config.max_steps
+        """Whether the stopping rule is met and ``min_steps`` are done, or ``max_steps`` are, or it has diverged."""
+        enough = self.config.min_steps if self.grokked else self.config.max_steps
+        return self.steps >= min(enough, self.config.max_steps) or self.diverged is not None
 
     @property
     def grokked(self) -> bool:
@@ -201,7 +203,12 @@ class Training:
         return Evaluation(self.steps, loss["train"], loss["test"], min(accuracy["train"]), min(accuracy["test"]), each)
 
     def note(self, evaluation: Evaluation) -> None:
-        """Advance the stopping rule by one evaluation."""
+        """Advance the stopping rule by one evaluation; a loss that is not finite ends the training."""
+        if not np.isfinite([evaluation.train_loss, evaluation.test_loss]).all():
+            self.diverged = (
+                f"training diverged at step {evaluation.step}: train loss {evaluation.train_loss}, test loss "
+                f"{evaluation.test_loss}; lower the learning rate"
+            )
         reached = evaluation.test_accuracy >= self.config.stop_accuracy
         self._above = self._above + 1 if reached else 0
         if self._above == self.config.stop_patience and self.stop_step is None:

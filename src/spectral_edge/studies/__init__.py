@@ -7,7 +7,7 @@ from spectral_edge.studies.progress import Progress
 from spectral_edge.studies.reproduce import ReproduceConfig, reproduce
 from spectral_edge.studies.run_analysis import analyze_run, stored_analysis
 from spectral_edge.studies.study import AnalysisConfig
-from spectral_edge.studies.training_run import RunConfig, open_run, run_folder, train_run
+from spectral_edge.studies.training_run import RunConfig, open_run, run_folder, train_run, train_runs
 from spectral_edge.studies.verdicts import judge
 
 __all__ = [
@@ -29,4 +29,5 @@ __all__ = [
     "run_folder",
     "stored_analysis",
     "train_run",
+    "train_runs",
 ]

@@ -1,21 +1,23 @@
-"""Train one model into a run directory, with its updates recorded, so that a kill at any moment costs seconds."""
+"""Train models into run directories, with their updates recorded, so that a kill at any moment costs seconds."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from spectral_edge.grokking import Training, TrainingConfig
+from spectral_edge.grokking import Training, TrainingConfig, train_together
 from spectral_edge.recording import Recorder, watch
 from spectral_edge.store import RunCorruptError, RunDirectory, describe_environment, run_id
 
-__all__ = ["RunConfig", "open_run", "run_folder", "train_run"]
+__all__ = ["RunConfig", "open_run", "run_folder", "train_run", "train_runs"]
+
+Say = Callable[[dict[str, Any]], None]
 
 # A checkpoint holds the optimizer state and the window of updates (14 MB for the paper's model): every 500 steps it
 # is about 1 % of the time, and a kill repeats a few seconds.
@@ -38,6 +40,10 @@ class RunConfig(BaseModel):
     stopping rule is met: edges of stride 1 and 10 cannot be had from snapshots 100 steps apart."""
     threads: int = Field(1, ge=1)
     """Threads of the training process: floating-point sums, hence the bits of the result, depend on it."""
+    device: Literal["cpu", "cuda", "mps"] = "cpu"
+    """Where the model is trained; so do they on it."""
+    compiled: bool = False
+    """Fuse the arithmetic of a step with torch.compile, a sixth faster after up to half a minute; and so on this."""
 
     @property
     def run_id(self) -> str:
@@ -68,7 +74,7 @@ def open_run(path: Path) -> tuple[RunDirectory, RunConfig]:
         ) from None
 
 
-def train_run(path: Path, config: RunConfig, on_status: Callable[[dict[str, Any]], None] | None = None) -> RunDirectory:
+def train_run(path: Path, config: RunConfig, on_status: Say | None = None) -> RunDirectory:
     """Train to the stopping rule, or continue, or find it finished; returns the run.
 
     Writes, every ``eval_every`` steps including step 0, all parameters (the trajectory), the evaluation, and the
@@ -84,25 +90,62 @@ def train_run(path: Path, config: RunConfig, on_status: Callable[[dict[str, Any]
     Raises:
         StoreError: the directory belongs to another configuration or process, is damaged, or cannot be written.
         FloatingPointError: the loss is no longer finite; the run is marked failed.
+        ValueError: the device is not there.
     """
-    torch.set_num_threads(config.threads)
-    training = Training(config.training)  # an impossible configuration is refused before anything is written
-    run = RunDirectory.create(path, config, describe_environment())
-    with run.lock():
-        if run.status.get("state") != "finished":
-            try:
-                _train(run, config, training, on_status or (lambda status: None))
-            except FloatingPointError as problem:
-                run.write_status(
-                    {**run.status, "step": run.status.get("step", 0), "state": "failed", "why": str(problem)}
-                )
-                raise
-    return run
+    return train_runs([(path, config)], on_status)[0]
 
 
-def _train(
-    run: RunDirectory, config: RunConfig, training: Training, on_status: Callable[[dict[str, Any]], None]
-) -> None:
+def train_runs(runs: Sequence[tuple[Path, RunConfig]], on_status: Say | None = None) -> list[RunDirectory]:
+    """Train several runs of one model shape in lockstep, one gradient pass for all: what an accelerator needs.
+
+    Each run directory is what :func:`train_run` makes of it, on the CPU at the paper's size bitwise; a run may be at
+    another step than the others, or finished.
+
+    Args:
+        runs: folder and configuration of each; they differ in seed, operation or protocol, not in shape.
+        on_status: called with each new status of each run.
+
+    Raises:
+        StoreError, ValueError: as :func:`train_run`; also if threads, device or ``compiled`` differ.
+        FloatingPointError: of the first run whose loss is no longer finite, after the others are finished.
+    """
+    configs = [config for _, config in runs]
+    if len({path for path, _ in runs}) < len(runs):
+        raise ValueError("train_runs: a run is given twice")
+    if len({(config.threads, config.device, config.compiled) for config in configs}) > 1:
+        raise ValueError("train_runs: runs that are trained together need the same threads, device and compiled")
+    _check_device(configs[0].device)
+    torch.set_num_threads(configs[0].threads)
+    # An impossible configuration is refused before anything is written.
+    trainings = [Training(config.training, config.device, config.compiled) for config in configs]
+    with ExitStack() as stack:
+        found = [RunDirectory.create(path, config, describe_environment()) for path, config in runs]
+        for run in found:
+            stack.enter_context(run.lock())
+        recordings = {
+            training: _record(run, config, training, on_status or (lambda status: None))
+            for run, config, training in zip(found, configs, trainings, strict=True)
+            if run.status.get("state") != "finished"
+        }
+        for recording in recordings.values():
+            next(recording, None)
+        for training in train_together(list(recordings)):
+            next(recordings[training], None)
+    for training in trainings:
+        if training.diverged:
+            raise FloatingPointError(training.diverged)
+    return found
+
+
+def _check_device(device: str) -> None:
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[device]:
+        found = ", ".join(name for name, available in there.items() if available)
+        raise ValueError(f"device {device}: this machine, or this build of torch, has none; choose {found}")
+
+
+def _record(run: RunDirectory, config: RunConfig, training: Training, on_status: Say) -> Iterator[None]:
+    """Resume a training, then write what belongs to each of its steps; yields where the next step is due."""
     with ExitStack() as stack:
         recorders = {
             stride: stack.enter_context(
@@ -116,9 +159,13 @@ def _train(
         clock, first_step, checkpointed = time.monotonic(), training.steps, training.steps
         spent = run.status.get("seconds", 0.0) if resumed else 0.0
         while not training.finished:
-            training.step()
+            yield
             if training.steps % config.training.eval_every == 0 or training.finished:
                 line = _evaluate(training, recorders[1])
+                if training.diverged:
+                    step = run.status.get("step", 0)
+                    run.write_status({**run.status, "step": step, "state": "failed", "why": training.diverged})
+                    return
                 run.write_snapshot(training.steps, training.model.state_dict())
                 _keep_updates(run, training, recorders, line)
                 run.append_metrics(line)
@@ -138,12 +185,6 @@ def _train(
 
 def _evaluate(training: Training, recorder: Recorder) -> dict[str, Any]:
     evaluation = training.evaluate()
-    values = (evaluation.train_loss, evaluation.test_loss)
-    if not torch.isfinite(torch.tensor(values)).all():
-        raise FloatingPointError(
-            f"training diverged at step {training.steps}: train loss {values[0]}, test loss {values[1]}; "
-            "lower the learning rate"
-        )
     training.note(evaluation)
     full = recorder.window.full
     return {
