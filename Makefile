@@ -69,11 +69,9 @@ clean-install: .venv/installed
 	.venv/clean/bin/spectral-edge --help > /dev/null
 	rm -rf .venv/clean
 
+# Half an hour of an idle machine; `make bench PARTS=training` runs one part, PARTS=paper the whole paper against its goal.
 bench: .venv/installed
-	$(BIN)/python -m benchmarks.training_step
-	$(BIN)/python -m benchmarks.responses
-	$(BIN)/python -m benchmarks.recording
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.discovery
+	$(BIN)/python -m benchmarks $(PARTS)
 
 define IMPORT_ALL
 import importlib, pkgutil, spectral_edge

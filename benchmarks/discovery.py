@@ -1,6 +1,6 @@
 """Discovery of a basis from eight responses, one thread: seconds, and ratio to the kernel and its eigenvectors alone.
 
-Run with ``make bench``. The functions are planted: five frequencies of a cyclic group under random names of the tokens,
+The functions are planted: five frequencies of a cyclic group under random names of the tokens,
 a third of the variance a function of a + b, the rest products of characters with other phases, and noise. The two sides
 take turns; the figure is the median of the ratios of neighbouring rounds.
 """
@@ -8,12 +8,14 @@ take turns; the figure is the median of the ratios of neighbouring rounds.
 from __future__ import annotations
 
 import statistics
-import time
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
 
 import spectral_edge as se
+from benchmarks.rows import Row, in_turns, median_row, show
 
 ROUNDS, DIRECTIONS, COMPONENTS, FREQUENCIES = 5, 8, 128, 5
 
@@ -41,22 +43,22 @@ def kernel_alone(responses: np.ndarray, n: int) -> None:
     np.linalg.eigh(sum(g @ g.T + g.T @ g for g in f))
 
 
-def main() -> None:
+def rows() -> Iterator[Row]:
     torch.set_num_threads(1)
     for n, goal in ((53, None), (97, 5.0), (211, 60.0)):
         responses = planted(n, np.random.default_rng(n))
-        rounds = []
-        for _ in range(ROUNDS if n < 200 else 3):
-            start = time.perf_counter()
-            kernel_alone(responses, n)
-            middle = time.perf_counter()
-            found = se.discover_basis(responses, n)
-            rounds.append((middle - start, time.perf_counter() - middle))
-        seconds = statistics.median(b for _, b in rounds)
-        ratio = statistics.median(b / a for a, b in rounds)
-        verdict = "" if goal is None else f", goal {goal:.0f} s: {'met' if seconds <= goal else 'missed'}"
-        law = "no law" if found.law is None else found.law.group.name
-        print(f"n = {n:3}: {law}; {seconds:5.1f} s, {ratio:4.1f}x the kernel and its eigenvectors alone{verdict}")
+        sides = (partial(kernel_alone, responses, n), partial(se.discover_basis, responses, n))
+        alone, whole = zip(*in_turns(ROUNDS if n < 200 else 3, *sides), strict=True)
+        ratio = statistics.median(b / a for a, b in zip(alone, whole, strict=True))
+        found = se.discover_basis(responses, n).law
+        law = "no law" if found is None else found.group.name
+        note = f"{ratio:.1f} x the kernel and its eigenvectors alone; found {law}"
+        yield median_row(f"discovery of a basis, n = {n}, one thread", "s", whole, at_most=goal, note=note)
+
+
+def main() -> None:
+    for row in rows():
+        show(row)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What watching costs: time against the same loop unwatched, memory against the bytes of a window, spectra against SVD.
 
-Run with ``make bench``, or parts: ``python -m benchmarks.recording overhead memory spectrum sketch``. Two threads.
+Also by parts: ``python -m benchmarks.recording overhead memory spectrum sketch``. Two threads.
 Watched and unwatched steps of the small model take turns, so that noise of the machine falls on both; a round is the
 median of the ratios of neighbours, a figure the median of five rounds beside their range. The large model's steps take
 longer than the noise of a shared machine stays the same, so there the time inside the recorder is set against that of
@@ -14,9 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 import spectral_edge as se
+from benchmarks.rows import Row, median_row, show, timed
 from spectral_edge.parameters import Block, Shard
 from spectral_edge.spectrum import CountSketch, noise_floor
 
@@ -62,17 +61,6 @@ class LanguageTraining:
         self.optimizer.step()
 
 
-def timed(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def say(what: str, goal: str, measured: str, met: bool | None) -> None:
-    verdict = "" if met is None else "met" if met else "missed"
-    print(f"| {what} | {goal} | {measured} | {verdict} |", flush=True)
-
-
 def overhead_of(
     training: LanguageTraining | se.Training, groups: int, steps: int, settings: Callable[[], dict] = dict
 ) -> list[float]:
@@ -99,29 +87,27 @@ def hooks(optimizer: torch.optim.Optimizer) -> tuple[dict, dict]:
     return optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
 
 
-def overhead() -> None:
+def overhead() -> Iterator[Row]:
     small = se.Training(se.TrainingConfig())
     for _ in range(50):
         small.step()
     seconds = statistics.median(timed(small.step) for _ in range(100))
     name = f"290 401 parameters ({1e3 * seconds:.1f} ms a step), attention, every=1"
 
-    def row(name: str, goal: float, found: list[float]) -> None:
-        middle = statistics.median(found)
-        spread = f"{100 * middle:.2f} % ({100 * min(found):.2f} to {100 * max(found):.2f})"
-        say(name, f"<= {100 * goal:.0f} %", spread, middle <= goal)
+    def row(name: str, goal: float, found: list[float]) -> Row:
+        return median_row(f"recording, {name}", "%", [100 * share for share in found], at_most=goal)
 
-    row(f"{name}, no log", 0.03, overhead_of(small, 150, 1))
+    yield row(f"{name}, no log", 3, overhead_of(small, 150, 1))
     with tempfile.TemporaryDirectory() as folder:
         places = (Path(folder) / str(number) for number in range(ROUNDS))
         logged = overhead_of(small, 15, WINDOW, lambda: {"run_dir": next(places)})
-        row(f"{name}, spectrum of every window to disk", 0.03, logged)
+        yield row(f"{name}, spectrum of every window to disk", 3, logged)
     large = LanguageTraining()
     large.step()
     for what, selector in (("attention, 8.4 M", "attention"), ("all", ".")):
         shares, seconds = share_inside(large, 10, parameters=selector)
         name = f"33.8 M parameters ({seconds:.1f} s a step), {what}, every=10, no log"
-        row(name, 0.01, shares)
+        yield row(name, 1, shares)
 
 
 def share_inside(training: LanguageTraining, every: int, **settings: object) -> tuple[list[float], float]:
@@ -140,7 +126,7 @@ def share_inside(training: LanguageTraining, every: int, **settings: object) -> 
     return (spent / (total - spent)).tolist(), float(np.median(steps))
 
 
-def memory() -> None:
+def memory() -> Iterator[Row]:
     """Peak resident set of a process that trains the large model, less that of one unwatched; medians of three."""
 
     def peak(*settings: str) -> int:
@@ -153,11 +139,13 @@ def memory() -> None:
         for selector, dim in (("attention", 8_388_608), (".", 33_807_360)):
             extra = peak(storage, selector) - unwatched
             bound = WINDOW * dim * size
-            name = f"peak memory, {storage}, W = {WINDOW}, {dim / 1e6:.1f} M recorded, against W x D x {size} bytes"
-            say(name, "<= +5 %", f"{extra / 2**20:,.0f} MiB, {100 * (extra / bound - 1):+.1f} %", extra <= 1.05 * bound)
+            name = f"peak memory, {storage}, W = {WINDOW}, {dim / 1e6:.1f} M recorded, above W x D x {size} bytes"
+            yield median_row(name, "%", [100 * (extra / bound - 1)], at_most=5, note=f"{extra / 2**20:,.0f} MiB")
     for selector, dim in (("attention", 8_388_608), (".", 33_807_360)):
         extra = peak("sketch", selector) - unwatched
-        say(f"peak memory, sketch, m = 4096, {dim / 1e6:.1f} M recorded", "no D", f"{extra / 2**20:,.1f} MiB", None)
+        yield median_row(
+            f"peak memory, sketch, m = 4096, {dim / 1e6:.1f} M recorded", "MiB", [extra / 2**20], note="no D"
+        )
 
 
 def print_peak(storage: str | None, selector: str | None) -> None:
@@ -182,7 +170,7 @@ def print_peak(storage: str | None, selector: str | None) -> None:
     print(1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]))
 
 
-def spectrum() -> None:
+def spectrum() -> Iterator[Row]:
     updates = torch.randn(WINDOW, 131_072)
     found: dict[str, list[float]] = {"svd": [], "spectrum": [], "directions": []}
     for _ in range(ROUNDS):
@@ -191,18 +179,9 @@ def spectrum() -> None:
         found["directions"].append(timed(lambda: se.spectral_edge(updates).directions(3)))
     for what, name in (("spectrum", "spectrum"), ("directions", "spectrum and three directions")):
         ratios = [a / b for a, b in zip(found["svd"], found[what], strict=True)]
-        middle = statistics.median(ratios)
-        took = f"{1e3 * statistics.median(found[what]):.1f} ms, {middle:.0f}x ({min(ratios):.0f} to {max(ratios):.0f})"
-        goal = ">= 10x" if what == "spectrum" else ""
-        say(f"{name} of 20 x 131 072 against numpy.linalg.svd", goal, took, middle >= 10 if goal else None)
-    sizes = [10**5, 10**6, 10**7, 10**8]
-    seconds = []
-    for dim in sizes:
-        rows = torch.empty(WINDOW, dim).uniform_(-1, 1)
-        seconds.append(statistics.median(timed(partial(se.spectral_edge, rows)) for _ in range(3)))
-    exponent = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
-    took = ", ".join(f"{s:.3g} s" for s in seconds)
-    say("spectrum for D = 1e5, 1e6, 1e7, 1e8: exponent of D", "1", f"{exponent:.2f} ({took})", 0.8 <= exponent <= 1.1)
+        goal = {"at_least": 10} if what == "spectrum" else {}
+        note = f"{1e3 * statistics.median(found[what]):.1f} ms"
+        yield median_row(f"{name} of 20 x 131 072 against numpy.linalg.svd", "x", ratios, **goal, note=note)
 
 
 def real_windows(count: int) -> Iterator[Tensor]:
@@ -219,7 +198,7 @@ def real_windows(count: int) -> Iterator[Tensor]:
         yield torch.stack([after - before for before, after in pairwise(theta)])
 
 
-def sketch(m: int = 4096, windows: int = 24) -> None:
+def sketch(m: int = 4096, windows: int = 24) -> Iterator[Row]:
     dim = 131_072
     above: list[float] = []
     for number, updates in enumerate(real_windows(windows)):
@@ -230,18 +209,15 @@ def sketch(m: int = 4096, windows: int = 24) -> None:
         floor = noise_floor(found, m)
         errors = np.abs(found.gap_ratios / exact.gap_ratios - 1)
         above += errors[exact.singular_values[1:] > floor].tolist()
-    say(
-        f"sketch, m = {m}: error of gap ratios above the noise floor, {windows} windows of addition",
-        "<= 1 %",
-        f"median {100 * statistics.median(above):.2f} %, rms {100 * np.sqrt(np.mean(np.square(above))):.2f} % of "
-        f"{len(above)}; theory 1/sqrt(m) = {100 / m**0.5:.2f} % rms for separated ones",
-        statistics.median(above) <= 0.01,
-    )
+    rms = 100 * np.sqrt(np.mean(np.square(above)))
+    theory = f"rms {rms:.2f} % of {len(above)}; theory 1/sqrt(m) = {100 / m**0.5:.2f} % rms for separated ones"
+    name = f"sketch, m = {m}: error of gap ratios above the noise floor, {windows} windows of addition"
+    yield median_row(name, "%", [100 * error for error in above], at_most=1, note=theory)
     big = torch.randn(10_000_000)
     mapped = CountSketch(m, [Shard("big", (len(big),), (len(big),), (0,))])
     pieces = [Block(0, 0, slice(0, len(big)), big)]
-    per_entry = statistics.median(timed(lambda: mapped(pieces)) for _ in range(ROUNDS)) / len(big)
-    say("sketch, time an entry, two threads", "", f"{1e9 * per_entry:.1f} ns", None)
+    per_entry = [1e9 * timed(lambda: mapped(pieces)) / len(big) for _ in range(ROUNDS)]
+    yield median_row("sketch, time an entry, two threads", "ns", per_entry)
 
 
 PARTS = {"overhead": overhead, "memory": memory, "spectrum": spectrum, "sketch": sketch}
@@ -253,9 +229,9 @@ def main() -> None:
         print_peak(*(arguments[1:] or [None, None]))
         return
     torch.set_num_threads(THREADS)
-    print("| what | goal | measured | verdict |\n| --- | --- | --- | --- |")
     for part in arguments or PARTS:
-        PARTS[part]()
+        for row in PARTS[part]():
+            show(row)
 
 
 if __name__ == "__main__":
