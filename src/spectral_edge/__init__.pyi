@@ -31,6 +31,7 @@ from .statistics import (
     fourier_profile,
     random_directions,
 )
+from .studies import SweepTable, sweep_table
 
 __all__ = [
     "CharacterSpectrum",
@@ -50,6 +51,7 @@ __all__ = [
     "RecordingStoppedError",
     "SpectralEdge",
     "Split",
+    "SweepTable",
     "Training",
     "TrainingConfig",
     "UpdateWindow",
@@ -71,6 +73,7 @@ __all__ = [
     "select_parameters",
     "spectral_edge",
     "stacked_updates",
+    "sweep_table",
     "to_grid",
     "train_together",
     "watch",

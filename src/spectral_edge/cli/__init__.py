@@ -1,6 +1,6 @@
 """The command line: one file a subcommand, no science.
 
-Exit status: 0 done, 1 the work could not be done (one line on standard error says why), 2 the command was not
+Exit status: 0 done, 1 the work could not be done (standard error says why, mostly in one line), 2 the command was not
 understood, 130 interrupted.
 """
 
@@ -17,8 +17,10 @@ from spectral_edge.cli.discover import Discover, DiscoverEvidence
 from spectral_edge.cli.early_warning import EarlyWarning
 from spectral_edge.cli.report import Report
 from spectral_edge.cli.reproduce import Reproduce
+from spectral_edge.cli.sweep import Sweep, with_default_action
 from spectral_edge.cli.train import Train
 from spectral_edge.store import StoreError
+from spectral_edge.studies import EngineError
 
 __all__ = ["main"]
 
@@ -35,6 +37,7 @@ Command = (
     | Annotated[EarlyWarning, tyro.conf.subcommand("early-warning")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Reproduce, tyro.conf.subcommand("reproduce")]
+    | Annotated[Sweep, tyro.conf.subcommand("sweep")]
 )
 
 
@@ -42,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand and return its exit status."""
     command = tyro.cli(
         Command,
-        args=arguments,
+        args=with_default_action(sys.argv[1:] if arguments is None else arguments),
         prog="spectral-edge",
         description=_DESCRIPTION,
         config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
@@ -53,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         first = problem.errors()[0]
         print(f"spectral-edge: --{'-'.join(map(str, first['loc']))}: {first['msg']}", file=sys.stderr)
         return 1
-    except (StoreError, OSError, ValueError, FloatingPointError) as problem:
+    except (StoreError, EngineError, ImportError, OSError, ValueError, FloatingPointError) as problem:
         print(f"spectral-edge: {problem}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -32,9 +32,10 @@ from spectral_edge.store.errors import (
     RunMissingError,
     SchemaError,
     StoreError,
+    storage_error,
 )
 from spectral_edge.store.files import append_line, read_lines, set_aside, sha256_file, write_atomically
-from spectral_edge.store.locks import hold_lock
+from spectral_edge.store.locks import LockHolder, LockState, hold_lock, read_lock
 from spectral_edge.store.results import (
     Checkpoint,
     ClaimRow,
@@ -49,6 +50,7 @@ from spectral_edge.store.results import (
 )
 from spectral_edge.store.run_directory import RunDirectory
 from spectral_edge.store.sae_lens import write_sae_lens
+from spectral_edge.store.sweeps import SweepFile, read_sweep, sweep_files, write_sweep
 
 __all__ = [
     "AlarmRow",
@@ -67,6 +69,8 @@ __all__ = [
     "Inputs",
     "Interval",
     "KnownShare",
+    "LockHolder",
+    "LockState",
     "NullKind",
     "NullSummary",
     "Outcome",
@@ -80,6 +84,7 @@ __all__ = [
     "Scheme",
     "StatisticKind",
     "StoreError",
+    "SweepFile",
     "Verdict",
     "WarningRow",
     "Watched",
@@ -91,13 +96,18 @@ __all__ = [
     "read_discoveries",
     "read_early_warnings",
     "read_lines",
+    "read_lock",
+    "read_sweep",
     "run_id",
     "set_aside",
     "sha256_file",
+    "storage_error",
+    "sweep_files",
     "write_analysis",
     "write_atomically",
     "write_claims",
     "write_discoveries",
     "write_early_warnings",
     "write_sae_lens",
+    "write_sweep",
 ]

@@ -3,10 +3,12 @@
 from spectral_edge.studies.assembly import analyses_of, assemble, find_analyses
 from spectral_edge.studies.catalogue import QUICK_CLAIMS, RULES, STUDIES
 from spectral_edge.studies.claim_rules import ClaimRule
+from spectral_edge.studies.engines import EngineError
 from spectral_edge.studies.progress import Progress
 from spectral_edge.studies.reproduce import ReproduceConfig, reproduce
 from spectral_edge.studies.run_analysis import analyze_run, stored_analysis
 from spectral_edge.studies.study import AnalysisConfig
+from spectral_edge.studies.sweep import SweepTable, sweep_table
 from spectral_edge.studies.training_run import RunConfig, open_run, run_folder, train_run, train_runs
 from spectral_edge.studies.verdicts import judge
 
@@ -16,9 +18,11 @@ __all__ = [
     "STUDIES",
     "AnalysisConfig",
     "ClaimRule",
+    "EngineError",
     "Progress",
     "ReproduceConfig",
     "RunConfig",
+    "SweepTable",
     "analyses_of",
     "analyze_run",
     "assemble",
@@ -28,6 +32,7 @@ __all__ = [
     "reproduce",
     "run_folder",
     "stored_analysis",
+    "sweep_table",
     "train_run",
     "train_runs",
 ]

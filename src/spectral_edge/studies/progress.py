@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from spectral_edge.store import RunDirectory, StoreError
-from spectral_edge.studies.catalogue import studies_for
+from spectral_edge.studies.completion import studies_left
 from spectral_edge.studies.profiles import GROKKING
 from spectral_edge.studies.study import AnalysisConfig, Study
 from spectral_edge.studies.training_run import RunConfig, run_folder
@@ -46,9 +45,22 @@ class Progress:
 
 
 def progress_of(
-    out: Path, run: RunConfig, job: Future[str | None], analysis: AnalysisConfig, claims: tuple[str, ...]
+    out: Path,
+    run: RunConfig,
+    analysis: AnalysisConfig,
+    claims: tuple[str, ...],
+    placed: Literal["waiting", "running", "done"],
+    note: str | None = None,
 ) -> Progress:
-    """Read how far a run has come; a file that is missing or damaged counts as not started."""
+    """Read how far a run has come; a file that is missing or damaged counts as not started.
+
+    Args:
+        out: result directory.
+        run: which run.
+        analysis, claims: what it is analysed for.
+        placed: what has become of it in the engine.
+        note: what happened to it, if it had to be set aside.
+    """
     path = run_folder(out, run)
     try:
         status = RunDirectory.open(path).status
@@ -56,14 +68,12 @@ def progress_of(
         status = {}
     keys = ("step", "train_accuracy", "test_accuracy", "sigma_ratio")
     numbers: dict[str, Any] = {key: status.get(key) for key in keys}
-    if job.done():
-        note = None if job.cancelled() or job.exception() else job.result()
+    if placed == "done":
         return Progress(run.run_id, "done", **numbers, note=note)
-    studies = studies_for(claims, run.training, analysis)
-    left = [study for study in studies if not (path / study.folder(analysis) / "rows.json").exists()]
+    left = studies_left(path, run, analysis, claims)
     seconds = _training_left(run, status) + sum(_seconds(study) for study in left)
     stage = "waiting"
-    if job.running():
+    if placed == "running":
         finished = status.get("state") == "finished"
         stage = "training" if not finished else left[0].name if left else "done"
     return Progress(run.run_id, stage, **numbers, seconds_left=seconds)

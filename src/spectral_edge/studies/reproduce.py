@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -24,12 +22,13 @@ from spectral_edge.store import (
 from spectral_edge.studies.assembly import assemble
 from spectral_edge.studies.autoencoder import export_autoencoder, has_autoencoder
 from spectral_edge.studies.catalogue import QUICK_CLAIMS, RULES, claims_in_order, studies_for
+from spectral_edge.studies.completion import complete_run
+from spectral_edge.studies.engines import LocalEngine
 from spectral_edge.studies.profiles import SEEDS, Profile, profile_runs
 from spectral_edge.studies.progress import Progress, progress_of
 from spectral_edge.studies.run_analysis import analyze_run
 from spectral_edge.studies.study import AnalysisConfig
-from spectral_edge.studies.training_run import RunConfig, run_folder, train_run
-from spectral_edge.studies.workers import worker_pool
+from spectral_edge.studies.training_run import RunConfig, run_folder
 
 __all__ = ["ReproduceConfig", "reproduce"]
 
@@ -115,6 +114,7 @@ def reproduce(
 
     Raises:
         StoreError: ``out`` is a file or cannot be written, or a run is in use by another process.
+        EngineError: a worker process was killed.
     """
     _prepare(out)
     with hold_lock(out / "lock"):  # a second command here would only steal runs from the first
@@ -126,13 +126,10 @@ def _reproduce(
 ) -> tuple[Claims, list[Analysis]]:
     started = time.monotonic()
     runs, analysis = config.runs, config.full_analysis
-    with worker_pool(config.jobs) as pool:
-        jobs = {run.run_id: pool.submit(_complete, out, run, analysis, config.claims) for run in runs}
-        try:
-            _follow(out, config, jobs, on_progress)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with LocalEngine(config.jobs) as engine:
+        for run in runs:
+            engine.place(run.run_id, _complete, out, run, analysis, config.claims)
+        _follow(out, config, engine, on_progress)
     analyses = [analyze_run(run_folder(out, run), analysis, config.claims) for run in runs]
     for stored in filter(has_autoencoder, analyses):
         export_autoencoder(stored, out / "autoencoders" / stored.summary.run_id)
@@ -170,36 +167,33 @@ def _complete(out: Path, run: RunConfig, analysis: AnalysisConfig, claims: tuple
     """Train and analyse one run; returns what was wrong with it if it had to be set aside and trained again."""
     path = run_folder(out, run)
     try:
-        _train_and_analyse(path, run, analysis, claims)
+        complete_run(path, run, analysis, claims)
     except RunCorruptError as problem:
         moved = set_aside(path, out / "set-aside")
-        _train_and_analyse(path, run, analysis, claims)
+        complete_run(path, run, analysis, claims)
         return f"was damaged, is now {moved}, and was trained again: {problem}"
     return None
 
 
-def _train_and_analyse(path: Path, run: RunConfig, analysis: AnalysisConfig, claims: tuple[str, ...]) -> None:
-    train_run(path, run)
-    analyze_run(path, analysis, claims)
-
-
 def _follow(
-    out: Path,
-    config: ReproduceConfig,
-    jobs: dict[str, Future[str | None]],
-    on_progress: Callable[[list[Progress]], None] | None,
+    out: Path, config: ReproduceConfig, engine: LocalEngine, on_progress: Callable[[list[Progress]], None] | None
 ) -> None:
-    pending: set[Future[str | None]] = set(jobs.values())
-    while pending:
-        done, pending = wait(pending, timeout=_POLL_SECONDS)
-        for job in done:
-            try:
-                job.result()  # the first failure ends the command with its own message
-            except BrokenProcessPool:
-                raise StoreError(
-                    f"{out}: a worker process was killed (out of memory, or by hand). The same command continues."
-                ) from None
+    notes: dict[str, str | None] = {}
+    while len(notes) < len(config.runs):
+        for ended in engine.collect(_POLL_SECONDS):
+            notes[ended.name] = ended.result()  # the first failure ends the command with its own message
         if on_progress:
+            running = engine.running
             on_progress(
-                [progress_of(out, run, jobs[run.run_id], config.full_analysis, config.claims) for run in config.runs]
+                [
+                    progress_of(
+                        out,
+                        run,
+                        config.full_analysis,
+                        config.claims,
+                        "done" if run.run_id in notes else "running" if run.run_id in running else "waiting",
+                        notes.get(run.run_id),
+                    )
+                    for run in config.runs
+                ]
             )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import as_completed
 from pathlib import Path
 
 from spectral_edge.store import Discoveries, DiscoveryRow, describe_environment, hold_lock, write_discoveries
 from spectral_edge.studies.discovery.measurement import discover_run
+from spectral_edge.studies.engines import LocalEngine
 from spectral_edge.studies.study import AnalysisConfig
 from spectral_edge.studies.training_run import RunConfig, run_folder, train_run
-from spectral_edge.studies.workers import worker_pool
 
 __all__ = ["gather_evidence"]
+
+_POLL_SECONDS = 0.5
 
 
 def gather_evidence(
@@ -34,15 +35,18 @@ def gather_evidence(
 
     Raises:
         StoreError: ``out`` cannot be written, or a run is damaged or in use.
+        EngineError: a worker process was killed.
     """
     out.mkdir(parents=True, exist_ok=True)
     rows: dict[str, list[DiscoveryRow]] = {}
-    with hold_lock(out / "lock"), worker_pool(jobs or os.cpu_count() or 1) as pool:
-        pending = {pool.submit(_complete, out, run, config): run.run_id for run in runs}
-        for job in as_completed(pending):
-            rows[pending[job]] = job.result()
-            if say:
-                say(f"{len(rows)} of {len(runs)} runs done: {pending[job]}")
+    with hold_lock(out / "lock"), LocalEngine(jobs or os.cpu_count() or 1) as engine:
+        for run in runs:
+            engine.place(run.run_id, _complete, out, run, config)
+        while len(rows) < len(runs):
+            for ended in engine.collect(_POLL_SECONDS):
+                rows[ended.name] = ended.result()
+                if say:
+                    say(f"{len(rows)} of {len(runs)} runs done: {ended.name}")
     found = Discoveries(environment=describe_environment(), rows=[row for run in runs for row in rows[run.run_id]])
     write_discoveries(out / "discoveries.json", found)
     return found

@@ -1,0 +1,62 @@
+"""What a sweep asked for, kept beside its runs, so that those that have not started are known, too."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from spectral_edge.store.errors import storage_error
+from spectral_edge.store.files import write_atomically
+from spectral_edge.store.records import read_document
+from spectral_edge.store.strict_json import encode_json
+
+__all__ = ["SweepFile", "read_sweep", "sweep_files", "write_sweep"]
+
+
+class SweepFile(BaseModel):
+    """``sweeps/<hash>.json``: the configurations of the runs of a sweep, and how each is to be analysed."""
+
+    schema_: Literal[1] = Field(1, alias="schema")
+    runs: list[dict[str, JsonValue]]
+    claims: list[str] = []
+    analysis: dict[str, Any] = {}
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+
+def write_sweep(root: Path, sweep: SweepFile) -> Path:
+    """Write what a sweep asks for into ``root/sweeps``, named by its content, and return the file.
+
+    The same sweep gives the same file; one that is there already is left as it is.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    folder = root / "sweeps"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise storage_error(folder, cause, "created") from cause
+    data = encode_json(sweep.model_dump(mode="json", by_alias=True), folder, indent=1) + b"\n"
+    path = folder / f"{hashlib.sha256(data).hexdigest()[:10]}.json"
+    if not path.exists() or path.read_bytes() != data:
+        write_atomically(path, data)
+    return path
+
+
+def sweep_files(root: Path) -> list[Path]:
+    """The files that sweeps left in ``root``, by name; none if there was no sweep."""
+    return sorted((root / "sweeps").glob("*.json"))
+
+
+def read_sweep(path: Path) -> SweepFile:
+    """Read and validate one of them.
+
+    Raises:
+        RunCorruptError: it is damaged; names the first key that is wrong.
+        SchemaError: it was written under another schema version.
+    """
+    return read_document(path, SweepFile)
