@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 import uuid
@@ -61,7 +62,8 @@ class DaskEngine:
             time.sleep(seconds)
             return []
         try:
-            done = wait(list(self._placed), seconds, return_when="FIRST_COMPLETED").done
+            with self._client.as_current():  # wait asks for it, and a caller may have a client of another cluster
+                done = wait(list(self._placed), seconds, return_when="FIRST_COMPLETED").done
         except DaskTimeoutError:
             return []
         except CancelledError:  # all futures are, once the scheduler is gone
@@ -162,7 +164,9 @@ def _connect(address: str) -> Client:
 
 
 def _cluster(jobs: int) -> LocalCluster:
-    return LocalCluster(n_workers=jobs, threads_per_worker=1, host="127.0.0.1", dashboard_address=None)
+    return LocalCluster(
+        n_workers=jobs, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=logging.ERROR
+    )
 
 
 def _describe() -> tuple[dict[str, str], str | None]:

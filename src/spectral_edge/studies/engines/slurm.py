@@ -109,8 +109,8 @@ class SlurmEngine:
         except UncompletedJobError:
             message = (
                 f"{name}: job {job.job_id} ended without a result (state {job.state}; out of memory, out of time, or "
-                f"cancelled; log: {job.paths.stderr}). It had {self._memory_gb:g} GB and {self._minutes} minutes: raise "
-                "--memory-gb or --minutes; the same command continues from its last checkpoint."
+                f"cancelled; log: {job.paths.stderr}). It had {self._memory_gb:g} GB and {self._minutes} minutes: "
+                "raise --memory-gb or --minutes; the same command continues from its last checkpoint."
             )
             return Ended(name, error=EngineError(message))
 

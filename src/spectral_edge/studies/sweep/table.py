@@ -52,7 +52,7 @@ class SweepTable:
 
     @property
     def axes(self) -> list[str]:
-        """The configuration fields in which the rows differ; ``operation`` comes first, ``seed`` last, varied or not."""
+        """The configuration fields in which rows differ; ``operation`` comes first, ``seed`` last, varied or not."""
         if not self.rows:
             return []
         names = [name for name in _config_names() if name not in ("operation", "seed")]
