@@ -1,13 +1,11 @@
 """Sweeps small enough for tests, and what several of these look at."""
 
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from spectral_edge.store import read_lock
-from spectral_edge.studies import run_folder, train_run
+from spectral_edge.store import RunDirectory, StoreError, read_lock
 from spectral_edge.studies.sweep import SweepSpec
 from tiny_runs import TINY
 
@@ -15,7 +13,6 @@ from tiny_runs import TINY
 LONG = {"max_steps": 1200, "eval_every": 100}
 KILL_AFTER = 700
 CHECKPOINT = 500
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def tiny_spec(**parts):
@@ -47,13 +44,6 @@ def contents(path):
     }
 
 
-def trained_alone(spec, root):
-    """What each run of the spec is when nothing disturbs it, by run id."""
-    for run in spec.configurations:
-        train_run(run_folder(root, run), run)
-    return {run.run_id: contents(run_folder(root, run)) for run in spec.configurations}
-
-
 def until(condition, what, seconds=90.0):
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -63,8 +53,6 @@ def until(condition, what, seconds=90.0):
 
 
 def step_of(path):
-    from spectral_edge.store import RunDirectory, StoreError
-
     try:
         return RunDirectory.open(path).status.get("step", 0)
     except StoreError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from spectral_edge.store import RunDirectory, RunLockedError, StoreError
+from spectral_edge.store import LockState, RunDirectory, RunLockedError, StoreError, read_lock
 
 HOLDER = """
 import sys, time
@@ -87,3 +88,28 @@ def test_lock_removes_what_a_killed_writer_left(run: RunDirectory) -> None:
     leftover.write_bytes(b"half")
     with run.lock():
         assert not leftover.exists()
+
+
+def test_looking_at_a_lock_tells_held_killed_and_free_apart(run: RunDirectory, holder: subprocess.Popen[str]) -> None:
+    path = run.path / "lock"
+    state = read_lock(path)
+    assert state.held
+    assert state.holder is not None
+    assert state.holder.pid == holder.pid
+    holder.kill()
+    holder.wait()
+    killed = read_lock(path)
+    assert not killed.held
+    assert killed.holder == state.holder
+    with run.lock():
+        pass
+    assert read_lock(path) == LockState(held=False, holder=None)
+    assert read_lock(run.path / "missing") == LockState(held=False, holder=None)
+
+
+def test_looking_follows_no_link_and_waits_for_no_pipe(run: RunDirectory, tmp_path: Path) -> None:
+    (run.path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="link: could not be read"):
+        read_lock(run.path / "link")
+    os.mkfifo(run.path / "pipe")
+    assert not read_lock(run.path / "pipe").held

@@ -17,6 +17,8 @@ __all__ = ["SlurmEngine"]
 _POLL_SECONDS = 0.5
 # Each time limit is followed by a further job that goes on from the last checkpoint.
 _MOST_TIMEOUTS = 20
+# Slurm refuses arrays of more than MaxArraySize jobs, 1001 unless a cluster says otherwise.
+_MOST_IN_ARRAY = 1000
 
 
 class SlurmEngine:
@@ -71,7 +73,7 @@ class SlurmEngine:
         )
 
     def place(self, name: str, function: Callable[..., Any], *arguments: Any) -> None:
-        """Queue a call, see :class:`Engine`; what is queued until the next ``collect`` becomes one array."""
+        """Queue a call, see :class:`Engine`; what is queued until the next ``collect`` becomes an array."""
         self._queue.append((name, function, arguments))
 
     def collect(self, seconds: float) -> list[Ended]:
@@ -85,18 +87,20 @@ class SlurmEngine:
             time.sleep(_POLL_SECONDS)
 
     def _submit(self) -> None:
-        if not self._queue:
-            return
+        while self._queue:
+            self._submit_array()
+
+    def _submit_array(self) -> None:
+        part, self._queue = self._queue[:_MOST_IN_ARRAY], self._queue[_MOST_IN_ARRAY:]
         try:
             with self._executor.batch():
-                jobs = [self._executor.submit(_Resumable(), function, *rest) for _, function, rest in self._queue]
-        except (OSError, FailedSubmissionError) as problem:
+                jobs = [self._executor.submit(_Resumable(), function, *rest) for _, function, rest in part]
+        except (OSError, FailedSubmissionError, UncompletedJobError) as problem:
             raise EngineError(
                 f"{self._folder}: the jobs could not be submitted ({problem}). Check --partition, --minutes and "
                 "--memory-gb; the same command tries again."
             ) from None
-        self._placed |= {name: job for (name, _, _), job in zip(self._queue, jobs, strict=True)}
-        self._queue.clear()
+        self._placed |= {name: job for (name, _, _), job in zip(part, jobs, strict=True)}
 
     def _ended(self, name: str, job: Job[Any]) -> Ended:
         try:

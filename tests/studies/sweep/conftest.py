@@ -1,0 +1,12 @@
+import pytest
+
+from spectral_edge.studies import train_run
+from sweeping import LONG, contents, tiny_spec
+
+
+@pytest.fixture(scope="session")
+def long_run_alone(tmp_path_factory):
+    """What the long run is when nothing disturbs it."""
+    path = tmp_path_factory.mktemp("alone") / "run"
+    train_run(path, tiny_spec(runs=[LONG]).configurations[0])
+    return contents(path)
