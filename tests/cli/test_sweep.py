@@ -65,6 +65,7 @@ def test_runs_that_failed_are_named_after_the_others_have_finished(tmp_path, cap
 )
 def test_bad_input_is_named_with_status_1_and_nothing_is_written(arguments, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "")  # also on a cluster
     spec = written(tiny_spec(runs=[{}]), tmp_path / "spec.json")
     assert main([str(spec) if word == "SPEC" else word for word in arguments]) == 1
     error = capsys.readouterr().err

@@ -38,28 +38,29 @@ def stand_ins(folder, monkeypatch, **scripts):
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
-def test_a_preempted_job_continues_from_its_last_checkpoint_and_a_killed_one_is_named(
+def test_a_job_out_of_time_continues_from_its_last_checkpoint_and_a_killed_one_is_named(
     tmp_path, monkeypatch, long_run_alone
 ):
     monkeypatch.setattr(Job, "_results_timeout_s", 1)  # seconds to wait for the result of a job that is gone
     spec = tiny_spec(runs=[LONG, {**LONG, "seed": 9}])
-    preempted, killed = (run_folder(tmp_path, run) for run in spec.configurations)
+    stopped_in_time, killed = (run_folder(tmp_path, run) for run in spec.configurations)
     before = {}
 
     def disturb():
-        job = holder_in_mid_run(preempted)
-        before.update(trajectory_files(preempted))
-        os.kill(job, signal.SIGUSR2)  # what Slurm sends before it takes the node away
+        job = holder_in_mid_run(stopped_in_time)
+        before.update(trajectory_files(stopped_in_time))
+        os.kill(job, signal.SIGUSR2)  # what Slurm sends before the time is over
         os.kill(holder_in_mid_run(killed), signal.SIGKILL)
 
     disturbing = threading.Thread(target=disturb)
     disturbing.start()
-    with SlurmEngine(tmp_path / "slurm", cluster="local") as engine:
+    # Submitit counts the last ten minutes of a job's time as its end.
+    with SlurmEngine(tmp_path / "slurm", minutes=10, cluster="local") as engine:
         continued, failed = run_sweep(tmp_path, spec, engine)
     disturbing.join()
     assert continued.state == "finished"
-    assert trajectory_files(preempted) == before
-    assert contents(preempted) == long_run_alone
+    assert trajectory_files(stopped_in_time) == before
+    assert contents(stopped_in_time) == long_run_alone
     assert "ended without a result" in failed.why
     assert "raise --memory-gb or --minutes" in failed.why
     assert [state.state for state in sweep_states(tmp_path)].count("stopped") == 1
@@ -82,8 +83,10 @@ def test_a_sweep_is_one_array_of_jobs_with_what_was_asked_for(tmp_path, monkeypa
 
 
 def test_no_slurm_and_refused_jobs_are_named(tmp_path, monkeypatch):
-    with pytest.raises(EngineError, match=r"no Slurm here: the command srun is missing.*--engine local or dask"):
-        SlurmEngine(tmp_path / "slurm")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("PATH", "")
+        with pytest.raises(EngineError, match=r"no Slurm here: the command srun is missing.*--engine local or dask"):
+            SlurmEngine(tmp_path / "slurm")
     refuses = "#!/bin/bash\necho 'invalid partition specified: nihgt' >&2\nexit 1\n"
     stand_ins(tmp_path, monkeypatch, sbatch=refuses, srun=SRUN)
     with SlurmEngine(tmp_path / "slurm", partition="nihgt") as engine:

@@ -96,13 +96,14 @@ class SweepTable:
         frame = pandas.DataFrame(self.rows).convert_dtypes()
         return frame.set_index(self.axes).sort_index() if self.rows else frame
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path | str) -> None:
         """Write the rows as Parquet or CSV, whichever ``path`` ends in.
 
         Raises:
             ValueError: it ends in neither.
             StoreError: the disk refuses.
         """
+        path = Path(path)
         if path.suffix not in (".parquet", ".csv"):
             raise ValueError(f"{path}: a table is written as .parquet or .csv")
         frame = self.to_polars()
