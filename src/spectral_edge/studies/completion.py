@@ -29,10 +29,11 @@ def complete_run(path: Path, run: RunConfig, analysis: AnalysisConfig, claims: t
     """
     steps: list[dict[str, Any]] = []
     train_run(path, run, steps.append)
-    left = studies_left(path, run, analysis, claims)
-    if left:
-        with RunDirectory.open(path).lock():  # of two that share the run, one analyses it
-            analyze_run(path, analysis, claims)
+    if not studies_left(path, run, analysis, claims):
+        return bool(steps)
+    with RunDirectory.open(path).lock():  # of two that share the run, one analyses it
+        left = studies_left(path, run, analysis, claims)
+        analyze_run(path, analysis, claims)
     return bool(steps or left)
 
 

@@ -6,10 +6,12 @@ import threading
 
 import pytest
 
-from spectral_edge.store import StoreError, hold_lock
-from spectral_edge.studies import run_folder
+from spectral_edge.store import StoreError, hold_lock, read_lock
+from spectral_edge.studies import completion, run_folder
 from spectral_edge.studies.engines import LocalEngine
+from spectral_edge.studies.engines.versions import versions
 from spectral_edge.studies.sweep import run_sweep, sweep_states
+from spectral_edge.studies.sweep.unit import complete_unit
 from sweeping import (
     LONG,
     command,
@@ -45,11 +47,11 @@ def test_claims_that_are_asked_for_later_are_measured_without_training_again(tmp
     spec = tiny_spec(grid={"operation": ["add"]})
     run_sweep(tmp_path, spec, engine)
     (run,) = spec.configurations
-    trained = contents(run_folder(tmp_path, run))
+    path = run_folder(tmp_path, run)
+    trained = {name: (path / name).stat().st_mtime_ns for name in contents(path)}
     (outcome,) = run_sweep(tmp_path, tiny_spec(grid=spec.grid, claims=["C6"], analysis=TINY_ANALYSIS), engine)
     assert outcome.computed
-    after = contents(run_folder(tmp_path, run))
-    assert trained == {name: after[name] for name in trained}
+    assert trained == {name: (path / name).stat().st_mtime_ns for name in trained}
     assert [state.state for state in sweep_states(tmp_path)] == ["finished"]
 
 
@@ -122,7 +124,8 @@ def test_a_full_disk_on_a_worker_costs_the_run_that_meets_it_and_the_same_sweep_
         limited.place("limit", resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit))
         limited.collect(60)
         failed, finished = run_sweep(tmp_path, spec, limited)
-    assert "step_00000000.safetensors: could not be written: File too large. Raise the file-size limit" in failed.why
+    assert failed.why.startswith(f"{tmp_path}/runs/{failed.run_id}/trajectory/step_00000000.safetensors: could not be")
+    assert "File too large. Raise the file-size limit" in failed.why
     assert (failed.state, finished.state) == ("failed", "finished")
     outcomes = run_sweep(tmp_path, spec, engine)
     assert [(outcome.state, outcome.computed) for outcome in outcomes] == [("finished", True), ("finished", False)]
@@ -147,6 +150,26 @@ def test_a_damaged_run_is_named_and_left_as_it_is(tmp_path, engine):
     assert f"{damaged / 'config.json'}: not valid JSON" in named.why
     assert other.state == "finished"
     assert (damaged / "config.json").read_text() == "{"
+
+
+def test_a_worker_with_other_versions_computes_nothing(tmp_path):
+    (run,) = tiny_spec(runs=[{}]).configurations
+    outcome = complete_unit(tmp_path, run, TINY_ANALYSIS, (), versions() | {"torch": "1.0"})
+    assert outcome.state == "failed"
+    assert f"has torch {versions()['torch']}, not 1.0. Install the same versions there" in outcome.why
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_is_in_one_process_s_hands_while_it_is_analysed_too(tmp_path, monkeypatch):
+    (run,) = tiny_spec(runs=[{}]).configurations
+    held = []
+
+    def look(path, *arguments):
+        held.append(read_lock(path / "lock").held)
+
+    monkeypatch.setattr(completion, "analyze_run", look)
+    assert completion.complete_run(tmp_path, run, TINY_ANALYSIS, ("C6",))
+    assert held == [True]
 
 
 def test_an_output_path_that_is_a_file_is_refused(tmp_path, engine):

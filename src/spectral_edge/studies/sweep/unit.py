@@ -70,8 +70,6 @@ def complete_unit(
         return Outcome(run.run_id, "busy", host=host, pid=pid)
     except (StoreError, FloatingPointError, ValueError) as problem:
         return failed(str(problem))
-    except MemoryError as problem:
-        return failed(f"out of memory on {host} ({problem}). Place fewer runs a machine; the same command continues.")
     except Exception as problem:
-        return failed(f"{type(problem).__name__}: {problem}")
+        return failed(f"{type(problem).__name__} on {host}: {problem}")
     return Outcome(run.run_id, "finished", computed, host, pid)
