@@ -1,3 +1,4 @@
+import importlib
 import json
 import os
 import pickle
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from planted_warnings import planted_second, planted_sweep
-from spectral_edge.cli import discover, early_warning, main
+from spectral_edge.cli import COMMANDS, discover, early_warning, main
 from tiny_runs import TINY, tiny
 
 TRAIN = ["train", "--operation", "add"] + [
@@ -75,6 +76,22 @@ def test_misunderstood_commands_have_status_2(arguments):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
+
+
+def test_the_overview_names_every_command_and_loads_nothing(capsys):
+    code = (
+        "import sys, spectral_edge.cli as cli\n"
+        "try: cli.main(['--help'])\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        "assert not {'torch', 'numpy', 'tyro'} & set(sys.modules)\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for name, (module, command, _) in COMMANDS.items():
+        assert name in shown
+        assert getattr(importlib.import_module(f"spectral_edge.cli.{module}"), command).__doc__
+    with pytest.raises(SystemExit):
+        main(["trian"])
+    assert "did you mean train?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["train", "analyze", "report", "reproduce", "early-warning"])

@@ -6,48 +6,74 @@ understood, 130 interrupted.
 
 from __future__ import annotations
 
+import difflib
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import Any
 
-import tyro
-from pydantic import ValidationError
+__all__ = ["COMMANDS", "main"]
 
-from spectral_edge.cli.analyze import Analyze
-from spectral_edge.cli.discover import Discover, DiscoverEvidence
-from spectral_edge.cli.early_warning import EarlyWarning
-from spectral_edge.cli.report import Report
-from spectral_edge.cli.reproduce import Reproduce
-from spectral_edge.cli.sweep import Sweep, with_default_action
-from spectral_edge.cli.train import Train
-from spectral_edge.store import StoreError
-from spectral_edge.studies import EngineError
+COMMANDS = {
+    "train": ("train", "Train", "Train one model, or several seeds of it, and record updates"),
+    "analyze": ("analyze", "Analyze", "Find the edge of a trained run and test its functional modes"),
+    "discover": ("discover", "Discover", "Read the basis of a trained run"),
+    "discover-evidence": ("discover", "DiscoverEvidence", "Train every model that basis discovery is tested on"),
+    "early-warning": ("early_warning", "EarlyWarning", "Ask whether the update spectrum warns"),
+    "report": ("report", "Report", "Write report.html, figures and tables"),
+    "reproduce": ("reproduce", "Reproduce", "Train the paper's models, test every claim against its null"),
+    "sweep": ("sweep", "Sweep", "Run many models, look how they stand, and tabulate them"),
+}
+"""Of each subcommand its file, its class, and how its help begins."""
 
-__all__ = ["main"]
+_OVERVIEW = """usage: spectral-edge COMMAND [OPTIONS]
 
-_DESCRIPTION = """Find the few directions a network trains along, read them as functions of the input, and test
+Find the few directions a network trains along, read them as functions of the input, and test
 whether they are special.
 
-Start with:  spectral-edge reproduce --profile quick --out runs/quick"""
+{commands}
 
-Command = (
-    Annotated[Train, tyro.conf.subcommand("train")]
-    | Annotated[Analyze, tyro.conf.subcommand("analyze")]
-    | Annotated[Discover, tyro.conf.subcommand("discover")]
-    | Annotated[DiscoverEvidence, tyro.conf.subcommand("discover-evidence")]
-    | Annotated[EarlyWarning, tyro.conf.subcommand("early-warning")]
-    | Annotated[Report, tyro.conf.subcommand("report")]
-    | Annotated[Reproduce, tyro.conf.subcommand("reproduce")]
-    | Annotated[Sweep, tyro.conf.subcommand("sweep")]
-)
+Start with:  spectral-edge reproduce --profile quick --out runs/quick
+`spectral-edge COMMAND --help` has the options of each."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one subcommand and return its exit status."""
-    command = tyro.cli(
-        Command,
-        args=with_default_action(sys.argv[1:] if arguments is None else arguments),
-        prog="spectral-edge",
-        description=_DESCRIPTION,
+    """Run one subcommand and return its exit status.
+
+    Raises:
+        SystemExit: help was asked for, with status 0, or the command was not understood, with status 2.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        # Nothing is loaded for this: a subcommand's options take seconds, as PyTorch comes with them.
+        print(_overview(), file=sys.stdout if arguments else sys.stderr)
+        raise SystemExit(0 if arguments else 2)
+    name, *rest = arguments
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        meant = f"; did you mean {near[0]}?" if near else f"; choose from {', '.join(COMMANDS)}"
+        print(f"spectral-edge: no command {name!r}{meant}", file=sys.stderr)
+        raise SystemExit(2)
+    return _run(name, rest)
+
+
+def _overview() -> str:
+    lines = (f"  {name:<18} {summary}" for name, (_, _, summary) in COMMANDS.items())
+    return _OVERVIEW.format(commands="\n".join(lines))
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    import tyro
+    from pydantic import ValidationError
+
+    from spectral_edge.store import StoreError
+    from spectral_edge.studies import EngineError
+
+    module, command_class, _ = COMMANDS[name]
+    loaded = import_module(f"spectral_edge.cli.{module}")
+    command: Any = tyro.cli(
+        getattr(loaded, command_class),
+        args=loaded.with_default_action(arguments) if name == "sweep" else arguments,
+        prog=f"spectral-edge {name}",
         config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
     )
     try:

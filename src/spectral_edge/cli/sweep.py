@@ -162,13 +162,11 @@ class Sweep:
 def with_default_action(arguments: list[str]) -> list[str]:
     """``sweep SPEC …`` as ``sweep run SPEC …``.
 
-    >>> with_default_action(["sweep", "spec.toml", "--json"])
-    ['sweep', 'run', 'spec.toml', '--json']
+    >>> with_default_action(["spec.toml", "--json"])
+    ['run', 'spec.toml', '--json']
     """
     named = ("run", "status", "table", "-h", "--help")
-    if arguments[:1] == ["sweep"] and len(arguments) > 1 and arguments[1] not in named:
-        return ["sweep", "run", *arguments[1:]]
-    return arguments
+    return ["run", *arguments] if arguments and arguments[0] not in named else arguments
 
 
 def _line(outcome: Outcome) -> str:
