@@ -366,7 +366,7 @@ def functional_modes(
 
 def mode_energy(response: Tensor) -> Tensor:
     """f_k(x) = ||response_k(x)||^2, (k, N, d) -> (k, N) float64."""
-    return torch.linalg.vector_norm(response, dim=-1, dtype=torch.float64).square()
+    return torch.stack([torch.linalg.vecdot(r, r) for r in (each.double() for each in response)])
 
 
 def discrepancy(exact: FunctionalModes, approximate: FunctionalModes) -> Tensor:

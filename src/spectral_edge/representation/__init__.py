@@ -1,6 +1,6 @@
 """What the usual instruments see: heads, activations and probes."""
 
-from spectral_edge.representation.activations import effective_rank, principal_scores
+from spectral_edge.representation.activations import effective_rank, principal_scores, response_shape
 from spectral_edge.representation.co_usage import co_usage, half_mass_share, loss_derivatives, loss_gradient, sharedness
 from spectral_edge.representation.heads import head_purity
 from spectral_edge.representation.probes import (
@@ -41,6 +41,7 @@ __all__ = [
     "mean_l0",
     "mirror_folds",
     "principal_scores",
+    "response_shape",
     "sharedness",
     "train_sparse_autoencoder",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
-__all__ = ["effective_rank", "principal_scores"]
+__all__ = ["effective_rank", "principal_scores", "response_shape"]
 
 
 def effective_rank(response: Tensor) -> float | Tensor:
@@ -27,13 +29,8 @@ def effective_rank(response: Tensor) -> float | Tensor:
     >>> round(effective_rank(torch.eye(3)), 6)
     3.0
     """
-    stack = response.double().reshape(-1, *response.shape[-2:])
-    power = torch.linalg.eigvalsh(stack.mT @ stack).clamp(min=0)
-    total = power.sum(1, keepdim=True)
-    if not torch.isfinite(total).all() or (total <= 0).any():
-        raise ValueError("effective_rank: a response is zero or not finite")
-    rank = torch.exp(torch.special.entr(power / total).sum(1))
-    return float(rank) if response.ndim == 2 else rank
+    ranks = torch.stack([_rank(_gram(r)) for r in _in_double(response.reshape(-1, *response.shape[-2:]))])
+    return float(ranks) if response.ndim == 2 else ranks
 
 
 def principal_scores(response: Tensor, n_components: int = 1) -> Tensor:
@@ -52,7 +49,46 @@ def principal_scores(response: Tensor, n_components: int = 1) -> Tensor:
     """
     if not 1 <= n_components <= response.shape[-1]:
         raise ValueError(f"principal_scores: n_components = {n_components} is outside 1..{response.shape[-1]}")
-    centered = response.double() - response.double().mean(1, keepdim=True)
-    components = torch.linalg.eigh(centered.mT @ centered).eigenvectors[..., -n_components:].flip(-1)
-    largest = components.gather(1, components.abs().argmax(1, keepdim=True))
-    return (centered @ (components * largest.sign())).mT
+    return torch.stack([_scores(r, _gram(r), n_components) for r in _in_double(response)])
+
+
+def response_shape(response: Tensor, n_components: int) -> tuple[Tensor, Tensor]:
+    """:func:`effective_rank` and :func:`principal_scores` of responses (k, N, d) from one Gram matrix each.
+
+    ``n_components`` may be 0; the scores are then (k, 0, N).
+    """
+    ranks, scores = [], []
+    for r in _in_double(response):
+        gram = _gram(r)
+        ranks.append(_rank(gram))
+        scores.append(_scores(r, gram, n_components) if n_components else r.new_empty(0, len(r)))
+    return torch.stack(ranks), torch.stack(scores)
+
+
+def _in_double(responses: Tensor) -> Iterator[Tensor]:
+    """Each (N, d) in float64, in the same memory one after the other: new memory costs more than the conversion."""
+    room = torch.empty(responses.shape[1:], dtype=torch.float64, device=responses.device)
+    for response in responses:
+        yield room.copy_(response)
+
+
+def _gram(x: Tensor) -> Tensor:
+    """X^T X."""
+    # NumPy sees that the product is symmetric, and computes half of it.
+    return torch.from_numpy(x.numpy().T @ x.numpy()) if x.device.type == "cpu" else x.T @ x
+
+
+def _rank(gram: Tensor) -> Tensor:
+    power = torch.linalg.eigvalsh(gram).clamp(min=0)
+    total = power.sum()
+    if not torch.isfinite(total) or total <= 0:
+        raise ValueError("effective_rank: a response is zero or not finite")
+    return torch.exp(torch.special.entr(power / total).sum())
+
+
+def _scores(x: Tensor, gram: Tensor, n_components: int) -> Tensor:
+    mean = x.mean(0)
+    components = torch.linalg.eigh(gram - len(x) * torch.outer(mean, mean)).eigenvectors[:, -n_components:].flip(1)
+    largest = components.gather(0, components.abs().argmax(0, keepdim=True))
+    components = (components * largest.sign()).T.contiguous()
+    return components @ x.T - (components @ mean)[:, None]

@@ -11,7 +11,7 @@ from torch import Tensor
 from spectral_edge.grokking import ModularTask, ModularTransformer
 from spectral_edge.modes import Method, iterate_responses, mode_energy
 from spectral_edge.parameters import ParameterSubset
-from spectral_edge.representation import RidgeProbe, effective_rank, head_purity, principal_scores
+from spectral_edge.representation import RidgeProbe, head_purity, response_shape
 
 __all__ = ["Measured", "measure", "mixture_names"]
 
@@ -70,7 +70,7 @@ def measure(
         task: gives the inputs.
         parameters: layout of the directions.
         probe: a ridge probe and the (N,) mask of inputs it was built for.
-        n_components: principal components whose scores are kept; 0 spares an eighth of the time.
+        n_components: principal components whose scores are kept, 0 or more.
         method, relative_epsilon: of the response, as in :func:`spectral_edge.modes.functional_modes`.
 
     Cost: k derivatives over all pairs; memory k N floats and one group of responses.
@@ -84,11 +84,12 @@ def measure(
     ):
         k = len(response)
         energy = mode_energy(response)
+        rank, scores = response_shape(response, n_components)
         parts.append(
             (
                 energy.numpy(),
-                principal_scores(response, n_components).numpy() if n_components else np.empty((k, 0, len(inputs))),
-                np.atleast_1d(effective_rank(response)),
+                scores.numpy(),
+                rank.numpy(),
                 _mixtures(response, energy).numpy(),
                 np.full(k, np.nan) if probe is None else probe[0].r2(response.numpy()[:, probe[1]]).in_sample[0],
             )
