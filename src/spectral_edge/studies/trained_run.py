@@ -27,11 +27,13 @@ class TrainedRun:
         run: the directory.
         config: what was trained.
         metrics: the evaluations, oldest first, the last one of the last snapshot.
+        measured: what several studies ask for, kept while the run is open.
     """
 
     run: RunDirectory
     config: RunConfig
     metrics: list[dict[str, Any]] = field(repr=False)
+    measured: dict[tuple[int, ...], object] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: Path) -> TrainedRun:

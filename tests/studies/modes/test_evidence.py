@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from spectral_edge.grokking import ModularTask
+from spectral_edge.studies.measurement import Measured
 from spectral_edge.studies.modes.evidence import Evidence
-from spectral_edge.studies.modes.measurement import Measured
 from spectral_edge.studies.modes.published import Measurement
 
 P, K, N_NULL = 13, 3, 60
@@ -26,6 +26,7 @@ def measured(energy, scale=1.0):
         mixtures,
         triples,
         np.full(k, scale),
+        np.empty((1, k, 0)),
     )
 
 
@@ -144,7 +145,9 @@ def test_pooled_aggregates_are_calibrated():
 
 def fake(purity):
     nothing = np.empty((0, 4, 0))
-    return Measured(np.empty((0, 0)), np.empty((0, 3, 0)), purity, purity, nothing, np.empty((0, 3), int), purity)
+    return Measured(
+        np.empty((0, 0)), np.empty((0, 3, 0)), purity, purity, nothing, np.empty((0, 3), int), purity, nothing
+    )
 
 
 def test_unknown_names_are_refused(evidence):

@@ -14,17 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from spectral_edge.grokking import ModularTransformer, TrainingConfig
-from spectral_edge.modes import iterate_responses
-from spectral_edge.parameters import ParameterSubset
-from spectral_edge.representation import co_usage, half_mass_share, loss_derivatives, loss_gradient, sharedness
-from spectral_edge.statistics import random_directions
+from spectral_edge.grokking import TrainingConfig
+from spectral_edge.representation import co_usage, half_mass_share, sharedness
 from spectral_edge.store import Checkpoint, ClaimRow, Inputs
 from spectral_edge.studies.claim_rules import ClaimRule, Rows
 from spectral_edge.studies.co_usage.direction_splits import Alternatives, Compared, DirectionSplits, Split
+from spectral_edge.studies.measurement import measure, measured_at_random
 from spectral_edge.studies.profiles import GROKKING, TRITASK
 from spectral_edge.studies.study import AnalysisConfig, Findings, Say, Study, is_published_protocol
 from spectral_edge.studies.trained_run import TrainedRun
@@ -78,12 +74,13 @@ class _CheckpointUsage:
         model, parameters = run.model_at(step)
         edge = run.edge_at(step, config.window, config.stride, config.centered)
         directions = edge.directions(min(config.directions, edge.rank))
-        nulls = random_directions(config.random_directions, parameters.dim, config.seed)
         self.position, self._k = edge.position, len(directions)
-        self._derivatives = _derivatives(run, model, parameters, torch.cat([directions, nulls]))
+        of_edge = measure(model, directions, run.tasks, parameters, n_components=0).loss_derivatives
+        of_random = measured_at_random(run, config, step).loss_derivatives
+        self._derivatives = np.concatenate([of_edge, of_random], axis=1)
         split = run.task.split(run.training.frac_train, run.training.seed)
         self._index = {"test": split.test, "train": split.train, "all": np.arange(len(run.task.pairs))}
-        self._splits = DirectionSplits(self._k, len(nulls), config.seed)
+        self._splits = DirectionSplits(self._k, of_random.shape[1], config.seed)
         self._paper = Split(min(_EDGE, self._k - 1), self._k)
         self._at_edge = Split(self.position, self._k, "k*")
 
@@ -188,26 +185,6 @@ class _CheckpointUsage:
             further_nulls=found.further_nulls,
             run_id=run.config.run_id,
         )
-
-
-def _derivatives(
-    run: TrainedRun, model: ModularTransformer, parameters: ParameterSubset, directions: Tensor
-) -> np.ndarray:
-    """(T, k, N): one response a direction serves all tasks, for they differ only in what reads the residual."""
-    pairs = torch.from_numpy(run.task.pairs)
-    with torch.no_grad():
-        residual = model(pairs[:, 0], pairs[:, 1], return_residual=True)[1]
-    gradients = [loss_gradient(_head(model, task.name), residual, torch.from_numpy(task.labels)) for task in run.tasks]
-    blocks = [
-        torch.stack([loss_derivatives(response, gradient) for gradient in gradients])
-        for response in iterate_responses(model, directions, pairs, parameters=parameters)
-    ]
-    return torch.cat(blocks, dim=1).numpy()
-
-
-def _head(model: ModularTransformer, task: str) -> nn.Module:
-    """From the residual stream to one task's logits."""
-    return nn.Sequential(model.ln, getattr(model, "head" if len(model.tasks) == 1 else f"head_{task}"))
 
 
 def _relative(usage: np.ndarray, k: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from spectral_edge.bases import CharacterSpectrum, CoordinateSystem, character_s
 from spectral_edge.grokking import ModularTask
 from spectral_edge.statistics import FourierProfile, fourier_profile, permuted_profiles, rarity_pvalue
 from spectral_edge.store import Inputs, NullKind, NullSummary, PeakNull
-from spectral_edge.studies.modes.measurement import Measured, mixture_names
+from spectral_edge.studies.measurement import Measured, mixture_names
 from spectral_edge.studies.modes.published import Measurement
 from spectral_edge.studies.null_summary import subset_draws, summarise
 

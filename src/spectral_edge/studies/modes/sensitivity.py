@@ -13,10 +13,10 @@ from spectral_edge.grokking import TrainingConfig
 from spectral_edge.statistics import random_directions
 from spectral_edge.store import Analysis, Checkpoint, ClaimRow, NullSummary
 from spectral_edge.studies.aggregation import combine_seeds, headline_rows
+from spectral_edge.studies.measurement import cross_term_probe, measure, measured_at_random
 from spectral_edge.studies.modes.evidence import Evidence
-from spectral_edge.studies.modes.measurement import measure
 from spectral_edge.studies.modes.published import Measurement
-from spectral_edge.studies.modes.study import cross_term_probe, has_basis
+from spectral_edge.studies.modes.study import has_basis
 from spectral_edge.studies.study import AnalysisConfig, Findings, Say, Study
 from spectral_edge.studies.trained_run import TrainedRun
 
@@ -26,8 +26,8 @@ _WINDOWS = (5, 10, 20, 40)
 _STRIDES = (1, 10, 100)
 _RELATIVE_EPSILONS = (0.0005, 0.005, 0.05)
 _EDGE = 3
-# One null a checkpoint serves all its settings. 100 directions keep a run near 100 s on one thread; p is then at least
-# 1/101 for one direction of one run, and less for the mean of three or over three seeds.
+# One null a checkpoint serves all its settings: p is at least 1/101 for one direction of one run, and less for the mean
+# of three or over three seeds.
 _NULL = 100
 # A finite difference needs a null of its own step: half the directions, and only at the end of the run.
 _NULL_OF_STEP = 50
@@ -141,13 +141,12 @@ def _evidence(
     """Each setting at one checkpoint with v_1 … v_3 beside its null, ``None`` where the run has no such edge."""
     task, training = run.task, run.training
     model, parameters = run.model_at(step)
-    draws = random_directions(min(_NULL, config.random_directions), parameters.dim, config.seed)
-    look = partial(measure, model, task=task, parameters=parameters, n_components=0)
+    look = partial(measure, model, tasks=run.tasks, parameters=parameters, n_components=0)
     test = task.split(training.frac_train, training.seed).test
     beside = partial(Evidence, task, test, n_permutations=0, seed=config.seed)
-    say(f"null of {len(draws)} directions at {name}, step {step}")
-    probe = cross_term_probe(task, test)
-    null = look(draws, probe=probe)
+    say(f"null of {min(_NULL, config.random_directions)} directions at {name}, step {step}")
+    probe = cross_term_probe(run)
+    null = measured_at_random(run, config, step).first(_NULL)
     default = _default(config, name)
     for setting in _grid(config, name):
         directions = _directions(run, step, setting, say)
@@ -155,6 +154,7 @@ def _evidence(
     if name == "transition":
         return
     directions = _directions(run, step, default, say)
+    draws = random_directions(min(_NULL_OF_STEP, config.random_directions), parameters.dim, config.seed)
     for epsilon in _RELATIVE_EPSILONS:
         say(f"finite difference of relative step {epsilon} at {name}")
         step_by_step = partial(look, method="finite_difference", relative_epsilon=epsilon)
@@ -162,7 +162,7 @@ def _evidence(
         if directions is None:
             yield setting, None
         else:
-            yield setting, beside(step_by_step(directions), step_by_step(draws[:_NULL_OF_STEP]))
+            yield setting, beside(step_by_step(directions), step_by_step(draws))
 
 
 def _directions(run: TrainedRun, step: int, setting: _Setting, say: Say) -> torch.Tensor | None:

@@ -12,18 +12,16 @@ from spectral_edge.bases import CoordinateSystem, grouping, to_grid
 from spectral_edge.grokking import ModularTask, ModularTransformer, TrainingConfig
 from spectral_edge.modes import discrepancy, functional_modes
 from spectral_edge.parameters import ParameterSubset
-from spectral_edge.representation import RidgeProbe, cross_term_features
 from spectral_edge.spectrum import spectral_edge, stacked_updates
-from spectral_edge.statistics import random_directions
 from spectral_edge.store import Checkpoint, ClaimRow
+from spectral_edge.studies.measurement import cross_term_probe, measure, measured_at_random
 from spectral_edge.studies.modes.evidence import Evidence
-from spectral_edge.studies.modes.measurement import measure
 from spectral_edge.studies.modes.published import Measurement, measurements_for
 from spectral_edge.studies.profiles import NOT_GROKKING
 from spectral_edge.studies.study import AnalysisConfig, Findings, Say, Study, is_published_protocol
 from spectral_edge.studies.trained_run import TrainedRun
 
-__all__ = ["MODES", "cross_term_probe", "has_basis"]
+__all__ = ["MODES", "has_basis"]
 
 _DRAWN = 3  # directions whose maps are kept for the figures
 _LEAST_WINDOW = 6  # of a phase that comes before the first full window
@@ -101,20 +99,21 @@ class _CheckpointAnalysis:
         directions = self.edge.directions(min(config.directions, self.edge.rank))
         self.directions = len(directions)
         self.discrepancy = _finite_difference_error(model, directions, task, parameters, config)
-        nulls = random_directions(config.random_directions, parameters.dim, config.seed)
         test = task.split(training.frac_train, training.seed).test
-        probe = cross_term_probe(task, test)
+        probe = cross_term_probe(run)
         self.evidence = Evidence(
             task,
             test,
-            measure(model, directions, task, parameters, probe),
-            measure(model, nulls, task, parameters, probe),
+            measure(model, directions, run.tasks, parameters, probe),
+            measured_at_random(run, config, step),
             config.permutations,
             config.seed,
         )
         others = _other_phase(run, config, step) if config.phases == "all" else None
         self._other_phase = (
-            None if others is None else replace(self.evidence, random=measure(model, others, task, parameters, probe))
+            None
+            if others is None
+            else replace(self.evidence, random=measure(model, others, run.tasks, parameters, probe))
         )
 
     def row(self, wanted: Measurement) -> ClaimRow:
@@ -232,17 +231,3 @@ def _finite_difference_error(
         relative_epsilon=config.relative_epsilon,
     )
     return discrepancy(exact, approximate).numpy()
-
-
-def cross_term_probe(task: ModularTask, test: np.ndarray) -> tuple[RidgeProbe, np.ndarray] | None:
-    """The probe for a claim on cross terms and the (N,) mask of its inputs; ``None`` if the task has no such claim.
-
-    Args:
-        task: the operation.
-        test: indices of the held-out pairs, which without their zeros are the inputs.
-    """
-    if not any(m.grouping == "cross_terms" and has_basis(m, task.p) for m in measurements_for(task.name, "all")):
-        return None
-    inputs = np.zeros(len(task.pairs), dtype=bool)
-    inputs[test] = (task.pairs[test] != 0).all(axis=1)
-    return RidgeProbe(cross_term_features(task.pairs[inputs], task.p)), inputs
