@@ -60,6 +60,22 @@ def test_negative_preactivations_are_never_active():
     assert (mean_l0(z), dead_share(z)) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("ties", [False, True])
+def test_as_many_are_active_as_topk_keeps_and_they_carry_the_gradient(ties):
+    x = torch.randn(50, 6, generator=torch.Generator().manual_seed(1))
+    if ties:
+        x[::2] = x[::2].round()
+    autoencoder = SparseAutoencoder(d_in=6, d_sae=6, k=3)
+    with torch.no_grad():
+        autoencoder.W_enc.copy_(torch.eye(6))
+    z = autoencoder.encode(x.requires_grad_())
+    largest = x.topk(3, dim=-1)
+    expected = torch.zeros_like(x).scatter(-1, largest.indices, largest.values.relu())
+    assert torch.equal(z, expected)
+    gradients = [torch.autograd.grad(f.square().sum(), x)[0] for f in (z, expected)]
+    assert torch.equal(*gradients)
+
+
 def test_a_new_one_has_unit_rows_and_a_tied_encoder():
     autoencoder = SparseAutoencoder(d_in=8, d_sae=32, k=4, seed=1)
     assert torch.allclose(autoencoder.W_dec.norm(dim=1), torch.ones(32))

@@ -99,17 +99,12 @@ def _iterate(
     forward: Forward | None,
 ) -> Iterator[Tensor]:
     respond = _response(method, model, parameters, relative_epsilon, forward)
-    if method == "jvp" and forward is None and _brings_derivative(model, parameters):
-        # It knows itself how many inputs fit the cache, and computes what directions share once for all it is given.
-        for several in directions.split(2 * _DIRECTIONS_AT_ONCE):
-            with _reading(model):
-                responses = respond(several, inputs)
-            yield from responses.split(_DIRECTIONS_AT_ONCE)
-        return
-    for group in directions.split(_DIRECTIONS_AT_ONCE):
+    # A model's own derivative shares what more directions need, and keeps to itself how many inputs fit the cache.
+    own = method == "jvp" and forward is None and _brings_derivative(model, parameters)
+    for several in directions.split(2 * _DIRECTIONS_AT_ONCE if own else _DIRECTIONS_AT_ONCE):
         with _reading(model):
-            responses = torch.cat([respond(group, batch) for batch in inputs.split(_INPUTS_AT_ONCE)], dim=1)
-        yield responses
+            responses = respond(several, inputs)
+        yield from responses.split(_DIRECTIONS_AT_ONCE)
 
 
 def _checked(
@@ -224,13 +219,16 @@ def _jacobian_vector_product(
 ) -> Tensor:
     values = {name: parameter.detach() for name, parameter in parameters.parameters.items()}
 
-    def function(subset: dict[str, Tensor]) -> Tensor:
-        return functional_call(_Bound(model, forward), {f"model.{k}": v for k, v in subset.items()}, (inputs,))
+    def function(batch: Tensor, subset: dict[str, Tensor]) -> Tensor:
+        return functional_call(_Bound(model, forward), {f"model.{k}": v for k, v in subset.items()}, (batch,))
 
-    def tangent(direction: dict[str, Tensor]) -> Tensor:
-        return jvp(function, (values,), (direction,))[1]
+    def tangents(batch: Tensor) -> Tensor:
+        def tangent(direction: dict[str, Tensor]) -> Tensor:
+            return jvp(partial(function, batch), (values,), (direction,))[1]
 
-    return vmap(tangent)(parameters.unflatten(directions))
+        return vmap(tangent)(parameters.unflatten(directions))
+
+    return torch.cat([tangents(batch) for batch in inputs.split(_INPUTS_AT_ONCE)], dim=1)
 
 
 def _difference_quotient(
@@ -242,14 +240,17 @@ def _difference_quotient(
     directions: Tensor,
     inputs: Tensor,
 ) -> Tensor:
+    def read() -> Tensor:
+        return torch.cat([forward(model, batch) for batch in inputs.split(_INPUTS_AT_ONCE)])
+
     def moved_by(step: float, direction: Tensor) -> Tensor:
         with _moved(model, parameters, step * direction):
-            return forward(model, inputs).clone()
+            return read()
 
     if central:
         pairs = [(moved_by(epsilon, v), moved_by(-epsilon, v)) for v in directions]
         return torch.stack([(ahead - behind) / (2 * epsilon) for ahead, behind in pairs])
-    base = forward(model, inputs).clone()
+    base = read()
     return torch.stack([(moved_by(epsilon, v) - base) / epsilon for v in directions])
 
 
