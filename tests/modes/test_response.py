@@ -5,6 +5,7 @@ from torch import nn
 
 import spectral_edge as se
 from oracles.plain_transformer import PlainTransformer
+from spectral_edge.modes import map_responses
 from spectral_edge.modes import response as module
 
 
@@ -107,6 +108,21 @@ def test_result_does_not_depend_on_the_batching(model, monkeypatch):
     monkeypatch.setattr(module, "_INPUTS_AT_ONCE", 50)
     pieces = se.functional_modes(model, directions, PAIRS)
     torch.testing.assert_close(whole.response, pieces.response, rtol=1e-4, atol=1e-6)
+
+
+def test_the_bits_do_not_depend_on_the_threads(model):
+    directions = se.random_directions(37, se.attention_weights(model).dim, seed=4)
+    here = torch.get_num_threads()
+    alone, shared = (
+        torch.cat(list(map_responses(torch.neg, model, directions, torch.as_tensor(PAIRS), threads=threads)))
+        for threads in (1, 2)
+    )
+    torch.set_num_threads(here)
+    assert torch.equal(alone, shared)
+    assert not shared.requires_grad
+    assert torch.get_num_threads() == here
+    moved = map_responses(len, model, directions[:9], torch.as_tensor(PAIRS), method="finite_difference", threads=2)
+    assert list(moved) == [8, 1]
 
 
 def test_the_model_is_left_as_it_was(model):

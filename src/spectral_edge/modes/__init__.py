@@ -6,7 +6,16 @@ from spectral_edge.modes.response import (
     discrepancy,
     functional_modes,
     iterate_responses,
+    map_responses,
     mode_energy,
 )
 
-__all__ = ["FunctionalModes", "Method", "discrepancy", "functional_modes", "iterate_responses", "mode_energy"]
+__all__ = [
+    "FunctionalModes",
+    "Method",
+    "discrepancy",
+    "functional_modes",
+    "iterate_responses",
+    "map_responses",
+    "mode_energy",
+]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -18,11 +19,20 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from spectral_edge.parameters import ParameterSubset, attention_weights, reshard, spacing, to_local, unwrap_model
 from spectral_edge.spectrum import InnerProducts
 
-__all__ = ["FunctionalModes", "Method", "discrepancy", "functional_modes", "iterate_responses", "mode_energy"]
+__all__ = [
+    "FunctionalModes",
+    "Method",
+    "discrepancy",
+    "functional_modes",
+    "iterate_responses",
+    "map_responses",
+    "mode_energy",
+]
 
 Method = Literal["jvp", "finite_difference", "central_difference"]
 _METHODS = get_args(Method)
 Forward = Callable[[nn.Module, Tensor], Tensor]
+Read = TypeVar("Read")
 
 # Inputs x directions evaluated at once: their activations then stay inside a core's share of the cache.
 _DIRECTIONS_AT_ONCE = 8
@@ -89,6 +99,29 @@ def iterate_responses(
     yield from _iterate(model, parameters, directions, inputs, method, relative_epsilon, forward)
 
 
+def map_responses(
+    read: Callable[[Tensor], Read],
+    model: nn.Module,
+    directions: Tensor,
+    inputs: Tensor,
+    *,
+    parameters: ParameterSubset | None = None,
+    method: Method = "jvp",
+    relative_epsilon: float = 0.005,
+    threads: int = 1,
+) -> Iterator[Read]:
+    """Yield what ``read`` makes of each group that :func:`iterate_responses` yields; arguments and errors as there.
+
+    Args:
+        read: a function of responses (<= 8, N, d).
+        threads: that compute and read responses, where the model has its own derivative. Each takes whole groups on one
+            core, so the result does not depend on their number. Memory: 16 N d floats each.
+    """
+    model, parameters, directions, inputs = _checked(model, parameters, directions, inputs, method)
+    method = _usable_method(method, model, parameters, relative_epsilon, None, directions, inputs)
+    yield from _iterate(model, parameters, directions, inputs, method, relative_epsilon, None, read, threads)
+
+
 def _iterate(
     model: nn.Module,
     parameters: ParameterSubset,
@@ -97,14 +130,44 @@ def _iterate(
     method: Method,
     relative_epsilon: float,
     forward: Forward | None,
-) -> Iterator[Tensor]:
+    read: Callable[[Tensor], Any] = lambda group: group,
+    threads: int = 1,
+) -> Iterator[Any]:
     respond = _response(method, model, parameters, relative_epsilon, forward)
-    # A model's own derivative shares what more directions need, and keeps to itself how many inputs fit the cache.
-    own = method == "jvp" and forward is None and _brings_derivative(model, parameters)
-    for several in directions.split(2 * _DIRECTIONS_AT_ONCE if own else _DIRECTIONS_AT_ONCE):
-        with _reading(model):
-            responses = respond(several, inputs)
-        yield from responses.split(_DIRECTIONS_AT_ONCE)
+    if method == "jvp" and forward is None and _brings_derivative(model, parameters):
+        # It shares more between more directions, and knows itself how many inputs fit the cache.
+        groups = directions.split(2 * _DIRECTIONS_AT_ONCE)
+    else:
+        groups, threads = directions.split(_DIRECTIONS_AT_ONCE), 1  # a difference quotient moves the model's parameters
+
+    def answers(several: Tensor) -> list[Any]:
+        return [read(group) for group in respond(several, inputs).split(_DIRECTIONS_AT_ONCE)]
+
+    with _one_each(threads) as in_threads:
+        for start in range(0, len(groups), threads):
+            with _reading(model):
+                found = list(in_threads(answers, groups[start : start + threads]))
+            while found:  # not held longer than they are needed
+                yield from found.pop(0)
+
+
+@contextmanager
+def _one_each(threads: int) -> Iterator[Callable[[Callable[[Tensor], Any], Iterable[Tensor]], Iterable[Any]]]:
+    """``map`` in this thread, or in several, on one core each and without gradients, for which each thread is asked."""
+    if threads == 1:
+        yield map
+        return
+
+    def begin() -> None:
+        torch.set_num_threads(1)
+        torch.set_grad_enabled(False)
+
+    here = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=begin) as pool:
+            yield pool.map
+    finally:
+        torch.set_num_threads(here)  # what threads to come start with was set, too
 
 
 def _checked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from spectral_edge.bases import grouping
 from spectral_edge.grokking import ModularTask, ModularTransformer
-from spectral_edge.modes import Method, iterate_responses, mode_energy
+from spectral_edge.modes import Method, map_responses, mode_energy
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.representation import (
     RidgeProbe,
@@ -86,6 +87,7 @@ def measure(
     n_components: int = _COMPONENTS,
     method: Method = "jvp",
     relative_epsilon: float = 0.005,
+    threads: int = 1,
 ) -> Measured:
     """Measure k directions on every pair of the tasks, with the exact derivative or a finite difference.
 
@@ -99,34 +101,40 @@ def measure(
         parameters: layout of the directions.
         probe: a ridge probe and the (N,) mask of inputs it was built for.
         n_components: principal components whose scores are kept, 0 or more.
-        method, relative_epsilon: of the response, as in :func:`spectral_edge.modes.functional_modes`.
+        method, relative_epsilon, threads: of the response, as in :func:`spectral_edge.modes.map_responses`.
 
     Cost: k derivatives over all pairs; memory k N floats and one group of responses.
     """
-    parts = []
-    triples: list[np.ndarray] = []
-    start = 0
     inputs = torch.from_numpy(tasks[0].pairs)
     gradients = _loss_gradients(model, tasks, inputs)
-    for response in iterate_responses(
-        model, directions, inputs, parameters=parameters, method=method, relative_epsilon=relative_epsilon
-    ):
-        k = len(response)
+
+    def look(response: Tensor) -> tuple[np.ndarray, ...]:
         energy = mode_energy(response)
         rank, scores = response_shape(response, n_components)
-        parts.append(
-            (
-                energy.numpy(),
-                scores.numpy(),
-                rank.numpy(),
-                _mixtures(response, energy).numpy(),
-                np.full(k, np.nan) if probe is None else probe[0].r2(response.numpy()[:, probe[1]]).in_sample[0],
-                # The paths of all tasks to their losses part after the residual stream: one response serves them all.
-                torch.stack([loss_derivatives(response, gradient) for gradient in gradients], dim=1).numpy(),
-            )
+        return (
+            energy.numpy(),
+            scores.numpy(),
+            rank.numpy(),
+            _mixtures(response, energy).numpy(),
+            np.full(len(energy), np.nan) if probe is None else probe[0].r2(response.numpy()[:, probe[1]]).in_sample[0],
+            # The paths of all tasks to their losses part after the residual stream: one response serves them all.
+            torch.stack([loss_derivatives(response, gradient) for gradient in gradients], dim=1).numpy(),
         )
-        triples.append(start + np.arange(k // 3 * 3).reshape(-1, 3))
-        start += k
+
+    parts = list(
+        map_responses(
+            look,
+            model,
+            directions,
+            inputs,
+            parameters=parameters,
+            method=method,
+            relative_epsilon=relative_epsilon,
+            threads=threads,
+        )
+    )
+    ends = np.cumsum([0, *(len(part[0]) for part in parts)])
+    triples = [start + np.arange((end - start) // 3 * 3).reshape(-1, 3) for start, end in itertools.pairwise(ends)]
     energies, components, ranks, mixtures, r2, of_loss = (np.concatenate(part) for part in zip(*parts, strict=True))
     purity = np.atleast_1d(head_purity(directions, parameters))
     of_loss = np.ascontiguousarray(of_loss.swapaxes(0, 1))
@@ -142,7 +150,9 @@ def measured_at_random(run: TrainedRun, config: AnalysisConfig, step: int) -> Me
     if key not in run.measured:
         model, parameters = run.model_at(step)
         directions = random_directions(config.random_directions, parameters.dim, config.seed)
-        run.measured[key] = measure(model, directions, run.tasks, parameters, cross_term_probe(run))
+        run.measured[key] = measure(
+            model, directions, run.tasks, parameters, cross_term_probe(run), threads=run.threads
+        )
     found = run.measured[key]
     assert isinstance(found, Measured)
     return found

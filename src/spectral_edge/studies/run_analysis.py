@@ -15,7 +15,11 @@ __all__ = ["analyze_run", "stored_analysis"]
 
 
 def analyze_run(
-    path: Path, config: AnalysisConfig, claims: Iterable[str] = QUICK_CLAIMS, say: Say | None = None
+    path: Path,
+    config: AnalysisConfig,
+    claims: Iterable[str] = QUICK_CLAIMS,
+    say: Say | None = None,
+    threads: int = 1,
 ) -> Analysis:
     """Analyse the run at ``path`` for the given claims, or read the analyses that are already there.
 
@@ -24,13 +28,14 @@ def analyze_run(
         config: the analysis.
         claims: what to measure, C1 … C14.
         say: called with a few words before each stage.
+        threads: that share the random directions; the results do not depend on it.
 
     Raises:
         StoreError: the run is missing or damaged.
         ValueError: the trajectory is too short for the window at the end of the run, there are no evaluations, or no
             study of these claims applies to such a run.
     """
-    run = TrainedRun.open(path)
+    run = TrainedRun.open(path, threads)
     wanted = list(claims)
     studies = studies_for(wanted, run.training, config)
     if not any(study.claims for study in studies):

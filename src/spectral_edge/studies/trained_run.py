@@ -27,16 +27,18 @@ class TrainedRun:
         run: the directory.
         config: what was trained.
         metrics: the evaluations, oldest first, the last one of the last snapshot.
+        threads: that share the random directions; the numbers do not depend on it.
         measured: what several studies ask for, kept while the run is open.
     """
 
     run: RunDirectory
     config: RunConfig
     metrics: list[dict[str, Any]] = field(repr=False)
+    threads: int = 1
     measured: dict[tuple[int, ...], object] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def open(cls, path: Path) -> TrainedRun:
+    def open(cls, path: Path, threads: int = 1) -> TrainedRun:
         """Open the run at ``path``.
 
         Raises:
@@ -53,7 +55,7 @@ class TrainedRun:
                 f"snapshot of step {run.snapshot_steps()[-1]}; the file was altered. Move the run away and train it "
                 "again."
             )
-        return cls(run, config, metrics)
+        return cls(run, config, metrics, threads)
 
     @property
     def path(self) -> Path:

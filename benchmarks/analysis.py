@@ -1,0 +1,195 @@
+"""Seconds of an analysis: the null of 200 random directions against a plain version, and one finished run whole.
+
+Run with ``make bench``, or with the path of a finished run whose analysis is to be timed (it is copied, and analysed as
+``reproduce --profile quick`` does). The plain version is what one would write first: a finite difference a direction
+through ``nn.TransformerEncoder``, also for mixtures of directions, averages group by group, and a sum over inputs for
+every character. It is timed on three of the directions, a triple with its mixtures, and the two sides take turns.
+
+What has to be computed: a response is about 6 GFLOP on the 97 x 97 grid (20 d² multiply-adds an input, d = 128), 200 of
+them 1.2 TFLOP, 13 s of one core at 90 GFLOP/s; Gram matrices add 31 GFLOP in float64. They write 963 MB.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+import spectral_edge as se
+from spectral_edge.studies import AnalysisConfig, analyze_run
+from spectral_edge.studies.measurement import measure
+
+ROUNDS, DIRECTIONS, PLAIN_DIRECTIONS, THREADS, P = 5, 200, 3, 2, 97
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure: median, least and largest of the rounds, and what bounds it."""
+
+    name: str
+    unit: str
+    goal: str
+    measured: float
+    least: float
+    largest: float
+    met: bool
+    arithmetic: str
+    moved: str
+
+
+def timed(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def ours(model: nn.Module, directions: torch.Tensor) -> np.ndarray:
+    """Shares of the sum, and whatever else the study of modes asks of every direction."""
+    task = se.ModularTask("add", P)
+    found = measure(model, directions, [task], se.attention_weights(model), threads=THREADS)
+    test = task.split(0.5, 42).test
+    for basis in ("sum", "discrete_log"):
+        q = se.grouping(basis, P)
+        for values in (found.energy, *found.components.swapaxes(0, 1)):
+            se.fourier_profile(values[:, test], q(task.pairs[test]), q.order)
+        se.fourier_profile(found.mixtures.reshape(-1, P * P)[:, test], q(task.pairs[test]), q.order)
+    return se.character_spectrum(found.energy.reshape(-1, P, P)).shares["sum"]
+
+
+class PlainTransformer(nn.Module):
+    """The same model as anyone would write it, up to the stream that is read."""
+
+    def __init__(self, trained: nn.Module) -> None:
+        super().__init__()
+        self.tok_emb, self.pos_emb = nn.Embedding(P, 128), nn.Parameter(torch.zeros(2, 128))
+        layer = nn.TransformerEncoderLayer(128, 4, 256, 0.0, activation="gelu", batch_first=True, norm_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.load_state_dict(trained.state_dict(), strict=False)
+        self.eval()
+
+    def forward(self, pairs: torch.Tensor) -> torch.Tensor:
+        return self.encoder(self.tok_emb(pairs) + self.pos_emb)[:, 0]
+
+
+@torch.no_grad()
+def plain(model: nn.Module, directions: torch.Tensor) -> np.ndarray:
+    """One triple of directions after the other; the statistics of :func:`ours`."""
+    task = se.ModularTask("add", P)
+    pairs, copy, subset = torch.from_numpy(task.pairs), PlainTransformer(model), se.attention_weights(model)
+    weights = {name: w for name, w in copy.named_parameters() if name in subset.names}
+    epsilon = 0.005 * float(subset.flatten().norm())
+    base = copy(pairs)
+    test = task.split(0.5, 42).test
+
+    def response(direction: torch.Tensor) -> torch.Tensor:
+        for name, step in subset.unflatten(epsilon * direction).items():
+            weights[name] += step
+        moved = copy(pairs)
+        for name, step in subset.unflatten(epsilon * direction).items():
+            weights[name] -= step
+        return ((moved - base) / epsilon).double()
+
+    shares = []
+    for v1, v2, v3 in directions.split(3):
+        functions = []
+        for direction in (v1, v2, v3):
+            dh = response(direction)
+            share = torch.linalg.svdvals(dh) ** 2
+            share /= share.sum()
+            torch.exp(-(share * share.log()).sum())
+            left, s, _ = torch.linalg.svd(dh - dh.mean(0), full_matrices=False)
+            energy = dh.square().sum(1).numpy()
+            functions += [energy, *(left[:, :3] * s[:3]).T.numpy()]
+            shares.append(plain_share_of_the_sum(energy))
+        for mixture in (v1 + v2, v1 + v3, v2 + v3, v1 + v2 + v3):
+            functions.append(response(mixture / mixture.norm()).square().sum(1).numpy())
+        for basis in ("sum", "discrete_log"):
+            q = se.grouping(basis, P)
+            for values in functions:
+                plain_profile(values[test], q(task.pairs[test]), q.order)
+    return np.array(shares)
+
+
+def plain_profile(values: np.ndarray, labels: np.ndarray, order: int) -> tuple[float, int, float]:
+    """Concentration, peak and share of variance."""
+    groups = [values[labels == q] for q in range(order)]
+    mean = np.mean([group.mean() for group in groups if len(group)])
+    means = [group.mean() if len(group) else mean for group in groups]
+    power = np.abs(np.fft.rfft(means)[1 : order // 2 + 1]) ** 2
+    kept = values[labels >= 0]
+    between = sum(len(g) * (g.mean() - kept.mean()) ** 2 for g in groups if len(g)) / len(kept)
+    return power.max() / power.sum(), int(power.argmax()) + 1, between / kept.var()
+
+
+def plain_share_of_the_sum(energy: np.ndarray) -> float:
+    """The power of every character, and the share of those on the line of the sum."""
+    centred = (energy - energy.mean()).reshape(P, P)
+    waves = np.exp(-2j * np.pi * np.outer(np.arange(P), np.arange(P)) / P)
+    power = np.zeros((P, P))
+    for x in range(P):
+        for y in range(P):
+            power[x, y] = abs((centred * waves[x][:, None] * waves[y]).sum()) ** 2
+    return power.diagonal().sum() / power.sum()
+
+
+def null_rows() -> list[Row]:
+    """The null of 200 directions, and how much faster than the plain version."""
+    torch.manual_seed(0)
+    model = se.ModularTransformer(p=P)
+    directions = se.random_directions(DIRECTIONS, se.attention_weights(model).dim, seed=0)
+    # The plain version is a finite difference, so it agrees to the size of the step. Warms both up, too.
+    np.testing.assert_allclose(ours(model, directions[:3]), plain(model, directions[:3]), rtol=0.05)
+    seconds, ratios = [], []
+    for _ in range(ROUNDS):
+        torch.set_num_threads(THREADS)
+        slow = timed(lambda: plain(model, directions[:PLAIN_DIRECTIONS])) * DIRECTIONS / PLAIN_DIRECTIONS
+        torch.set_num_threads(1)
+        seconds.append(timed(lambda: ours(model, directions)))
+        ratios.append(slow / seconds[-1])
+    name = f"null of {DIRECTIONS} directions on the whole grid, {THREADS} threads"
+    size = ("1.2 TFLOP float32, 31 GFLOP float64", "963 MB of responses, written once and read four times")
+    return [
+        _row(name, "s", seconds, "at most 20", statistics.median(seconds) <= 20, *size),
+        _row(f"{name}: plain / ours", "x", ratios, "at least 8", statistics.median(ratios) >= 8, *size),
+    ]
+
+
+def run_row(path: Path, rounds: int = 3) -> Row:
+    """The analysis of one finished run, as ``reproduce --profile quick`` does it."""
+    seconds = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / path.name
+            shutil.copytree(path, copy, ignore=shutil.ignore_patterns("analysis-*"))
+            seconds.append(timed(lambda: analyze_run(copy, AnalysisConfig(), threads=THREADS)))  # noqa: B023
+    name = f"analysis of {path.name}, {THREADS} threads"
+    met = statistics.median(seconds) <= 30
+    return _row(name, "s", seconds, "at most 30", met, "1.3 TFLOP a checkpoint", "1 GB a checkpoint")
+
+
+def _row(name: str, unit: str, rounds: list[float], goal: str, met: bool, arithmetic: str, moved: str) -> Row:
+    return Row(name, unit, goal, statistics.median(rounds), min(rounds), max(rounds), met, arithmetic, moved)
+
+
+def main(runs: list[Path]) -> list[dict]:
+    rows = null_rows() + [run_row(path) for path in runs]
+    for row in rows:
+        verdict = "met" if row.met else "missed"
+        print(
+            f"{row.name}: {row.measured:.1f} {row.unit} ({row.least:.1f} to {row.largest:.1f}); {row.goal}: {verdict}"
+        )
+        print(f"    {row.arithmetic}; {row.moved}")
+    return [asdict(row) for row in rows]
+
+
+if __name__ == "__main__":
+    main([Path(argument) for argument in sys.argv[1:]])
