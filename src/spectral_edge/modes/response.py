@@ -430,7 +430,8 @@ def functional_modes(
 
 def mode_energy(response: Tensor) -> Tensor:
     """f_k(x) = ||response_k(x)||^2, (k, N, d) -> (k, N) float64."""
-    return torch.stack([torch.linalg.vecdot(r, r) for r in (each.double() for each in response)])
+    room = torch.empty(response.shape[1:], dtype=torch.float64, device=response.device)  # new memory costs more
+    return torch.stack([torch.linalg.vecdot(room.copy_(r), room) for r in response])
 
 
 def discrepancy(exact: FunctionalModes, approximate: FunctionalModes) -> Tensor:
