@@ -1,9 +1,10 @@
 """Seconds of an analysis: the null of 200 random directions against a plain version, and one finished run whole.
 
-Run with ``make bench``, or with the path of a finished run whose analysis is to be timed (it is copied, and analysed as
-``reproduce --profile quick`` does). The plain version is what one would write first: a finite difference a direction
-through ``nn.TransformerEncoder``, also for mixtures of directions, averages group by group, and a sum over inputs for
-every character. It is timed on three of the directions, a triple with its mixtures, and the two sides take turns.
+Run with ``make bench``, or with paths of finished runs, instead of one that is trained for it, whose analysis is timed:
+of a copy, as ``reproduce --profile quick`` does it. The plain version is what one would write first: a finite
+difference a direction through ``nn.TransformerEncoder``, also for mixtures of directions, averages group by group, and
+a sum over inputs for every character. It is timed on three of the directions, a triple with its mixtures, and the two
+sides take turns.
 
 What has to be computed: a response is about 6 GFLOP on the 97 x 97 grid (20 d² multiply-adds an input, d = 128), 200 of
 them 1.2 TFLOP, 13 s of one core at 90 GFLOP/s; Gram matrices add 31 GFLOP in float64. They write 963 MB.
@@ -12,12 +13,10 @@ them 1.2 TFLOP, 13 s of one core at 90 GFLOP/s; Gram matrices add 31 GFLOP in fl
 from __future__ import annotations
 
 import shutil
-import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,31 +24,12 @@ import torch
 from torch import nn
 
 import spectral_edge as se
-from spectral_edge.studies import AnalysisConfig, analyze_run
+from benchmarks.rows import Row, median_row, show, timed
+from spectral_edge.grokking import TrainingConfig
+from spectral_edge.studies import AnalysisConfig, RunConfig, analyze_run, open_run, run_folder, train_run
 from spectral_edge.studies.measurement import measure
 
 ROUNDS, DIRECTIONS, PLAIN_DIRECTIONS, THREADS, P = 5, 200, 3, 2, 97
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure: median, least and largest of the rounds, and what bounds it."""
-
-    name: str
-    unit: str
-    goal: str
-    measured: float
-    least: float
-    largest: float
-    met: bool
-    arithmetic: str
-    moved: str
-
-
-def timed(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
 
 
 def ours(model: nn.Module, directions: torch.Tensor) -> np.ndarray:
@@ -141,7 +121,7 @@ def plain_share_of_the_sum(energy: np.ndarray) -> float:
     return power.diagonal().sum() / power.sum()
 
 
-def null_rows() -> list[Row]:
+def null_rows() -> Iterator[Row]:
     """The null of 200 directions, and how much faster than the plain version."""
     torch.manual_seed(0)
     model = se.ModularTransformer(p=P)
@@ -155,41 +135,44 @@ def null_rows() -> list[Row]:
         torch.set_num_threads(1)
         seconds.append(timed(lambda: ours(model, directions)))
         ratios.append(slow / seconds[-1])
-    name = f"null of {DIRECTIONS} directions on the whole grid, {THREADS} threads"
-    size = ("1.2 TFLOP float32, 31 GFLOP float64", "963 MB of responses, written once and read four times")
-    return [
-        _row(name, "s", seconds, "at most 20", statistics.median(seconds) <= 20, *size),
-        _row(f"{name}: plain / ours", "x", ratios, "at least 8", statistics.median(ratios) >= 8, *size),
-    ]
+    name = f"null of {DIRECTIONS} directions on the whole grid, two cores"
+    size = {
+        "arithmetic": "1.2 TFLOP float32, 31 GFLOP float64: 7 s on two cores",
+        "moved": "963 MB of responses, written once, read four times",
+    }
+    yield median_row(name, "s", seconds, at_most=20, **size)
+    note = f"plain: {PLAIN_DIRECTIONS} directions on two threads, scaled to {DIRECTIONS}"
+    yield median_row(f"{name}, against a plain version", "x", ratios, at_least=8, note=note, **size)
 
 
-def run_row(path: Path, rounds: int = 3) -> Row:
+def run_row(path: Path) -> Row:
     """The analysis of one finished run, as ``reproduce --profile quick`` does it."""
     seconds = []
-    for _ in range(rounds):
+    for round_ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / path.name
+            copy = Path(folder) / str(round_)
             shutil.copytree(path, copy, ignore=shutil.ignore_patterns("analysis-*"))
-            seconds.append(timed(lambda: analyze_run(copy, AnalysisConfig(), threads=THREADS)))  # noqa: B023
-    name = f"analysis of {path.name}, {THREADS} threads"
-    met = statistics.median(seconds) <= 30
-    return _row(name, "s", seconds, "at most 30", met, "1.3 TFLOP a checkpoint", "1 GB a checkpoint")
+            seconds.append(timed(partial(analyze_run, copy, AnalysisConfig(), threads=THREADS)))
+    return median_row(
+        f"analysis of a finished run of {open_run(path)[1].training.operation}, two cores",
+        "s",
+        seconds,
+        at_most=30,
+        arithmetic="1.3 TFLOP float32 a checkpoint",
+        moved="1 GB of responses a checkpoint",
+        note="addition is analysed at two checkpoints, the other operations at one",
+    )
 
 
-def _row(name: str, unit: str, rounds: list[float], goal: str, met: bool, arithmetic: str, moved: str) -> Row:
-    return Row(name, unit, goal, statistics.median(rounds), min(rounds), max(rounds), met, arithmetic, moved)
-
-
-def main(runs: list[Path]) -> list[dict]:
-    rows = null_rows() + [run_row(path) for path in runs]
-    for row in rows:
-        verdict = "met" if row.met else "missed"
-        print(
-            f"{row.name}: {row.measured:.1f} {row.unit} ({row.least:.1f} to {row.largest:.1f}); {row.goal}: {verdict}"
-        )
-        print(f"    {row.arithmetic}; {row.moved}")
-    return [asdict(row) for row in rows]
+def main() -> None:
+    for row in null_rows():
+        show(row)
+    with tempfile.TemporaryDirectory() as folder:
+        config = RunConfig(training=TrainingConfig(operation="add", seed=42))
+        runs = [Path(given) for given in sys.argv[1:]] or [train_run(run_folder(Path(folder), config), config).path]
+        for path in runs:
+            show(run_row(path))
 
 
 if __name__ == "__main__":
-    main([Path(argument) for argument in sys.argv[1:]])
+    main()
