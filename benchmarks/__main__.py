@@ -16,9 +16,14 @@ from typing import Any
 
 from spectral_edge.store import describe_environment
 
-PARTS = ("startup", "training", "sweep", "analysis", "reproduction", "growth", "recording", "discovery")
+PARTS = ("startup", "training", "sweep", "responses", "analysis", "reproduction", "growth", "recording", "discovery")
 BY_HAND = ("paper",)
-ONE_THREAD = ("training", "sweep", "discovery")  # of the libraries, too, which read it when they are loaded
+ONE_THREAD = (
+    "training",
+    "sweep",
+    "responses",
+    "discovery",
+)  # of the libraries, too, which read it when they are loaded
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE / "results.json", HERE.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
