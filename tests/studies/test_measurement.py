@@ -1,6 +1,7 @@
 import copy
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -63,3 +64,13 @@ def test_the_null_of_a_step_is_measured_once(trained):
     model, parameters = run.model_at(60)
     energy = se.functional_modes(model, se.random_directions(20, parameters.dim, seed=0), run.task.pairs).energy
     np.testing.assert_allclose(found.energy, energy, rtol=1e-4)
+
+
+def test_a_device_that_is_not_there_is_named():
+    if torch.cuda.is_available():
+        pytest.skip("asks for a device that is not there")
+    model = se.ModularTransformer(p=13, d_model=16, n_heads=2, d_mlp=16)
+    parameters = se.attention_weights(model)
+    directions = se.random_directions(3, parameters.dim, seed=0)
+    with pytest.raises(ValueError, match=r"device cuda: .* choose cpu"):
+        measure(model, directions, [se.ModularTask("add", 13)], parameters, device="cuda")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class Analyze:
 
     def run(self) -> None:
         """Analyse, or find the analysis done, and print each measured number beside its null."""
-        analysis = analyze_run(self.run_path, self.config, say=self.output.say)
+        analysis = analyze_run(self.run_path, self.config, say=self.output.say, threads=os.cpu_count() or 1)
         lines = [
             f"{row.claim:4} {row.checkpoint:10} {row.direction or '':14} {row.statistic:16} {row.grouping or '':24} "
             f"{row.measured:7.3f}  null {row.null.mean:.3f} (95 % {row.null.quantile95:.3f})  p {row.null.pvalue:.3f}"

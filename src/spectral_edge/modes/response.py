@@ -177,7 +177,7 @@ def _checked(
     reshard(model)
     parameters = attention_weights(model) if parameters is None else parameters
     directions = torch.as_tensor(directions).to(to_local(next(iter(parameters.parameters.values()))))
-    inputs = torch.as_tensor(inputs)
+    inputs = torch.as_tensor(inputs).to(directions.device)
     if directions.ndim != 2 or directions.shape[1] != parameters.dim:
         raise ValueError(
             f"functional_modes: directions must be (k, {parameters.dim}) for these parameters, got "

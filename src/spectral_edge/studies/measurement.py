@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from spectral_edge.bases import grouping
 from spectral_edge.grokking import ModularTask, ModularTransformer
 from spectral_edge.modes import Method, map_responses, mode_energy
-from spectral_edge.parameters import ParameterSubset
+from spectral_edge.parameters import ParameterSubset, attention_weights
 from spectral_edge.representation import (
     RidgeProbe,
     cross_term_features,
@@ -23,6 +24,7 @@ from spectral_edge.representation import (
     response_shape,
 )
 from spectral_edge.statistics import random_directions
+from spectral_edge.studies.device import Device, check_device
 from spectral_edge.studies.study import AnalysisConfig
 from spectral_edge.studies.trained_run import TrainedRun
 
@@ -88,6 +90,7 @@ def measure(
     method: Method = "jvp",
     relative_epsilon: float = 0.005,
     threads: int = 1,
+    device: Device = "cpu",
 ) -> Measured:
     """Measure k directions on every pair of the tasks, with the exact derivative or a finite difference.
 
@@ -102,13 +105,21 @@ def measure(
         probe: a ridge probe and the (N,) mask of inputs it was built for.
         n_components: principal components whose scores are kept, 0 or more.
         method, relative_epsilon, threads: of the response, as in :func:`spectral_edge.modes.map_responses`.
+        device: where responses are computed, on a copy of the model; what is read of them is computed on the CPU.
+
+    Raises:
+        ValueError: the device is not there.
 
     Cost: k derivatives over all pairs; memory k N floats and one group of responses.
     """
+    check_device(device)
     inputs = torch.from_numpy(tasks[0].pairs)
     gradients = _loss_gradients(model, tasks, inputs)
 
+    there = model if device == "cpu" else copy.deepcopy(model).to(device)
+
     def look(response: Tensor) -> tuple[np.ndarray, ...]:
+        response = response.cpu()
         energy = mode_energy(response)
         rank, scores = response_shape(response, n_components)
         return (
@@ -124,10 +135,10 @@ def measure(
     parts = list(
         map_responses(
             look,
-            model,
+            there,
             directions,
             inputs,
-            parameters=parameters,
+            parameters=parameters if there is model else attention_weights(there),
             method=method,
             relative_epsilon=relative_epsilon,
             threads=threads,
@@ -151,7 +162,7 @@ def measured_at_random(run: TrainedRun, config: AnalysisConfig, step: int) -> Me
         model, parameters = run.model_at(step)
         directions = random_directions(config.random_directions, parameters.dim, config.seed)
         run.measured[key] = measure(
-            model, directions, run.tasks, parameters, cross_term_probe(run), threads=run.threads
+            model, directions, run.tasks, parameters, cross_term_probe(run), threads=run.threads, device=config.device
         )
     found = run.measured[key]
     assert isinstance(found, Measured)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.store import Analysis, ClaimRow, RunSummary, read_analysis, write_analysis
+from spectral_edge.studies.device import Device
 from spectral_edge.studies.trained_run import TrainedRun
 
 __all__ = ["AnalysisConfig", "Findings", "Say", "Study", "is_published_protocol"]
@@ -42,6 +43,8 @@ class AnalysisConfig(BaseModel):
     """Step of the finite difference that the exact derivative is compared with."""
     seed: int = Field(0, ge=0)
     """Seed of both nulls."""
+    device: Device = "cpu"
+    """Where responses to the random directions are computed; what is read of them is computed on the CPU."""
     phases: Literal["published", "all"] = "published"
     """published: measure each claim at the paper's checkpoint. all: at the transition and the stop, the shape of the
     responses also early and at memorisation, with edge directions of another phase as a further null; and run the

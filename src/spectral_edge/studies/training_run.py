@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from spectral_edge.grokking import Training, TrainingConfig, train_together
 from spectral_edge.recording import Recorder, watch
 from spectral_edge.store import RunCorruptError, RunDirectory, describe_environment, run_id
+from spectral_edge.studies.device import Device, check_device
 
 __all__ = ["RunConfig", "open_run", "run_folder", "train_run", "train_runs"]
 
@@ -40,7 +41,7 @@ class RunConfig(BaseModel):
     stopping rule is met: edges of stride 1 and 10 cannot be had from snapshots 100 steps apart."""
     threads: int = Field(1, ge=1)
     """Threads of the training process: floating-point sums, hence the bits of the result, depend on it."""
-    device: Literal["cpu", "cuda", "mps"] = "cpu"
+    device: Device = "cpu"
     """Where the model is trained; so do they on it."""
     compiled: bool = False
     """Fuse the arithmetic of a step with torch.compile, a sixth faster after up to half a minute; and so on this."""
@@ -114,7 +115,7 @@ def train_runs(runs: Sequence[tuple[Path, RunConfig]], on_status: Say | None = N
         raise ValueError("train_runs: a run is given twice")
     if len({(config.threads, config.device, config.compiled) for config in configs}) > 1:
         raise ValueError("train_runs: runs that are trained together need the same threads, device and compiled")
-    _check_device(configs[0].device)
+    check_device(configs[0].device)
     torch.set_num_threads(configs[0].threads)
     # An impossible configuration is refused before anything is written.
     trainings = [Training(config.training, config.device, config.compiled) for config in configs]
@@ -135,13 +136,6 @@ def train_runs(runs: Sequence[tuple[Path, RunConfig]], on_status: Say | None = N
         if training.diverged:
             raise FloatingPointError(training.diverged)
     return found
-
-
-def _check_device(device: str) -> None:
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there[device]:
-        found = ", ".join(name for name, available in there.items() if available)
-        raise ValueError(f"device {device}: this machine, or this build of torch, has none; choose {found}")
 
 
 def _record(run: RunDirectory, config: RunConfig, training: Training, on_status: Say) -> Iterator[None]:
