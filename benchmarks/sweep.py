@@ -19,7 +19,7 @@ import spectral_edge as se
 from benchmarks.rows import Row, in_turns, median_row, show, timed
 from benchmarks.training import PlainTraining
 from spectral_edge.studies import RunConfig, train_run
-from spectral_edge.studies.workers import worker_pool
+from spectral_edge.studies.engines import LocalEngine
 
 ROUNDS, RUNS, STEPS = 5, 2, 400
 
@@ -47,11 +47,16 @@ def our_run(folder: str, seed: int, compiled: bool, steps: int = STEPS) -> None:
 
 
 def rows() -> Iterator[Row]:
-    with worker_pool(RUNS) as pool, tempfile.TemporaryDirectory() as folder:
+    with LocalEngine(RUNS) as engine, tempfile.TemporaryDirectory() as folder:
 
         def ours(compiled: bool, steps: int = STEPS) -> None:
-            for run in [pool.submit(our_run, folder, seed, compiled, steps) for seed in range(RUNS)]:
-                run.result()
+            for seed in range(RUNS):
+                engine.place(f"run {seed}", our_run, folder, seed, compiled, steps)
+            left = RUNS
+            while left:
+                for ended in engine.collect(1.0):
+                    ended.result()
+                    left -= 1
 
         start_up = timed(lambda: ours(True, 1))
         found = in_turns(ROUNDS, lambda: [plain_run() for _ in range(RUNS)], lambda: ours(True), lambda: ours(False))
