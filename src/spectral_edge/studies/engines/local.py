@@ -19,6 +19,7 @@ from spectral_edge.studies.engines.engine import Ended, EngineError, single_thre
 __all__ = ["LocalEngine"]
 
 _POLL_SECONDS = 0.5
+_END_SECONDS = 10
 
 
 class LocalEngine:
@@ -79,12 +80,15 @@ class LocalEngine:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        workers = [*self._idle, *(worker for _, worker in self._busy.values())]
-        for worker in workers:
+        busy = [worker for _, worker in self._busy.values()]
+        for worker in busy:
             worker.process.terminate()
-        for worker in workers:
+        for worker in [*busy, *self._idle]:
+            worker.here.close()  # an idle one ends by itself, and cleans up what libraries left behind
+        for worker in [*busy, *self._idle]:
+            worker.process.join(_END_SECONDS)
+            worker.process.kill()
             worker.process.join()
-            worker.here.close()
 
 
 class _Worker:
