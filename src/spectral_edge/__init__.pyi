@@ -1,4 +1,18 @@
 # The public names and where they live: read at import, so that a room is loaded when one of its names is first used.
+from . import (
+    bases,
+    discovery,
+    grokking,
+    modes,
+    parameters,
+    recording,
+    report,
+    representation,
+    spectrum,
+    statistics,
+    store,
+    studies,
+)
 from .bases import (
     CharacterSpectrum,
     Grouping,

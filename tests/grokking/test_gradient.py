@@ -86,6 +86,30 @@ def test_models_of_different_shapes_do_not_stack():
         ModelStack([se.ModularTransformer(**SMALL), se.ModularTransformer(**SMALL | {"d_mlp": 8})], 1.0)
 
 
+def test_heads_must_agree_although_they_change_no_shape():
+    with pytest.raises(ValueError, match="as many heads"):
+        ModelStack([se.ModularTransformer(**SMALL), se.ModularTransformer(**SMALL | {"n_heads": 4})], 1.0)
+
+
+@pytest.mark.parametrize(
+    "change", [{"max_grad_norm": 0.5}, {"n_heads": 4}, {"batch_size": 8}, {"operation": "add+mul", "nonzero": True}]
+)
+def test_what_one_pass_cannot_serve_is_refused_by_name(change):
+    one, other = (se.Training(se.TrainingConfig(**SMALL | changes)) for changes in ({}, change))
+    with pytest.raises(ValueError, match=r"must agree in .*(max_grad_norm|n_heads|batch_size|number of operations)"):
+        next(se.train_together([one, other]))
+
+
+def test_frozen_parameters_stay():
+    training = se.Training(se.TrainingConfig(**SMALL))
+    training.model.tok_emb.weight.requires_grad_(False)
+    before = {name: value.clone() for name, value in training.model.state_dict().items()}
+    training.step()
+    after = training.model.state_dict()
+    assert torch.equal(after["tok_emb.weight"], before["tok_emb.weight"])
+    assert not torch.equal(after["head.weight"], before["head.weight"])
+
+
 def seeds(**changes):
     common = {"p": P, "d_model": 16, "n_heads": 2, "d_mlp": 16, "batch_size": 32, "max_steps": 30} | changes
     return [se.TrainingConfig(seed=seed, **common) for seed in (42, 137, 2024)]

@@ -76,6 +76,16 @@ def test_as_many_are_active_as_topk_keeps_and_they_carry_the_gradient(ties):
     assert torch.equal(*gradients)
 
 
+def test_it_encodes_bfloat16_and_inside_vmap():
+    torch.manual_seed(0)
+    autoencoder = SparseAutoencoder(6, 24, 3)
+    x = torch.randn(5, 6)
+    expected = autoencoder.encode(x)
+    torch.testing.assert_close(torch.vmap(autoencoder.encode)(x), expected)
+    coarse = autoencoder.bfloat16().encode(x.bfloat16())
+    torch.testing.assert_close(coarse.float(), expected, rtol=0.05, atol=0.05)
+
+
 def test_a_new_one_has_unit_rows_and_a_tied_encoder():
     autoencoder = SparseAutoencoder(d_in=8, d_sae=32, k=4, seed=1)
     assert torch.allclose(autoencoder.W_dec.norm(dim=1), torch.ones(32))

@@ -60,8 +60,9 @@ def test_what_cannot_be_trained_together_is_refused(tmp_path, tiny_config):
     one, other = tiny_config(), tiny_config(seed=1).model_copy(update={"threads": 2})
     with pytest.raises(ValueError, match="same threads"):
         train_runs(together(tmp_path, [one, other]))
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="must agree in d_mlp"):
         train_runs(together(tmp_path, [one, tiny_config(d_mlp=8)]))
+    assert not list(tmp_path.iterdir())
     with pytest.raises(ValueError, match="given twice"):
         train_runs([(tmp_path / "same", one), (tmp_path / "same", one)])
 

@@ -22,9 +22,10 @@ _SHAPES = 64
 class ModelStack:
     """S models of one shape whose parameters are rows of one (S, n) tensor, and their gradients of another.
 
-    The models stay what they are: their parameters become views of the rows, and optimizers, recorders and
-    checkpoints see no difference. Moving a model to another device or number format is noticed, and the stack is made
-    again from its present values.
+    The models stay what they are: their parameters become views of the rows, and optimizers, recorders and this
+    project's checkpoints see no difference. (``torch.save`` of a view writes all rows.) Moving a model to another
+    device or number format is noticed, and the stack is made again from its present values. Hooks on modules are not
+    called, and frozen parameters get no gradient.
 
     Args:
         models: at least one; all of one shape, on one device.
@@ -34,7 +35,7 @@ class ModelStack:
             without. Last bits depend on it.
 
     Raises:
-        ValueError: the models differ in shape.
+        ValueError: the models differ in shape or number of heads.
     """
 
     def __init__(self, models: Sequence[ModularTransformer], max_norm: float, compiled: bool = False) -> None:
@@ -42,8 +43,8 @@ class ModelStack:
         self._max_norm = max_norm
         self._gradient = _compiled() if compiled else clipped_gradient
         self.layout: Layout = _layout(models[0])
-        if any(_layout(model) != self.layout for model in models):
-            raise ValueError("ModelStack: models of one stack must have one shape")
+        if any(_layout(model) != self.layout or model.n_heads != models[0].n_heads for model in models):
+            raise ValueError("ModelStack: models of one stack must have one shape, and as many heads")
         self._gather()
 
     def gradients(self, rows: Tensor, labels: Tensor) -> Tensor:
@@ -59,7 +60,7 @@ class ModelStack:
             )
         for model, own in zip(self._models, gradient, strict=True):
             for parameter, values in zip(model.parameters(), self._cut(own), strict=True):
-                parameter.grad = values
+                parameter.grad = values if parameter.requires_grad else None
         return loss
 
     def _gather(self) -> None:
@@ -98,7 +99,7 @@ def _compiled() -> _Gradient:
         nonlocal chosen
         try:
             return chosen(layout, n_heads, max_norm, parameters, rows, labels)
-        except torch._dynamo.exc.BackendCompilerFailed as problem:
+        except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InvalidCxxCompiler) as problem:
             why = str(problem).strip().split("\n")[0]
             _LOG.warning("spectral-edge: steps are not compiled, and a sixth slower: %s", why)
             chosen = clipped_gradient

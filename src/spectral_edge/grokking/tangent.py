@@ -15,6 +15,7 @@ __all__ = ["residual_tangents"]
 _INPUTS_AT_ONCE = 128
 
 
+@torch.no_grad()
 def residual_tangents(
     layers: list[nn.TransformerEncoderLayer], table: Tensor, rows: Tensor, tangents: dict[str, Tensor]
 ) -> Tensor:

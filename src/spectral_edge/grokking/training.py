@@ -18,7 +18,7 @@ from spectral_edge.grokking.stack import ModelStack
 from spectral_edge.grokking.tasks import ModularTask
 from spectral_edge.grokking.transformer import ModularTransformer
 
-__all__ = ["Evaluation", "Training", "TrainingConfig", "train_together"]
+__all__ = ["Evaluation", "Training", "TrainingConfig", "check_alike", "train_together"]
 
 # Pairs evaluated at once: what is computed on the way then stays in the cache, a fifth faster and bitwise the same.
 _AT_ONCE = 1024
@@ -268,8 +268,9 @@ def train_together(trainings: Sequence[Training]) -> Iterator[Training]:
         its next step. A run that is finished leaves the stack.
 
     Raises:
-        ValueError: the models differ in shape.
+        ValueError: see :func:`check_alike`.
     """
+    check_alike(trainings)
     running = [training for training in trainings if not training.finished]
     while running:
         first = running[0]
@@ -279,6 +280,22 @@ def train_together(trainings: Sequence[Training]) -> Iterator[Training]:
             _step(running, stack)
             yield from running
             running = [training for training in running if not training.finished]
+
+
+def check_alike(trainings: Sequence[Training]) -> None:
+    """Do nothing if one pass can serve all.
+
+    Raises:
+        ValueError: the runs differ in more than data, seed, step sizes and length; names the settings.
+    """
+    shared = ("p", "d_model", "n_heads", "n_layers", "d_mlp", "batch_size", "max_grad_norm")
+    differing = [name for name in shared if len({getattr(t.config, name) for t in trainings}) > 1]
+    if len({len(t.tasks) for t in trainings}) > 1:
+        differing.append("the number of operations")
+    if len({t.compiled for t in trainings}) > 1:
+        differing.append("compiled")
+    if differing:
+        raise ValueError(f"runs that are trained together must agree in {', '.join(differing)}")
 
 
 def _step(trainings: Sequence[Training], stack: ModelStack) -> None:

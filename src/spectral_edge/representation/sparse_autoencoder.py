@@ -80,8 +80,11 @@ class SparseAutoencoder(nn.Module):
 
 def _largest(x: Tensor, k: int) -> Tensor:
     """Mask of the k largest entries of each row."""
-    if x.device.type == "cpu":  # NumPy's partial sort is vectorised, and several times faster than topk
-        values = x.numpy()
+    try:
+        values = x.numpy()  # its partial sort is vectorised, and several times faster than topk
+    except (RuntimeError, TypeError):  # on a device, bfloat16, or inside vmap or jvp
+        pass
+    else:
         mask = values >= np.partition(values, -k, axis=-1)[..., -k, None]
         if np.count_nonzero(mask) == values[..., 0].size * k:  # else entries are equal, or not a number
             return torch.from_numpy(mask)

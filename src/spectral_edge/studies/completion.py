@@ -25,7 +25,8 @@ def complete_run(path: Path, run: RunConfig, analysis: AnalysisConfig, claims: t
 
     Raises:
         RunLockedError: another process is at it.
-        StoreError, FloatingPointError, ValueError: as :func:`train_run` and :func:`analyze_run`.
+        StoreError, FloatingPointError, ValueError: as :func:`train_run` and :func:`analyze_run`; also if an analysis
+            that is stored is damaged.
     """
     steps: list[dict[str, Any]] = []
     train_run(path, run, steps.append)
@@ -38,8 +39,14 @@ def complete_run(path: Path, run: RunConfig, analysis: AnalysisConfig, claims: t
 
 
 def studies_left(path: Path, run: RunConfig, analysis: AnalysisConfig, claims: tuple[str, ...]) -> list[Study]:
-    """The studies that an analysis for ``claims`` consists of and that have left no result yet."""
+    """The studies that an analysis for ``claims`` consists of and that have no result of the run as it is now.
+
+    Raises:
+        StoreError: the run or a stored analysis is damaged.
+    """
     studies = studies_for(claims, run.training, analysis)
     if not any(study.claims for study in studies):
         return []
-    return [study for study in studies if not (path / study.folder(analysis) / "rows.json").exists()]
+    last = RunDirectory.open(path).status.get("step")
+    stored = {study: study.stored(path, analysis) for study in studies}
+    return [study for study, found in stored.items() if found is None or found.summary.steps != last]

@@ -6,9 +6,11 @@ from typing import Literal
 
 import torch
 
-__all__ = ["Device", "check_device"]
+__all__ = ["Device", "TrainingDevice", "check_device"]
 
 Device = Literal["cpu", "cuda", "mps"]
+TrainingDevice = Literal["cpu", "cuda"]
+"""Not mps, which has no float64: Gram matrices of recorded updates need it."""
 
 
 def check_device(device: Device) -> None:

@@ -157,7 +157,7 @@ def measured_at_random(run: TrainedRun, config: AnalysisConfig, step: int) -> Me
 
     Memory: 50 to 100 MB a step of 200 directions on 9409 inputs.
     """
-    key = (step, config.random_directions, config.seed)
+    key = (step, config.random_directions, config.seed, config.device)
     if key not in run.measured:
         model, parameters = run.model_at(step)
         directions = random_directions(config.random_directions, parameters.dim, config.seed)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spectral_edge.store import RunDirectory, StoreError
-from spectral_edge.studies.completion import studies_left
+from spectral_edge.studies.catalogue import studies_for
 from spectral_edge.studies.profiles import GROKKING
 from spectral_edge.studies.study import AnalysisConfig, Study
 from spectral_edge.studies.training_run import RunConfig, run_folder
@@ -70,7 +70,9 @@ def progress_of(
     numbers: dict[str, Any] = {key: status.get(key) for key in keys}
     if placed == "done":
         return Progress(run.run_id, "done", **numbers, note=note)
-    left = studies_left(path, run, analysis, claims)
+    # Whether a result is there is enough for display; whether it is the run's as it is now, completion asks.
+    studies = studies_for(claims, run.training, analysis)
+    left = [study for study in studies if not (path / study.folder(analysis) / "rows.json").exists()]
     seconds = _training_left(run, status) + sum(_seconds(study) for study in left)
     stage = "waiting"
     if placed == "running":

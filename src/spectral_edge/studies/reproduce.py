@@ -51,7 +51,7 @@ class ReproduceConfig(BaseModel):
     jobs: int = Field(os.cpu_count() or 1, ge=1)
     """Runs at a time, one process with one thread each; the results do not depend on it."""
     analysis: AnalysisConfig = AnalysisConfig()
-    """How each run is analysed; models are trained on its device, too."""
+    """How each run is analysed; models are trained on its device, too, unless it is mps."""
 
     @field_validator("claims")
     @classmethod
@@ -84,7 +84,7 @@ class ReproduceConfig(BaseModel):
     @property
     def runs(self) -> list[RunConfig]:
         """The runs that the claims need, longest first."""
-        device = {"device": self.analysis.device}
+        device = {"device": "cuda" if self.analysis.device == "cuda" else "cpu"}
         runs = [run.model_copy(update=device) for run in profile_runs(self.profile, self.seeds)]
         return [
             run for run in runs if any(s.claims for s in studies_for(self.claims, run.training, self.full_analysis))

@@ -35,7 +35,7 @@ class TrainedRun:
     config: RunConfig
     metrics: list[dict[str, Any]] = field(repr=False)
     threads: int = 1
-    measured: dict[tuple[int, ...], object] = field(default_factory=dict, repr=False, compare=False)
+    measured: dict[tuple[int, int, int, str], object] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: Path, threads: int = 1) -> TrainedRun:

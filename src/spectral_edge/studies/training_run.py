@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from spectral_edge.grokking import Training, TrainingConfig, train_together
+from spectral_edge.grokking import Training, TrainingConfig, check_alike, train_together
 from spectral_edge.recording import Recorder, watch
 from spectral_edge.store import RunCorruptError, RunDirectory, describe_environment, run_id
-from spectral_edge.studies.device import Device, check_device
+from spectral_edge.studies.device import TrainingDevice, check_device
 
 __all__ = ["RunConfig", "open_run", "run_folder", "train_run", "train_runs"]
 
@@ -41,7 +41,7 @@ class RunConfig(BaseModel):
     stopping rule is met: edges of stride 1 and 10 cannot be had from snapshots 100 steps apart."""
     threads: int = Field(1, ge=1)
     """Threads of the training process: floating-point sums, hence the bits of the result, depend on it."""
-    device: Device = "cpu"
+    device: TrainingDevice = "cpu"
     """Where the model is trained; so do they on it."""
     compiled: bool = False
     """Fuse the arithmetic of a step with torch.compile, a sixth faster after up to half a minute; and so on this."""
@@ -80,8 +80,8 @@ def train_run(path: Path, config: RunConfig, on_status: Say | None = None) -> Ru
 
     Writes, every ``eval_every`` steps including step 0, all parameters (the trajectory), the evaluation, and the
     Gram matrix and singular values of the last W per-step updates. Killed at any moment, the next call continues
-    from the last checkpoint, and every file but ``status.json`` ends bitwise as if nothing had happened (same machine,
-    same threads).
+    from the last checkpoint, and every file but ``status.json`` ends bitwise as if nothing had happened (on the CPU of
+    the same machine, with the same threads; sums over tokens have no fixed order on CUDA).
 
     Args:
         path: the run directory; made if missing.
@@ -103,7 +103,7 @@ def train_runs(runs: Sequence[tuple[Path, RunConfig]], on_status: Say | None = N
     another step than the others, or finished.
 
     Args:
-        runs: folder and configuration of each; they differ in seed, operation or protocol, not in shape.
+        runs: folder and configuration of each; what they may differ in, :func:`check_alike` says.
         on_status: called with each new status of each run.
 
     Raises:
@@ -119,6 +119,7 @@ def train_runs(runs: Sequence[tuple[Path, RunConfig]], on_status: Say | None = N
     torch.set_num_threads(configs[0].threads)
     # An impossible configuration is refused before anything is written.
     trainings = [Training(config.training, config.device, config.compiled) for config in configs]
+    check_alike(trainings)
     with ExitStack() as stack:
         found = [RunDirectory.create(path, config, describe_environment()) for path, config in runs]
         for run in found:

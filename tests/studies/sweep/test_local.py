@@ -7,9 +7,10 @@ import threading
 import pytest
 
 from spectral_edge.store import StoreError, hold_lock, read_lock
-from spectral_edge.studies import completion, run_folder
+from spectral_edge.studies import analyze_run, completion, run_folder, train_run
 from spectral_edge.studies.engines import LocalEngine
 from spectral_edge.studies.engines.versions import versions
+from spectral_edge.studies.run_analysis import stored_analysis
 from spectral_edge.studies.sweep import run_sweep, sweep_states
 from spectral_edge.studies.sweep.unit import complete_unit
 from sweeping import (
@@ -150,6 +151,28 @@ def test_a_damaged_run_is_named_and_left_as_it_is(tmp_path, engine):
     assert f"{damaged / 'config.json'}: not valid JSON" in named.why
     assert other.state == "finished"
     assert (damaged / "config.json").read_text() == "{"
+
+
+def test_an_analysis_of_an_earlier_step_is_not_the_run_s_and_a_damaged_one_is_named(tmp_path, engine):
+    spec = tiny_spec(runs=[{}], claims=("C6",), analysis=TINY_ANALYSIS)
+    (run,) = spec.configurations
+    path = run_folder(tmp_path, run)
+
+    def stop(status):
+        if status["step"] == 55:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_run(path, run, stop)
+    analyze_run(path, TINY_ANALYSIS, ("C6",))
+    (outcome,) = run_sweep(tmp_path, spec, engine)
+    assert outcome.state == "finished"
+    assert stored_analysis(path, TINY_ANALYSIS).summary.steps == 60
+    rows = next(path.glob("analysis-*/rows.json"))
+    rows.write_text(rows.read_text()[:100])
+    (outcome,) = run_sweep(tmp_path, spec, engine)
+    assert outcome.state == "failed"
+    assert f"{rows}: not valid JSON" in outcome.why
 
 
 def test_a_worker_with_other_versions_computes_nothing(tmp_path):

@@ -73,7 +73,11 @@ class LocalEngine:
         while self._queue and len(self._busy) < self._jobs:
             name, function, arguments = self._queue.popleft()
             worker = self._idle.pop() if self._idle else _Worker()
-            worker.here.send((function, arguments))
+            try:
+                worker.here.send((function, arguments))
+            except OSError:  # it was killed while it was idle
+                worker = _Worker()
+                worker.here.send((function, arguments))
             self._busy[worker.here] = name, worker
 
     def __enter__(self) -> Self:

@@ -111,8 +111,11 @@ def run_state(path: Path, run: RunConfig | None, wanted: Sequence[Wanted]) -> Ru
         return RunState(path.name, "running", path, **known)
     if status.get("state") == "failed":
         return RunState(path.name, "failed", path, **known, why=str(status.get("why")))
-    if status.get("state") == "finished" and not any(studies_left(path, config, *asked) for asked in wanted):
-        return RunState(path.name, "finished", path, **known)
+    try:
+        if status.get("state") == "finished" and not any(studies_left(path, config, *asked) for asked in wanted):
+            return RunState(path.name, "finished", path, **known)
+    except StoreError as problem:
+        return RunState(path.name, "unreadable", path, why=str(problem))
     return RunState(path.name, "stopped" if status else "waiting", path, **known)
 
 
