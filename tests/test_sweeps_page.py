@@ -18,7 +18,8 @@ def blocks(language):
 def test_the_spec_and_what_follows_it_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (spec,) = blocks("toml")
-    Path("spec.toml").write_text(spec)
+    assert "max_steps = 200\n" in spec
+    Path("spec.toml").write_text(spec.replace("max_steps = 200", "max_steps = 40"))  # what else it says is tested
     commands = re.findall(r"^spectral-edge .*", PAGE, flags=re.M)
     sweep, status = commands[0], commands[-1]
     assert "--jobs 2" in sweep

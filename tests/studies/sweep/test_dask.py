@@ -44,7 +44,7 @@ class Cluster:
     def scheduler(self, **environment):
         options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", self.file)
         process = self.start("scheduler", *options, **environment)
-        until(self.file.exists, "the scheduler")
+        until(lambda: self.file.exists() and self.file.read_text().rstrip().endswith("}"), "the scheduler")
         self.address = json.loads(self.file.read_text())["address"]
         return process
 
@@ -129,27 +129,19 @@ def test_workers_that_would_compute_something_else_are_refused_with_what_differs
         DaskEngine(cluster.address)
 
 
-def test_a_scheduler_that_goes_away_is_named(cluster, monkeypatch):
+def test_workers_that_are_all_gone_and_a_scheduler_that_goes_away_are_named(cluster, monkeypatch):
     monkeypatch.setattr(dask_engine, "_CONNECT_SECONDS", 2)
-    scheduler = cluster.scheduler()
-    cluster.worker(*WORKER)
-    cluster.wait_for(1)
-    with DaskEngine(cluster.address) as engine:
-        engine.place("sleeps", time.sleep, 60)
-        assert engine.collect(0.5) == []
-        scheduler.kill()
-        with pytest.raises(EngineError, match=r"connection to the scheduler was lost. Finished runs are kept"):
-            until(lambda: engine.collect(0.5), "the loss")
-
-
-def test_workers_that_are_all_gone_are_named(cluster, monkeypatch):
     monkeypatch.setattr(dask_engine, "_WORKER_SECONDS", 0.5)
-    cluster.scheduler()
+    scheduler = cluster.scheduler()
     worker = cluster.worker(*WORKER)
     cluster.wait_for(1)
     with DaskEngine(cluster.address) as engine:
-        engine.place("sleeps", time.sleep, 60)
+        engine.place("sleeps", time.sleep, 600)
         assert engine.collect(0.5) == []
         worker.kill()
-        with pytest.raises(EngineError, match=r"has had no worker for 0.5 s. Start some"):
-            until(lambda: engine.collect(0.5), "the loss")
+        with pytest.raises(EngineError, match=r"has had no worker for 0.5 s. Start some with"):
+            until(lambda: engine.collect(0.5), "the loss of the worker")
+        monkeypatch.setattr(dask_engine, "_WORKER_SECONDS", 600)
+        scheduler.kill()
+        with pytest.raises(EngineError, match=r"connection to the scheduler was lost. Finished runs are kept"):
+            until(lambda: engine.collect(0.5), "the loss of the scheduler")

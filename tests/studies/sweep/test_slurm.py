@@ -9,11 +9,12 @@ import pytest
 from submitit.core.core import Job
 
 from spectral_edge.cli import main
+from spectral_edge.store import read_lock
 from spectral_edge.studies import run_folder
 from spectral_edge.studies.engines import EngineError
 from spectral_edge.studies.engines.slurm import SlurmEngine
 from spectral_edge.studies.sweep import run_sweep, sweep_states
-from sweeping import LONG, contents, holder_in_mid_run, tiny_spec, trajectory_files, written
+from sweeping import LONG, contents, holder_in_mid_run, tiny_spec, trajectory_files, until, written
 
 # Starts every task of the array at once, as a cluster with room would.
 SBATCH = """#!/bin/bash
@@ -42,7 +43,7 @@ def test_a_job_out_of_time_continues_from_its_last_checkpoint_and_a_killed_one_i
     tmp_path, monkeypatch, long_run_alone
 ):
     monkeypatch.setattr(Job, "_results_timeout_s", 1)  # seconds to wait for the result of a job that is gone
-    spec = tiny_spec(runs=[LONG, {**LONG, "seed": 9}])
+    spec = tiny_spec(runs=[LONG, {"max_steps": 100_000, "seed": 9}])
     stopped_in_time, killed = (run_folder(tmp_path, run) for run in spec.configurations)
     before = {}
 
@@ -50,7 +51,8 @@ def test_a_job_out_of_time_continues_from_its_last_checkpoint_and_a_killed_one_i
         job = holder_in_mid_run(stopped_in_time)
         before.update(trajectory_files(stopped_in_time))
         os.kill(job, signal.SIGUSR2)  # what Slurm sends before the time is over
-        os.kill(holder_in_mid_run(killed), signal.SIGKILL)
+        holder = until(lambda: read_lock(killed / "lock").holder, "the other job")
+        os.kill(holder.pid, signal.SIGKILL)
 
     disturbing = threading.Thread(target=disturb)
     disturbing.start()
