@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 
 import pytest
@@ -92,7 +91,7 @@ def test_no_slurm_and_refused_jobs_are_named(tmp_path, monkeypatch):
     refuses = "#!/bin/bash\necho 'invalid partition specified: nihgt' >&2\nexit 1\n"
     stand_ins(tmp_path, monkeypatch, sbatch=refuses, srun=SRUN)
     with SlurmEngine(tmp_path / "slurm", partition="nihgt") as engine:
-        engine.place("one", sys.exit)
-        engine.place("two", sys.exit)
+        engine.place("one", os.getpid)
+        engine.place("two", os.getpid)
         with pytest.raises(EngineError, match=r"could not be submitted .*invalid partition.*Check --partition"):
             engine.collect(0)
