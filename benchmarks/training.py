@@ -115,7 +115,10 @@ def rows() -> Iterator[Row]:
     )
     yield median_row("training step, one thread, not compiled", "x", over(plain, eager), note=note(eager), **common)
     yield median_row(
-        "three seeds in one pass against one by one", "x", over(eager, together), note="on a CPU no gain is due"
+        "three seeds in one pass against one by one",
+        "x",
+        over(eager, together),
+        note="for accelerators; what is shared here falls out of the cache",
     )
 
 

@@ -257,8 +257,8 @@ class Training:
 def train_together(trainings: Sequence[Training]) -> Iterator[Training]:
     """Train several runs of one shape in lockstep, one gradient pass for all, until each is finished.
 
-    What an accelerator needs: with three seeds one pass has three times the work. On a CPU it is about as fast as one
-    run after the other, and equal to it: bitwise at the paper's size on one thread, to rounding elsewhere.
+    What an accelerator needs: with three seeds one pass has three times the work. On a CPU it is a seventh slower than
+    one run after the other, and equal to it: bitwise at the paper's size on one thread, to rounding elsewhere.
 
     Args:
         trainings: of one model shape and batch size, on one device, each at any step.
