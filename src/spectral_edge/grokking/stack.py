@@ -15,8 +15,9 @@ __all__ = ["ModelStack"]
 
 _LOG = logging.getLogger(__name__)
 _Gradient = Callable[[Layout, int, float, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-# Shapes that one process may compile for; torch's own limit of 8 is meant for shapes that change by mistake.
-_SHAPES = 64
+# Shapes that one process may compile for: which came before must not decide how a run is computed. Torch's own limit
+# of 8 is meant for shapes that change by mistake.
+_SHAPES = 100_000
 
 
 class ModelStack:
@@ -89,7 +90,8 @@ def _layout(model: ModularTransformer) -> Layout:
 
 def _compiled() -> _Gradient:
     """:func:`clipped_gradient` through ``torch.compile``, or as it is where there is no compiler."""
-    torch._dynamo.config.recompile_limit = max(_SHAPES, torch._dynamo.config.recompile_limit)
+    torch._dynamo.config.recompile_limit = _SHAPES
+    torch._dynamo.config.accumulated_recompile_limit = _SHAPES
     fused = torch.compile(clipped_gradient, fullgraph=True, dynamic=False)
     chosen: _Gradient = fused
 
@@ -99,7 +101,7 @@ def _compiled() -> _Gradient:
         nonlocal chosen
         try:
             return chosen(layout, n_heads, max_norm, parameters, rows, labels)
-        except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InvalidCxxCompiler) as problem:
+        except torch._dynamo.exc.TorchDynamoException as problem:
             why = str(problem).strip().split("\n")[0]
             _LOG.warning("spectral-edge: steps are not compiled, and a sixth slower: %s", why)
             chosen = clipped_gradient

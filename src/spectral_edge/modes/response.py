@@ -16,8 +16,14 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from spectral_edge.parameters import ParameterSubset, attention_weights, reshard, spacing, to_local, unwrap_model
-from spectral_edge.spectrum import InnerProducts
+from spectral_edge.modes.difference_quotient import (
+    INPUTS_AT_ONCE,
+    Forward,
+    difference_quotient,
+    epsilon_of,
+    warn_if_coarse,
+)
+from spectral_edge.parameters import ParameterSubset, attention_weights, reshard, to_local, unwrap_model
 
 __all__ = [
     "FunctionalModes",
@@ -31,14 +37,10 @@ __all__ = [
 
 Method = Literal["jvp", "finite_difference", "central_difference"]
 _METHODS = get_args(Method)
-Forward = Callable[[nn.Module, Tensor], Tensor]
 Read = TypeVar("Read")
 
-# Inputs x directions evaluated at once: their activations then stay inside a core's share of the cache.
+# With INPUTS_AT_ONCE inputs: their activations then stay inside a core's share of the cache.
 _DIRECTIONS_AT_ONCE = 8
-# Share of a difference quotient's step that may be rounding.
-_COARSE = 0.05
-_INPUTS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -257,24 +259,8 @@ def _response(
     if method == "jvp":
         return partial(_jacobian_vector_product, model, parameters, read)
     epsilon = epsilon_of(parameters, relative_epsilon)
-    _warn_if_coarse(parameters, epsilon)
-    return partial(_difference_quotient, model, parameters, read, epsilon, method == "central_difference")
-
-
-def epsilon_of(parameters: ParameterSubset, relative_epsilon: float) -> float:
-    """Step of the finite difference, relative_epsilon x ||theta|| of the subset.
-
-    Raises:
-        ValueError: the step is not positive.
-    """
-    flat = parameters.flatten()[None]
-    epsilon = relative_epsilon * float(InnerProducts(parameters.shards if parameters.sharded else ())(flat)) ** 0.5
-    if not epsilon > 0:
-        raise ValueError(
-            f"finite difference: relative_epsilon = {relative_epsilon} times the parameter norm gives a step of "
-            f"{epsilon}; it must be positive"
-        )
-    return epsilon
+    warn_if_coarse(parameters, epsilon)
+    return partial(difference_quotient, model, parameters, read, epsilon, method == "central_difference")
 
 
 def _jacobian_vector_product(
@@ -291,63 +277,7 @@ def _jacobian_vector_product(
 
         return vmap(tangent)(parameters.unflatten(directions))
 
-    return torch.cat([tangents(batch) for batch in inputs.split(_INPUTS_AT_ONCE)], dim=1)
-
-
-def _difference_quotient(
-    model: nn.Module,
-    parameters: ParameterSubset,
-    forward: Forward,
-    epsilon: float,
-    central: bool,
-    directions: Tensor,
-    inputs: Tensor,
-) -> Tensor:
-    def read() -> Tensor:
-        return torch.cat([forward(model, batch) for batch in inputs.split(_INPUTS_AT_ONCE)])
-
-    def moved_by(step: float, direction: Tensor) -> Tensor:
-        with _moved(model, parameters, step * direction):
-            return read()
-
-    if central:
-        pairs = [(moved_by(epsilon, v), moved_by(-epsilon, v)) for v in directions]
-        return torch.stack([(ahead - behind) / (2 * epsilon) for ahead, behind in pairs])
-    base = read()
-    return torch.stack([(moved_by(epsilon, v) - base) / epsilon for v in directions])
-
-
-def _warn_if_coarse(parameters: ParameterSubset, epsilon: float) -> None:
-    """Warn where a step is little more than the spacing of the number format: the quotient is then rounding.
-
-    A direction moves an entry by eps/√D in the root mean square, and rounding is off by the spacing / √12.
-    """
-    held = [to_local(parameter) for parameter in parameters.parameters.values()]
-    rounding = (sum(float(spacing(values).square().sum()) for values in held) / 12) ** 0.5
-    step = epsilon * (parameters.dim / parameters.full_dim) ** 0.5
-    if step and rounding > _COARSE * step:
-        warnings.warn(
-            f"functional_modes: a step of {epsilon:.3g} is rounded by {100 * rounding / step:.0f} % of its length in "
-            "the parameters' number format, and so is the response; use a larger relative_epsilon, or a float32 copy "
-            "of the model",
-            stacklevel=2,
-        )
-
-
-@contextmanager
-def _moved(model: nn.Module, parameters: ParameterSubset, by: Tensor) -> Iterator[None]:
-    """Parameters plus ``by`` while the block runs, in place, so that it works on shards; then exactly as before."""
-    reshard(model)
-    held = {name: to_local(parameter) for name, parameter in parameters.parameters.items()}
-    before = {name: values.clone() for name, values in held.items()}
-    try:
-        for name, change in parameters.unflatten(by).items():
-            held[name].add_(change)
-        yield
-    finally:
-        reshard(model)
-        for name, values in held.items():
-            values.copy_(before[name])
+    return torch.cat([tangents(batch) for batch in inputs.split(INPUTS_AT_ONCE)], dim=1)
 
 
 def _brings_derivative(model: nn.Module, parameters: ParameterSubset) -> bool:

@@ -1,5 +1,6 @@
 import sys
 
+import pandas
 import polars
 import pytest
 
@@ -66,7 +67,6 @@ def test_frames_and_files_hold_the_same(root, tmp_path):
 
 
 def test_in_pandas_seeds_are_a_level_and_what_is_missing_is_missing(root):
-    pandas = pytest.importorskip("pandas")
     frame = se.sweep_table(root).to_pandas()
     assert frame.index.names == ["operation", "weight_decay", "stop_accuracy", "seed"]
     assert str(frame["grok_step"].dtype) == "Int64"

@@ -1,0 +1,97 @@
+"""Responses as difference quotients, parameters moved in place: for models without a forward-mode derivative."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from spectral_edge.parameters import ParameterSubset, reshard, spacing, to_local
+from spectral_edge.spectrum import InnerProducts
+
+__all__ = ["INPUTS_AT_ONCE", "Forward", "difference_quotient", "epsilon_of", "warn_if_coarse"]
+
+Forward = Callable[[nn.Module, Tensor], Tensor]
+
+INPUTS_AT_ONCE = 256
+"""Inputs whose activations are held at once."""
+
+# Share of a quotient's step that may be rounding.
+_COARSE = 0.05
+
+
+def epsilon_of(parameters: ParameterSubset, relative_epsilon: float) -> float:
+    """Step of the finite difference, relative_epsilon x ||theta|| of the subset.
+
+    Raises:
+        ValueError: the step is not positive.
+    """
+    flat = parameters.flatten()[None]
+    epsilon = relative_epsilon * float(InnerProducts(parameters.shards if parameters.sharded else ())(flat)) ** 0.5
+    if not epsilon > 0:
+        raise ValueError(
+            f"finite difference: relative_epsilon = {relative_epsilon} times the parameter norm gives a step of "
+            f"{epsilon}; it must be positive"
+        )
+    return epsilon
+
+
+def difference_quotient(
+    model: nn.Module,
+    parameters: ParameterSubset,
+    forward: Forward,
+    epsilon: float,
+    central: bool,
+    directions: Tensor,
+    inputs: Tensor,
+) -> Tensor:
+    """[h(θ + eps v) - h(θ)]/eps or, ``central``, [h(θ + eps v) - h(θ - eps v)]/2 eps, along k directions: (k, N, d)."""
+
+    def read() -> Tensor:
+        return torch.cat([forward(model, batch) for batch in inputs.split(INPUTS_AT_ONCE)])
+
+    def moved_by(step: float, direction: Tensor) -> Tensor:
+        with _moved(model, parameters, step * direction):
+            return read()
+
+    if central:
+        pairs = [(moved_by(epsilon, v), moved_by(-epsilon, v)) for v in directions]
+        return torch.stack([(ahead - behind) / (2 * epsilon) for ahead, behind in pairs])
+    base = read()
+    return torch.stack([(moved_by(epsilon, v) - base) / epsilon for v in directions])
+
+
+def warn_if_coarse(parameters: ParameterSubset, epsilon: float) -> None:
+    """Warn where a step is little more than the spacing of the number format: the quotient is then rounding.
+
+    A direction moves an entry by eps/√D in the root mean square, and rounding is off by the spacing / √12.
+    """
+    held = [to_local(parameter) for parameter in parameters.parameters.values()]
+    rounding = (sum(float(spacing(values).square().sum()) for values in held) / 12) ** 0.5
+    step = epsilon * (parameters.dim / parameters.full_dim) ** 0.5
+    if step and rounding > _COARSE * step:
+        warnings.warn(
+            f"functional_modes: a step of {epsilon:.3g} is rounded by {100 * rounding / step:.0f} % of its length in "
+            "the parameters' number format, and so is the response; use a larger relative_epsilon, or a float32 copy "
+            "of the model",
+            stacklevel=2,
+        )
+
+
+@contextmanager
+def _moved(model: nn.Module, parameters: ParameterSubset, by: Tensor) -> Iterator[None]:
+    """Parameters plus ``by`` while the block runs, in place, so that it works on shards; then exactly as before."""
+    reshard(model)
+    held = {name: to_local(parameter) for name, parameter in parameters.parameters.items()}
+    before = {name: values.clone() for name, values in held.items()}
+    try:
+        for name, change in parameters.unflatten(by).items():
+            held[name].add_(change)
+        yield
+    finally:
+        reshard(model)
+        for name, values in held.items():
+            values.copy_(before[name])
