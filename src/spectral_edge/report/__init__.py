@@ -4,9 +4,12 @@ from spectral_edge.report.discoveries import discoveries_markdown, write_discove
 from spectral_edge.report.early_warnings import early_warning_markdown, write_early_warning_report
 from spectral_edge.report.findings import findings_id, findings_markdown, update_findings
 from spectral_edge.report.recordings import is_recording, write_recording_report
+from spectral_edge.report.sections import ClaimSection, claim_sections
 from spectral_edge.report.writing import write_report
 
 __all__ = [
+    "ClaimSection",
+    "claim_sections",
     "discoveries_markdown",
     "early_warning_markdown",
     "findings_id",

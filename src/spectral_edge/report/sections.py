@@ -15,6 +15,7 @@ __all__ = [
     "ClaimSection",
     "HeadlineRow",
     "claim_section",
+    "claim_sections",
     "draws",
     "each_run",
     "headline_rows",
@@ -62,6 +63,11 @@ def claim_section(verdict: Verdict, claims: Claims) -> ClaimSection:
     return ClaimSection(
         verdict, _about(chosen, len(lines), shared), _columns(chosen), rows, recompute(claims.profile, [verdict.claim])
     )
+
+
+def claim_sections(claims: Claims) -> list[ClaimSection]:
+    """Return the section of every judged claim, in the order of the claims."""
+    return [claim_section(verdict, claims) for verdict in claims.verdicts]
 
 
 def headline_rows(lines: Sequence[Line]) -> tuple[tuple[HeadlineRow, ...], str]:
