@@ -75,8 +75,8 @@ bench: .venv/installed
 
 define IMPORT_ALL
 import importlib, pkgutil, spectral_edge
-extras = ("__main__", "recording.lightning", "recording.hugging_face", "engines.dask", "engines.slurm")  # need an extra
-names = [m.name for m in pkgutil.walk_packages(spectral_edge.__path__, "spectral_edge.") if not m.name.endswith(extras)]
+extras = ("__main__", "recording.lightning", "recording.hugging_face", "engines.dask", "engines.slurm", "serve")  # need an extra
+names = [m.name for m in pkgutil.walk_packages(spectral_edge.__path__, "spectral_edge.") if not m.name.endswith(extras) and ".serve." not in m.name]
 for name in names: importlib.import_module(name)
 print(f"clean install: {len(names)} modules import")
 endef

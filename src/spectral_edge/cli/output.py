@@ -20,7 +20,7 @@ class Output:
 
     def result(self, values: dict[str, Any], text: str) -> None:
         """Print the result, as JSON or as text."""
-        print(json.dumps(values, allow_nan=False) if self.json else text)
+        print(json.dumps(values, allow_nan=False) if self.json else text, flush=True)
 
     def say(self, text: str) -> None:
         """Print a line of progress, unless it would disturb."""

@@ -35,6 +35,7 @@ from spectral_edge.store.errors import (
     storage_error,
 )
 from spectral_edge.store.files import append_line, read_lines, set_aside, sha256_file, write_atomically
+from spectral_edge.store.growing_lines import GrowingLines
 from spectral_edge.store.locks import LockHolder, LockState, hold_lock, read_lock
 from spectral_edge.store.results import (
     Checkpoint,
@@ -66,6 +67,7 @@ __all__ = [
     "EarlyWarnings",
     "Event",
     "GroupCount",
+    "GrowingLines",
     "Inputs",
     "Interval",
     "KnownShare",

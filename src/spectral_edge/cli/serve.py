@@ -1,0 +1,46 @@
+"""``spectral-edge serve``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from spectral_edge.cli.output import Output
+
+__all__ = ["Serve"]
+
+
+@dataclass(frozen=True)
+class Serve:
+    """Look at runs in a browser, finished ones and those in progress; reads run directories, never writes.
+
+    Prints the address to open, with a token that is drawn anew each time; needs the extra `serve`. Ctrl-C ends it.
+
+    Example:  spectral-edge serve runs
+    """
+
+    path: tyro.conf.Positional[Path]
+    """A directory of runs, or the result of `train`, `reproduce` or `sweep`."""
+    host: str = "127.0.0.1"
+    """Address to listen on. Any other lets other machines try the token, which they and all between can read."""
+    port: int = 0
+    """Port to listen on; 0 for any that is free."""
+    name: str | None = None
+    """A further name by which browsers may ask for this server, as behind a tunnel."""
+    output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def run(self) -> None:
+        """Serve until interrupted."""
+        try:
+            from spectral_edge.serve import serve
+        except ModuleNotFoundError as missing:
+            if missing.name not in ("fastapi", "uvicorn", "starlette"):
+                raise
+            raise ImportError(f"serve needs {missing.name}: pip install 'spectral-edge[serve]'") from missing
+
+        def say(address: str) -> None:
+            self.output.result({"address": address}, address)
+
+        serve(self.path, self.host, self.port, say, self.name)

@@ -1,0 +1,63 @@
+// The plotting library, loaded when a first plot is drawn, and the look that all plots share.
+
+let loading = null;
+
+function library() {
+  loading ||= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = "/plotly.js";
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => reject(new Error("The plotting library could not be loaded from this server."));
+    document.head.append(script);
+  });
+  return loading;
+}
+
+// Okabe and Ito's colours, with dashes, so that lines are told apart without colour; lightness fits both themes.
+const LINES = {
+  light: ["#0072B2", "#D55E00", "#007a58", "#a8528a", "#8a6100", "#3d6f93", "#222222", "#7a4b00", "#5b5b9a", "#666666"],
+  dark: ["#56B4E9", "#E69F00", "#33c79a", "#e39ac4", "#F0E442", "#8fc1e3", "#eeeeee", "#d99a55", "#a9a9e6", "#aaaaaa"],
+};
+const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid", "dash", "dot", "dashdot"];
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+export function line(index, width = 1.7) {
+  const colours = LINES[dark.matches ? "dark" : "light"];
+  return { color: colours[index % colours.length], dash: DASHES[index % DASHES.length], width };
+}
+
+export function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+export function axis(more = {}) {
+  return { gridcolor: colour("rule"), zeroline: false, linecolor: colour("quiet"), automargin: true, ...more };
+}
+
+const drawn = new Map();
+
+// Draws, or draws again; `make` gives traces and layout, and is called again when the theme changes.
+export async function draw(element, make) {
+  const Plotly = await library();
+  const { traces, layout, on = {} } = make();
+  const look = {
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: "system-ui, sans-serif", size: 12, color: colour("ink") },
+    margin: { l: 56, r: 12, t: 28, b: 42 },
+    hoverlabel: { bgcolor: colour("page"), font: { color: colour("ink") } },
+    uirevision: "kept", // what was zoomed stays zoomed when data are added
+    ...layout,
+  };
+  await Plotly.react(element, traces, look, { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] });
+  if (!drawn.has(element)) for (const [name, action] of Object.entries(on)) element.on(name, action);
+  drawn.set(element, make);
+}
+
+dark.addEventListener("change", () => drawn.forEach((make, element) => element.isConnected && draw(element, make)));
+
+export async function relayout(element, layout) {
+  const Plotly = await library();
+  if (drawn.has(element)) await Plotly.relayout(element, layout);
+}

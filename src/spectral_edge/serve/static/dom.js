@@ -1,0 +1,57 @@
+// Elements from plain values. Text is only ever set as text: names of runs and their configurations are not trusted.
+
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+let ids = 0;
+
+// A labelled control: the label is tied to it by an id of its own.
+export function field(text, control) {
+  control.id ||= `control-${++ids}`;
+  return h("div", { class: "field" }, h("label", { for: control.id }, text), control);
+}
+
+export function select(options, chosen, onchange) {
+  const element = h("select", { onchange: () => onchange(element.value) });
+  for (const option of options) {
+    const [value, text] = Array.isArray(option) ? option : [option, option];
+    element.append(h("option", { value, selected: String(value) === String(chosen) }, String(text)));
+  }
+  return element;
+}
+
+export function show(...children) {
+  const page = document.getElementById("page");
+  page.replaceChildren(...children.filter(Boolean));
+}
+
+export function failed(problem) {
+  return h("p", { class: "problem", role: "alert" }, problem.message || String(problem));
+}
+
+export function title(text) {
+  document.title = `${text} · spectral-edge`;
+  return h("h1", {}, text);
+}
+
+export const number = (value, digits = 3) =>
+  value === null || value === undefined ? "–" : Number(value.toPrecision(digits)).toString().replace("-", "−");
+
+export const percent = (value) => (value === null || value === undefined ? "–" : `${(100 * value).toFixed(1)} %`);
+
+// Calls again at most once every `milliseconds`, and always with the last arguments.
+export function settled(milliseconds, action) {
+  let timer = null;
+  return (...given) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => action(...given), milliseconds);
+  };
+}

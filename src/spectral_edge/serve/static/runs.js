@@ -1,0 +1,179 @@
+// All runs: filter, look at their accuracy, tick some to compare them.
+
+import { address, asked, askedAll, keep } from "./address.js";
+import { downloads, follow, get } from "./api.js";
+import { axis, draw, line } from "./charts.js";
+import { failed, field, h, number, percent, select, settled, show, title } from "./dom.js";
+
+const MOST = 12;
+const FILTERS = { operation: "Operation", seed: "Seed", weight_decay: "Weight decay", state: "Status" };
+
+let runs = [];
+const curves = new Map();
+const ticked = new Set(askedAll("run").slice(0, MOST));
+const chosen = Object.fromEntries(Object.keys(FILTERS).map((name) => [name, asked(name, "")]));
+let words = asked("find", "");
+
+const body = h("tbody");
+const compared = h("section", { class: "compared", "aria-label": "Comparison", hidden: true });
+const count = h("output", { class: "quiet" });
+const filters = h("form", { class: "controls", "aria-label": "Filters", onsubmit: (event) => event.preventDefault() });
+
+export async function open() {
+  show(title("Runs"), h("p", { class: "quiet" }, "Reading…"));
+  const found = await get("runs");
+  runs = found.runs;
+  if (runs.length === 0) {
+    show(title("Runs"), h("p", {}, "No run lies in this directory yet. One is made by"), command("spectral-edge train --out DIR"));
+  } else {
+    drawPage(found);
+  }
+  follow(null, settled(300, refresh));
+}
+
+async function refresh() {
+  const found = await get("runs").catch(() => null);
+  if (found === null) return;
+  const wasEmpty = runs.length === 0;
+  runs = found.runs;
+  curves.clear();
+  if (wasEmpty && runs.length) drawPage(found);
+  else drawRows();
+}
+
+function drawPage(found) {
+  drawFilters();
+  const head = ["", "Run", "Operation", "Seed", "Decay", "Status", "Step", "Test accuracy", "", "Edge", "Open"];
+  const heads = ["Compare", ...head.slice(1, 8), "Accuracy over training", ...head.slice(9)];
+  show(
+    title("Runs"),
+    h("p", { class: "about" }, `${found.root}: ${runs.length} runs. Edge: σ₁/σ₂ of the last window of single steps, and k*. Tick up to ${MOST} to compare.`),
+    filters,
+    compared,
+    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Runs" },
+      h("table", { class: "runs" },
+        h("thead", {}, h("tr", {}, ...head.map((text, i) => h("th", { scope: "col", class: text ? null : "bare" }, text || h("span", { class: "hidden" }, heads[i]))))),
+        body)),
+    links("runs", {}, "this list"),
+  );
+  drawRows();
+}
+
+function drawFilters() {
+  const find = h("input", { type: "search", value: words, placeholder: "part of a name", oninput: settled(150, () => { words = find.value; drawRows(); }) });
+  const selects = Object.entries(FILTERS).map(([name, text]) => {
+    const values = [...new Set(runs.map((run) => run[name]).filter((value) => value !== null))].sort();
+    const options = [["", "all"], ...values.map((value) => [String(value), String(value)])];
+    return field(text, select(options, chosen[name], (value) => { chosen[name] = value; drawRows(); }));
+  });
+  filters.replaceChildren(field("Find", find), ...selects, count);
+}
+
+function shown() {
+  const fits = (run) => Object.entries(chosen).every(([name, value]) => value === "" || String(run[name]) === value);
+  return runs.filter((run) => fits(run) && run.name.toLowerCase().includes(words.toLowerCase()));
+}
+
+const seen = new IntersectionObserver((entries) => {
+  const names = entries.filter((entry) => entry.isIntersecting).map((entry) => { seen.unobserve(entry.target); return entry.target.dataset.run; });
+  for (let i = 0; i < names.length; i += MOST) loadCurves(names.slice(i, i + MOST));
+}, { rootMargin: "200px" });
+
+async function loadCurves(names) {
+  const wanted = names.filter((name) => !curves.has(name));
+  if (wanted.length) {
+    const found = await get("curves", { run: wanted }).catch(() => ({}));
+    for (const [name, curve] of Object.entries(found)) curves.set(name, curve);
+  }
+  for (const row of body.children) if (names.includes(row.dataset.run)) fill(row);
+}
+
+function drawRows() {
+  const visible = shown();
+  keep({ ...chosen, find: words, run: [...ticked] });
+  count.textContent = visible.length === runs.length ? "" : `${visible.length} of ${runs.length}`;
+  seen.disconnect();
+  body.replaceChildren(...visible.map(row));
+  for (const one of body.children) curves.has(one.dataset.run) ? fill(one) : seen.observe(one);
+  compare();
+}
+
+function row(run) {
+  const tick = h("input", { type: "checkbox", "aria-label": `Compare ${run.name}`, checked: ticked.has(run.name), onchange: () => {
+    tick.checked && ticked.size < MOST ? ticked.add(run.name) : ticked.delete(run.name);
+    tick.checked = ticked.has(run.name);
+    keep({ ...chosen, find: words, run: [...ticked] });
+    compare();
+  } });
+  const steps = run.step === null ? "–" : run.max_steps && run.state !== "finished" ? `${run.step} / ${run.max_steps}` : String(run.step);
+  const open = run.kind === "training" ? [link("/modes", run, "modes"), link("/film", run, "film")] : [];
+  return h("tr", { "data-run": run.name },
+    h("td", {}, tick),
+    h("th", { scope: "row" }, link("/run", run, run.name), run.why && h("p", { class: "why" }, run.why)),
+    h("td", {}, run.operation ?? run.model ?? "–"),
+    h("td", { class: "n" }, run.seed === null ? "–" : String(run.seed)),
+    h("td", { class: "n" }, number(run.weight_decay)),
+    h("td", {}, h("span", { class: `state ${run.state}` }, run.state)),
+    h("td", { class: "n" }, steps),
+    h("td", { class: "n" }, percent(run.test_accuracy)),
+    h("td", { class: "curve" }),
+    h("td", { class: "n edge" }, run.sigma_ratio === null ? "–" : number(run.sigma_ratio)),
+    h("td", { class: "open" }, ...open));
+}
+
+const link = (path, run, text) => h("a", { href: address(path, { run: run.name }) }, text);
+
+function fill(row) {
+  const curve = curves.get(row.dataset.run);
+  if (!curve) return;
+  row.querySelector(".curve").replaceChildren(curve.test_accuracy.length > 1 ? sparkline(curve) : "");
+  if (curve.edge) row.querySelector(".edge").textContent = `${number(curve.edge.gap_ratio)}, k* ${curve.edge.position}`;
+}
+
+function sparkline({ step, test_accuracy: accuracy }) {
+  const [width, height] = [120, 26];
+  const last = step[step.length - 1] || 1;
+  const points = accuracy.map((value, i) => `${((step[i] / last) * (width - 4) + 2).toFixed(1)},${(height - 3 - value * (height - 6)).toFixed(1)}`);
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
+  for (const [name, value] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `test accuracy from ${percent(accuracy[0])} to ${percent(accuracy[accuracy.length - 1])}` })) svg.setAttribute(name, value);
+  for (const [name, value] of Object.entries({ points: points.join(" "), fill: "none", stroke: "currentColor", "stroke-width": 1.5 })) path.setAttribute(name, value);
+  svg.append(path);
+  return svg;
+}
+
+async function compare() {
+  const names = [...ticked].filter((name) => runs.some((run) => run.name === name));
+  compared.hidden = names.length === 0;
+  if (names.length === 0) return;
+  const plot = compared.querySelector(".plot") ?? h("div", { class: "plot", role: "img", "aria-label": "Test accuracy and gap of the ticked runs" });
+  if (!plot.isConnected) compared.replaceChildren(h("h2", {}, "Ticked runs"), plot);
+  try {
+    const found = await Promise.all(names.map(async (run) => [run, await get("metrics", { run }), await ownSpectrum(run)]));
+    await draw(plot, () => ({
+      traces: found.flatMap(([run, metrics, spectrum], i) => [
+        { x: metrics.step, y: metrics.test_accuracy ?? [], name: run, legendgroup: run, line: line(i), mode: "lines" },
+        spectrum && { x: spectrum.steps, y: spectrum.gap_ratios.map((row) => row[0]), name: run, legendgroup: run, showlegend: false, line: line(i), mode: "lines", yaxis: "y2" },
+      ].filter(Boolean)),
+      layout: {
+        height: 460, showlegend: true, legend: { orientation: "h", y: -0.16 },
+        xaxis: axis({ title: { text: "optimizer step" } }),
+        yaxis: axis({ title: { text: "test accuracy" }, domain: [0.54, 1] }),
+        yaxis2: axis({ title: { text: "σ₁/σ₂" }, domain: [0, 0.46], anchor: "x", type: "log" }),
+      },
+    }));
+  } catch (problem) {
+    compared.append(failed(problem));
+  }
+}
+
+async function ownSpectrum(run) {
+  const { choices } = await get("run", { run });
+  return choices?.begin ? get("spectrum", { run, ...choices.begin }).catch(() => null) : null;
+}
+
+const command = (text) => h("pre", {}, h("code", {}, text));
+
+export function links(path, parameters, what) {
+  return h("p", { class: "downloads" }, `Download ${what}: `, ...downloads(path, parameters).flatMap(([kind, target], i) => [i ? ", " : "", h("a", { href: target, download: true }, kind === "csv" ? "CSV" : "Parquet")]));
+}

@@ -1,0 +1,51 @@
+"""A directory with the kinds of runs that a server meets, trained once for all tests of this folder."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import spectral_edge as se
+from serve_requests import HOSTILE, opened
+from spectral_edge.studies import train_run
+from tiny_runs import tiny
+
+RESULTS = Path(__file__).parents[2] / "results" / "paper"
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Addition and multiplication mod 13, 60 steps with a snapshot every 5; nobody may change it."""
+    root = tmp_path_factory.mktemp("serve") / "mine"
+    train_run(root / "runs" / "add", tiny("add", seed=1))
+    train_run(root / "runs" / "mul", tiny("mul", seed=2, weight_decay=0.0))
+    _record(root / "runs" / "recorded")
+    shutil.copytree(root / "runs" / "mul", root / "runs" / HOSTILE)
+    (root / "runs" / "broken").mkdir()
+    (root / "runs" / "broken" / "config.json").write_text("{")
+    shutil.copy(RESULTS / "claims.json", root)
+    shutil.copytree(RESULTS / "figures", root / "figures")
+    return root
+
+
+@pytest.fixture
+def served(trained, tmp_path):
+    """A copy that a test may change."""
+    return Path(shutil.copytree(trained, tmp_path / "mine"))
+
+
+@pytest.fixture
+def client(trained):
+    return opened(trained)
+
+
+def _record(path):
+    torch.manual_seed(0)
+    model = type(HOSTILE, (torch.nn.Linear,), {})(8, 4)  # its name is in the configuration
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with se.watch(model, optimizer, parameters=".*", window=5, every=2, run_dir=path, verbose=False):
+        for _ in range(40):
+            optimizer.zero_grad()
+            model(torch.randn(16, 8)).square().mean().backward()
+            optimizer.step()

@@ -1,0 +1,134 @@
+"""What pages are told, against the library's own functions on the same run; and the files that they hand out."""
+
+import io
+import json
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+import spectral_edge as se
+from serve_requests import HOSTILE, opened
+from spectral_edge.statistics import random_directions
+from spectral_edge.studies.trained_run import TrainedRun
+
+ASKED = {"run": "runs/add", "step": 50, "window": 5, "stride": 5, "basis": "sum"}
+
+
+@pytest.fixture
+def run(trained):
+    return TrainedRun.open(trained / "runs" / "add")
+
+
+def test_f_of_the_edge_is_that_of_functional_modes(client, run):
+    answer = client.get("/api/mode", params=ASKED | {"inputs": "all"}).json()
+    edge = run.edge_at(50, 5, 5, True)
+    model, parameters = run.model_at(50)
+    modes = se.functional_modes(model, edge.directions(3), run.task.pairs, parameters=parameters)
+    np.testing.assert_allclose(np.ravel(answer["grid"]), modes.energy[0], rtol=1e-4)
+    profile = se.fourier_profile(modes.energy, run.task.labels, 13)
+    assert answer["peak"] == profile.peak[0]
+    assert answer["concentration"] == pytest.approx(profile.concentration[0], rel=1e-4)
+    np.testing.assert_allclose(answer["singular_values"], edge.singular_values[:10], rtol=1e-5, atol=1e-9)
+
+
+def test_a_mixture_is_the_function_of_its_unit_direction(client, run):
+    answer = client.get("/api/mode", params=ASKED | {"weights": "1,-0.5"}).json()
+    model, parameters = run.model_at(50)
+    v = run.edge_at(50, 5, 5, True).directions(2)
+    unit = (v[0] - 0.5 * v[1]) / np.sqrt(1.25)
+    modes = se.functional_modes(model, unit[None], run.task.pairs, parameters=parameters)
+    np.testing.assert_allclose(np.ravel(answer["grid"]), modes.energy[0], rtol=1e-3)
+
+
+def test_the_null_is_of_random_directions_in_the_same_weights(client, run):
+    answer = client.get("/api/null", params=ASKED | {"inputs": "all"}).json()
+    model, parameters = run.model_at(50)
+    drawn = random_directions(40, parameters.dim, 0)
+    modes = se.functional_modes(model, drawn, run.task.pairs, parameters=parameters)
+    concentration = se.fourier_profile(modes.energy, run.task.labels, 13).concentration
+    measured = client.get("/api/mode", params=ASKED | {"inputs": "all"}).json()
+    assert answer["n"] == 40
+    assert answer["pvalue"] == pytest.approx((1 + (concentration >= measured["concentration"]).sum()) / 41, abs=1e-5)
+    assert answer["concentration_quantile95"] == pytest.approx(np.quantile(concentration, 0.95), rel=1e-4)
+    third = client.get("/api/mode", params=ASKED | {"random": 3}).json()
+    np.testing.assert_allclose(np.ravel(third["grid"]), modes.energy[2], rtol=1e-4)
+
+
+def test_held_out_inputs_are_those_of_the_split(client, run):
+    answer = client.get("/api/mode", params=ASKED | {"format": "csv", "inputs": "test"})
+    table = pl.read_csv(io.BytesIO(answer.content))
+    test = run.task.split(run.training.frac_train, 1).test
+    assert sorted(np.flatnonzero(table["held_out"].to_numpy())) == sorted(test)
+    shown = client.get("/api/mode", params=ASKED).json()
+    f = table["f"].to_numpy()[test]
+    profile = se.fourier_profile(f[None], run.task.labels[test], 13)
+    assert shown["concentration"] == pytest.approx(profile.concentration[0], rel=1e-4)
+
+
+def test_a_recording_has_no_modes_and_says_how_to_get_them(client):
+    answer = client.get("/api/mode", params=ASKED | {"run": "runs/recorded"})
+    assert (answer.status_code, "functional_modes" in answer.json()["error"]) == (400, True)
+
+
+def test_downloads_have_all_digits_and_the_setting(client, run):
+    asked = {"run": "runs/add", "window": 5, "stride": 5, "centered": "false"}
+    answer = client.get("/api/spectrum", params=asked | {"format": "parquet"})
+    table = pl.read_parquet(io.BytesIO(answer.content))
+    assert table.select("window", "stride", "centered").unique().rows() == [(5, 5, False)]
+    edge = run.edge_at(60, 5, 5, False)
+    assert table["step"][-1] == 60
+    np.testing.assert_allclose(table["sigma_1"][-1], edge.singular_values[0], rtol=1e-9)
+    metrics = pl.read_csv(io.BytesIO(client.get("/api/metrics", params={"run": "runs/add", "format": "csv"}).content))
+    log = [json.loads(line) for line in (run.run.path / "metrics.jsonl").read_text().splitlines()]
+    assert metrics["test_loss"].to_list() == [line["test_loss"] for line in log]
+
+
+def test_names_of_files_are_harmless(client):
+    answer = client.get("/api/metrics", params={"run": f"runs/{HOSTILE}", "format": "csv"})
+    assert re.fullmatch(r'attachment; filename="[\w-]+\.csv"', answer.headers["content-disposition"])
+
+
+def test_json_has_no_nan(client, served):
+    log = served / "runs" / "add" / "metrics.jsonl"
+    line = {"step": 65, "test_accuracy": 0.5, "test_loss": None}
+    with log.open("a") as stream:
+        stream.write(json.dumps(line) + "\n")
+    text = opened(served).get("/api/metrics", params={"run": "runs/add"}).text
+    assert json.loads(text, parse_constant=pytest.fail)["test_loss"][-1] is None
+
+
+def test_claims_are_the_stored_verdicts(client, trained):
+    stored = json.loads((trained / "claims.json").read_text())
+    shown = client.get("/api/claims").json()
+    assert [(c["claim"], c["reproduces"], c["survives_null"]) for c in shown["claims"]] == [
+        (v["claim"], v["reproduces"], v["survives_null"]) for v in stored["verdicts"]
+    ]
+    assert all(c["command"] for c in shown["claims"])
+    figures = [name for c in shown["claims"] for name in c["figures"]]
+    assert len(figures) >= 14
+    image = client.get("/api/figure", params={"name": figures[0]})
+    assert Image.open(io.BytesIO(image.content)).format == "PNG"
+
+
+def test_a_film_has_a_frame_for_every_window(client, run):
+    asked = {"run": "runs/add", "window": 5, "stride": 5}
+    film = client.get("/api/film", params=asked).json()
+    assert film["steps"] == list(range(25, 65, 5))
+    frame = np.frombuffer(client.get("/api/frame", params=asked | {"step": 50}).content, "<f4").reshape(13, 13)
+    grid = np.array(client.get("/api/mode", params=ASKED).json()["grid"])
+    np.testing.assert_allclose(frame, grid / grid.mean(), rtol=1e-4)
+    picture = Image.open(io.BytesIO(client.get("/api/film.png", params=asked).content))
+    assert (picture.format, picture.n_frames) == ("PNG", 8)
+    page = client.get("/api/film.html", params=asked).text
+    data = json.loads(re.search(r"const film = (\{.*\});\n", page)[1])
+    assert [f["step"] for f in data["frames"]] == film["steps"]
+    assert re.findall(r"(?:src|href)=", page) == []
+
+
+def test_an_exported_page_cannot_be_broken_by_a_name(client):
+    page = client.get("/api/film.html", params={"run": f"runs/{HOSTILE}", "window": 5, "stride": 5}).text
+    assert HOSTILE not in page
+    assert "\\u003cimg" in page
