@@ -132,3 +132,17 @@ def test_an_exported_page_cannot_be_broken_by_a_name(client):
     page = client.get("/api/film.html", params={"run": f"runs/{HOSTILE}", "window": 5, "stride": 5}).text
     assert HOSTILE not in page
     assert "\\u003cimg" in page
+
+
+def test_a_long_run_is_thinned_and_ends_where_it_ends(served):
+    log = served / "runs" / "mul" / "metrics.jsonl"
+    with log.open("a") as stream:
+        for step in range(65, 50_065, 5):
+            stream.write(json.dumps({"step": step, "test_accuracy": 0.5}) + "\n")
+    client = opened(served)
+    shown = client.get("/api/metrics", params={"run": "runs/mul"}).json()
+    assert 750 < len(shown["step"]) <= 1500
+    assert shown["step"][-1] == 50_060
+    assert shown["found"] > 10_000
+    whole = client.get("/api/metrics", params={"run": "runs/mul", "format": "csv"}).content
+    assert len(pl.read_csv(io.BytesIO(whole))) == shown["found"]

@@ -173,7 +173,7 @@ async function drawSide(parts, mode, null_, part) {
 }
 
 function shareName() {
-  return state.frequency ? `ω = ${state.frequency} of ${state.basis}` : `(${state.omega_a}, ${state.omega_b})`;
+  return state.frequency ? `ω = ${state.frequency} of ${state.basis}` : `(${state.omega_a}, ${state.omega_b})`.replaceAll("-", "−");
 }
 
 function scaled(grid) {

@@ -1,0 +1,252 @@
+"""Every page in a real browser: data, links between panels, keyboard, themes, and no word from anywhere else."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import polars as pl
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from serve_browser import CHROMIUM, Visitor, running_server, wait_for
+from serve_requests import HOSTILE
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs Debian's chromium: apt-get install chromium; CI installs it"
+)
+
+ADD = "run=runs/add&window=5&stride=5"
+PAGES = {
+    "/": "Runs",
+    f"/run?{ADD}": "runs/add",
+    f"/modes?{ADD}&step=50": "Modes of runs/add",
+    f"/film?{ADD}": "Film of runs/add",
+    "/claims": "Claims",
+}
+PLOT = "document.querySelector('.plot').data"
+
+
+@pytest.fixture(scope="module")
+def server(trained):
+    with running_server(trained) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visitor(chromium, server):
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    yield Visitor(context, server)
+    context.close()
+
+
+def settle(page):
+    """Until what was asked for is drawn."""
+    if page.url.split("?")[0].endswith(("/run", "/modes", "/film")):
+        wait_for(page, "document.querySelector('.plot')?.data")
+    wait_for(page, "!/Reading…|Computing…|Computing \\d+|Loading…|frames computed/.test(document.body.innerText)")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_each_page_is_accessible_quiet_and_on_its_own(chromium, server, path, theme, width):
+    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+    visitor = Visitor(context, server)
+    page = visitor.goto(path)
+    expect(page.locator("h1")).to_have_text(PAGES[path])
+    settle(page)
+    if path == "/claims":
+        page.locator("summary").first.click()
+    visitor.assert_accessible()
+    visitor.assert_nothing_wrong()
+    context.close()
+
+
+def test_the_token_leaves_the_address(visitor):
+    assert "token" not in visitor.page.url
+
+
+def test_runs_are_listed_filtered_and_compared(visitor):
+    page = visitor.goto("/")
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(5)
+    expect(page.locator("tr[data-run='runs/add'] .curve svg")).to_be_visible()
+    expect(page.locator("tr[data-run='runs/add'] .edge")).to_contain_text("k*")
+    page.get_by_label("Operation").select_option("mul")
+    expect(rows).to_have_count(2)
+    assert parse_qs(urlsplit(page.url).query)["operation"] == ["mul"]
+    page.reload()
+    expect(rows).to_have_count(2)
+    page.get_by_label("Operation").select_option("")
+    for name in ("runs/add", "runs/mul"):
+        page.get_by_label(f"Compare {name}", exact=True).check()
+    wait_for(page, f"document.querySelector('.compared .plot')?.data?.length >= 4 && {PLOT}[0].y.length > 2")
+    visitor.assert_nothing_wrong()
+
+
+def test_markup_in_a_name_is_text(visitor):
+    page = visitor.goto("/")
+    link = page.get_by_role("link", name=f"runs/{HOSTILE}")
+    link.click()
+    expect(page.locator("h1")).to_have_text(f"runs/{HOSTILE}")
+    assert page.locator("img").count() == 0
+    visitor.goto("/run?run=runs/recorded")
+    expect(page.locator("main")).to_contain_text(HOSTILE)
+    assert page.locator("img").count() == 0
+    visitor.assert_nothing_wrong()
+
+
+def test_the_cursor_moves_all_panels_the_readings_and_the_address(visitor):
+    page = visitor.goto(f"/run?{ADD}&step=40")
+    settle(page)
+    reading = page.locator(".readings dd").first
+    expect(reading).to_have_text("40")
+    page.get_by_role("slider", name="Step").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(reading).to_have_text("35")
+    assert parse_qs(urlsplit(page.url).query)["step"] == ["35"]
+    shapes = page.evaluate("document.querySelector('.plot').layout.shapes.map((s) => [s.x0, s.yref, s.y0, s.y1])")
+    assert shapes[-1] == [35, "paper", 0, 1]
+    page.get_by_role("link", name="modes at this step").click()
+    expect(page.locator("h1")).to_have_text("Modes of runs/add")
+    assert parse_qs(urlsplit(page.url).query)["step"] == ["35"]
+
+
+def test_another_window_gives_another_spectrum(visitor):
+    page = visitor.goto(f"/run?{ADD}")
+    settle(page)
+    sigma1 = f"{PLOT}.find((t) => t.name === 'σ1')"
+    assert page.evaluate(f"{sigma1}.x[0]") == 25
+    page.get_by_label("Window (updates)").select_option("3")
+    wait_for(page, f"{sigma1}.x[0] === 15")
+    page.get_by_label("Window mean").select_option("false")
+    wait_for(page, "location.search.includes('centered=false')")
+    visitor.assert_nothing_wrong()
+
+
+def test_modes_show_the_same_panel_for_a_random_direction_and_say_p(visitor):
+    page = visitor.goto(f"/modes?{ADD}&step=50")
+    settle(page)
+    expect(page.locator(".verdict")).to_contain_text("40 draws")
+    grids = page.evaluate("[...document.querySelectorAll('.sides .plot')].map((p) => p.data[0].type)")
+    assert grids.count("heatmap") == 4
+    before = page.evaluate(f"{PLOT}[0].z[3][4]")
+    page.get_by_label("v2", exact=True).focus()
+    page.keyboard.press("End")
+    wait_for(page, f"{PLOT}[0].z[3][4] !== {before}")
+    assert parse_qs(urlsplit(page.url).query)["weights"] == ["1,1"]
+    settle(page)
+    visitor.assert_nothing_wrong()
+
+
+def test_a_frequency_is_drawn_on_the_domain_and_kept_in_the_address(visitor):
+    page = visitor.goto(f"/modes?{ADD}&step=50&inputs=all")
+    settle(page)
+    page.get_by_label("Draw only frequency").fill("4")
+    page.keyboard.press("Enter")
+    wait_for(page, "document.querySelector('.plot').layout.title.text.startsWith('Share of ω = 4')")
+    settle(page)
+    z = page.evaluate(f"{PLOT}[0].z")
+    assert z[0][5] == pytest.approx(z[2][3])  # of the sum only
+    page.reload()
+    wait_for(page, "document.querySelector('.plot')?.layout?.title.text.startsWith('Share of ω = 4')")
+    page.get_by_label("Draw only frequency").fill("2,-1")
+    page.keyboard.press("Enter")
+    wait_for(page, "document.querySelector('.plot').layout.title.text.startsWith('Share of (2, −1)')")
+    settle(page)
+    visitor.assert_nothing_wrong()
+
+
+def test_data_of_a_view_can_be_downloaded(visitor):
+    page = visitor.goto(f"/modes?{ADD}&step=50")
+    settle(page)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Parquet").first.click()
+    table = pl.read_parquet(io.BytesIO(download.value.path().read_bytes()))
+    assert table.columns == ["a", "b", "f", "held_out"]
+    assert len(table) == 169
+
+
+def test_a_film_is_scrubbed_played_and_exported(visitor, tmp_path):
+    page = visitor.goto(f"/film?{ADD}&step=30")
+    settle(page)
+    caption = page.locator(".caption")
+    expect(caption).to_contain_text("Step 30")
+    page.get_by_role("slider", name="Step").focus()
+    page.keyboard.press("ArrowRight")
+    expect(caption).to_contain_text("Step 35")
+    page.get_by_role("button", name="Play").click()
+    expect(caption).to_contain_text("Step 60")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="one HTML page").click()
+    exported = tmp_path / "film.html"
+    download.value.save_as(exported)
+    visitor.assert_nothing_wrong()
+    page.goto(exported.as_uri())
+    expect(page.locator("#caption")).to_contain_text("Step 60")
+    page.locator("#time").focus()
+    page.keyboard.press("Home")
+    expect(page.locator("#caption")).to_contain_text("Step 25")
+
+
+def test_a_claim_opens_to_its_numbers_figure_and_command(visitor):
+    page = visitor.goto("/claims#C6")
+    claim = page.locator("details#C6")
+    expect(claim.locator("table")).to_be_visible()
+    expect(claim.locator("code")).to_contain_text("spectral-edge reproduce")
+    claim.locator("img").first.scroll_into_view_if_needed()
+    wait_for(page, "document.querySelector('#C6 img').naturalWidth > 300")
+    page.locator("summary", has_text="C7").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("details#C7 table")).to_be_visible()
+    wait_for(page, "location.hash === '#C7'")
+
+
+def test_a_run_that_is_gone_is_said_to_be_gone(visitor):
+    page = visitor.goto("/run?run=runs/gone")
+    expect(page.get_by_role("alert")).to_contain_text("there is no run 'runs/gone'")
+
+
+def test_pages_follow_a_training_in_another_process(chromium, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from tiny_runs import tiny; from spectral_edge.studies import train_run;"
+        "train_run(Path(sys.argv[1]), tiny(max_steps=200_000, weight_decay=0.0))"
+    )
+    training = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "live")], env=_with_tests_on_path())
+    try:
+        with running_server(tmp_path) as address:
+            context = chromium.new_context()
+            visitor = Visitor(context, address)
+            step = visitor.page.locator("tr[data-run='live'] td.n").nth(2)
+            expect(visitor.page.locator("tr[data-run='live'] .state")).to_have_text("running", timeout=30_000)
+            seen = int(step.inner_text().split(" ")[0])
+            wait_for(visitor.page, f"parseInt(document.querySelectorAll('tr td.n')[2].innerText) > {seen}")
+            page = visitor.goto("/run?run=live")
+            settle(page)
+            last = f"{PLOT}[0].x.at(-1)"
+            seen = page.evaluate(last)
+            wait_for(page, f"{last} > {seen}")
+            training.kill()
+            training.wait()
+            expect(page.locator(".state")).to_have_text("stopped", timeout=10_000)
+            visitor.assert_nothing_wrong()
+            context.close()
+    finally:
+        training.kill()
+        training.wait()
+
+
+def _with_tests_on_path():
+    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
