@@ -97,3 +97,11 @@ def test_gap_ratio_is_of_the_first_two():
 def test_unusable_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("seen", [2, 3, 6])
+def test_a_gram_matrix_grows_with_its_run(seen):
+    snapshots = [torch.randn(70_000, generator=torch.Generator().manual_seed(i)) for i in range(6)]
+    expected = np.stack([(s.double() - snapshots[0].double()).numpy() for s in snapshots[1:]])
+    grown = displacement_gram(snapshots, displacement_gram(snapshots[:seen]))
+    np.testing.assert_allclose(grown, expected @ expected.T, rtol=1e-12)

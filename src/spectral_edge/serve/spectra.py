@@ -157,28 +157,29 @@ class _Trajectory:
         self._layout: ParameterSubset | None = None
         self._steps: list[int] = []
         self._vectors: list[Tensor] = []
-        self._gram = np.zeros((0, 0))
+        self._gram: Floats | None = None
 
     def update(self) -> None:
         """Read the snapshots that have been added; all again if the run was rewound."""
         steps = self._run.run.snapshot_steps()
         if steps[: len(self._steps)] != self._steps:
-            self._steps, self._vectors = [], []
+            self._steps, self._vectors, self._gram = [], [], None
         if len(steps) == len(self._steps):
             return
         self._vectors += [self._run.weights_at(step) for step in steps[len(self._steps) :]]
         self._steps = steps
-        self._gram = np.pad(displacement_gram(self._vectors), (1, 0)) if len(steps) > 1 else np.zeros((1, 1))
+        self._gram = displacement_gram(self._vectors, self._gram) if len(steps) > 1 else None
 
     def windows(self, choice: SpectrumChoice) -> list[tuple[int, Floats]]:
         """(step, Gram matrix of the W updates that end there) of every step whose window is kept."""
         place = {step: i for i, step in enumerate(self._steps)}
+        gram = np.zeros((1, 1)) if self._gram is None else np.pad(self._gram, (1, 0))  # theta_0 - theta_0 is 0
         found = []
         for last in self._steps:
             steps = [last - choice.stride * back for back in range(choice.window, -1, -1)]
             if all(step in place for step in steps):
                 ends = [place[step] for step in steps]
-                found.append((last, np.diff(np.diff(self._gram[np.ix_(ends, ends)], axis=0), axis=1)))
+                found.append((last, np.diff(np.diff(gram[np.ix_(ends, ends)], axis=0), axis=1)))
         return found
 
 
