@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+import torch
 import uvicorn
 from threadpoolctl import threadpool_limits
 
@@ -48,7 +49,9 @@ def serve(
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{port}/?token={quote(token)}"
-        # Beside a training, threads of BLAS wait for each other: 30 x 30 eigenproblems took 80 times as long.
+        # Beside a training, threads wait for each other: eigenproblems of 30 x 30 took 80 times as long, the Gram matrix of
+        # a run 8 times. Responses are shared out among threads by direction, not within one.
+        torch.set_num_threads(1)
         with threadpool_limits(1, user_api="blas"):
             say(address)
             uvicorn.Server(config).run(sockets=[listening])
