@@ -49,8 +49,8 @@ def serve(
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{port}/?token={quote(token)}"
-        # Beside a training, threads wait for each other: eigenproblems of 30 x 30 took 80 times as long, the Gram matrix of
-        # a run 8 times. Responses are shared out among threads by direction, not within one.
+        # Beside a training, threads wait for each other: eigenproblems of 30 x 30 took 80 times as long, the Gram
+        # matrix of a run 8 times. Responses are shared out among threads by direction, not within one.
         torch.set_num_threads(1)
         with threadpool_limits(1, user_api="blas"):
             say(address)

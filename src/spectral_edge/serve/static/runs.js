@@ -156,8 +156,8 @@ async function compare() {
         spectrum && { x: spectrum.steps, y: spectrum.gap_ratios.map((row) => row[0]), name: run, legendgroup: run, showlegend: false, line: line(i), mode: "lines", yaxis: "y2" },
       ].filter(Boolean)),
       layout: {
-        height: 460, showlegend: true, legend: { orientation: "h", y: -0.16 },
-        xaxis: axis({ title: { text: "optimizer step" } }),
+        height: 460, showlegend: true, legend: { orientation: "h", y: -0.18 },
+        xaxis: axis({ title: { text: "optimizer step" }, anchor: "y2" }),
         yaxis: axis({ title: { text: "test accuracy" }, domain: [0.54, 1] }),
         yaxis2: axis({ title: { text: "σ₁/σ₂" }, domain: [0, 0.46], anchor: "x", type: "log" }),
       },
