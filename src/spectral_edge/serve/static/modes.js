@@ -135,7 +135,7 @@ async function load() {
     if (sliders.querySelectorAll("input").length !== edge.k) drawSliders(edge.k);
     const part = await shareOf(asks, share);
     if (turn !== latest) return;
-    await drawSide(sides.edge, edge, null, part);
+    await drawSide(sides.edge, edge, null, part, scalesOf([edge], [part], null));
     notes.textContent = `Computing ${about.random} random directions…`;
     const random = { ...asks, weights: "1", random: state.random };
     const [beside, null_] = [await get("mode", random), await get("null", { ...common(), weights: state.weights })];
@@ -143,8 +143,9 @@ async function load() {
     if (turn !== latest) return;
     notes.textContent = "";
     verdict.textContent = judged(edge, null_);
-    await drawSide(sides.edge, edge, null_, part);
-    await drawSide(sides.random, beside, null_, besidePart);
+    const scales = scalesOf([edge, beside], [part, besidePart], null_);
+    await drawSide(sides.edge, edge, null_, part, scales);
+    await drawSide(sides.random, beside, null_, besidePart, scales);
     sides.random.heading.textContent = `Random direction ${state.random} of ${about.random}`;
     files.replaceChildren(h("h2", {}, "Data"), links("mode", asks, "f of the edge at every input"), links("mode", random, `f of random direction ${state.random}`));
   } catch (problem) {
@@ -157,17 +158,25 @@ async function shareOf(asks, share) {
   return get("share", { ...asks, ...share }).then(({ grid }) => grid);
 }
 
+// Both sides are drawn to one scale: which of the two is larger is the question.
+function scalesOf(modes, parts, null_) {
+  const power = Math.max(...modes.flatMap((mode) => mode.power), ...(null_?.quantile95 ?? []));
+  const largest = parts.map((part, i) => (part ? Math.max(...part.flat().map(Math.abs)) / mean(modes[i].grid) : 0));
+  return { power: 1.05 * power, share: Math.max(...largest) };
+}
+
 function judged(edge, null_) {
   const F = number(edge.concentration);
   const peaks = `${null_.same_peak} of ${null_.n} random directions peak at the same frequency`;
   return `Edge: F = ${F} at ω = ${edge.peak}; random directions: mean ${number(null_.concentration_mean)}, 95 % below ${number(null_.concentration_quantile95)}; p = ${number(null_.pvalue)} (${null_.n} draws, one-sided). ${peaks}.`;
 }
 
-async function drawSide(parts, mode, null_, part) {
+async function drawSide(parts, mode, null_, part, scales) {
   parts.facts.textContent = `F = ${number(mode.concentration)} at ω = ${mode.peak}; ${number(100 * mode.variance_share)} % of the variance lies between the groups.`;
-  const grid = part ?? scaled(mode.grid);
-  await draw(parts.grid, () => ({ traces: [heat(grid, part ? {} : { zmin: 0, zmax: 3 })], layout: square(part ? `Share of ${shareName()}` : "f / mean f") }));
-  await draw(parts.spectrum, () => spectrumFigure(mode, null_));
+  const grid = over(part ?? mode.grid, mean(mode.grid));
+  const range = part ? { zmin: -scales.share, zmax: scales.share } : { zmin: 0, zmax: 3 };
+  await draw(parts.grid, () => ({ traces: [heat(grid, range)], layout: square(part ? `Share of ${shareName()}, over mean f` : "f / mean f") }));
+  await draw(parts.spectrum, () => spectrumFigure(mode, null_, scales.power));
   if (mode.characters) await draw(parts.characters, () => charactersFigure(mode));
   else parts.characters.replaceChildren(h("p", { class: "quiet" }, "No 2-D spectrum: the task leaves cells of this grid empty."));
 }
@@ -176,11 +185,12 @@ function shareName() {
   return state.frequency ? `ω = ${state.frequency} of ${state.basis}` : `(${state.omega_a}, ${state.omega_b})`.replaceAll("-", "−");
 }
 
-function scaled(grid) {
+function mean(grid) {
   const known = grid.flat().filter((value) => value !== null);
-  const mean = known.reduce((sum, value) => sum + value, 0) / known.length;
-  return grid.map((row) => row.map((value) => (value === null ? null : value / mean)));
+  return known.reduce((sum, value) => sum + value, 0) / known.length;
 }
+
+const over = (grid, unit) => grid.map((row) => row.map((value) => (value === null ? null : value / unit)));
 
 // Row i is the first token: drawn upwards, as in the report.
 function heat(grid, more) {
@@ -192,7 +202,7 @@ function square(text) {
   return { height: 400, title: { text, font: { size: 13 } }, xaxis: axis({ title: { text: names[1] }, constrain: "domain" }), yaxis: axis({ title: { text: names[0] }, scaleanchor: "x", constrain: "domain" }) };
 }
 
-function spectrumFigure(mode, null_) {
+function spectrumFigure(mode, null_, top) {
   const x = mode.power.map((_, i) => i + 1);
   const band = null_ && [
     { x, y: null_.quantile95, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false },
@@ -200,7 +210,7 @@ function spectrumFigure(mode, null_) {
   ];
   const strong = x.map((w) => String(w) === state.frequency);
   const bars = { type: "bar", x, y: mode.power, name: "f", marker: { color: strong.map((s) => line(s ? 1 : 0).color) }, hovertemplate: "ω = %{x}: %{y:.3f}<extra></extra>" };
-  const layout = { height: 260, title: { text: `Spectrum over ${state.basis} (choose a bar to draw its share)`, font: { size: 13 } }, bargap: 0.25, showlegend: false, xaxis: axis({ title: { text: "frequency ω" } }), yaxis: axis({ title: { text: "share of power" }, rangemode: "tozero" }) };
+  const layout = { height: 260, title: { text: `Spectrum over ${state.basis} (choose a bar to draw its share)`, font: { size: 13 } }, bargap: 0.25, showlegend: false, xaxis: axis({ title: { text: "frequency ω" } }), yaxis: axis({ title: { text: "share of power" }, range: [0, top] }) };
   return { traces: [...(band || []), bars], layout, on: { plotly_click: ({ points }) => choose(points[0].x === Number(state.frequency) ? null : points[0].x, null) } };
 }
 
