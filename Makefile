@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: reproduce paper results discovery discovery-results early-warning early-warning-results test lint types rooms clean-install bench
+.PHONY: reproduce paper results discovery discovery-results early-warning early-warning-results test docs lint types rooms clean-install bench
 
 reproduce: .venv/installed
 	$(BIN)/spectral-edge reproduce --profile quick --out runs/quick
@@ -49,6 +49,10 @@ early-warning-results: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2
+
+# The documentation site, docs/_build/html/index.html. A reference that leads nowhere fails; nothing is fetched.
+docs: .venv/installed
+	$(BIN)/python -m sphinx -n -W --keep-going -b html docs docs/_build/html
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -127,7 +127,7 @@ def discover_basis(
 
     Args:
         modes: (k, n²) functions, a-major, such as ``modes.energy``; (k, n², d) responses, of which every component is
-            a function; or what :func:`~spectral_edge.functional_modes` returns, whose response is used.
+            a function; or what :func:`~spectral_edge.modes.functional_modes` returns, whose response is used.
         n_tokens: n, the number of tokens, at least 5.
         pairs: (N, 2) tokens of the inputs, if these are not the whole square. Missing pairs count as no interaction.
         residues: (n,) what number each token is mod the modulus, for the known groupings: 0 … n-1 if left out,

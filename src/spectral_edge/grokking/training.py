@@ -268,7 +268,7 @@ def train_together(trainings: Sequence[Training]) -> Iterator[Training]:
         its next step. A run that is finished leaves the stack.
 
     Raises:
-        ValueError: see :func:`check_alike`.
+        ValueError: the runs differ in more than data, seed, step sizes and length.
     """
     check_alike(trainings)
     running = [training for training in trainings if not training.finished]

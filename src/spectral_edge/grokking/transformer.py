@@ -112,7 +112,7 @@ class ModularTransformer(nn.Module):
 
         Args:
             pairs: (B, 2) tokens.
-            tangents: moving weights by parameter name, (K, *shape), exactly those of ``attention_weights``.
+            tangents: moving weights by parameter name, ``(K, *shape)``, exactly those of ``attention_weights``.
         """
         if len(pairs) and not 0 <= int(pairs.min()) <= int(pairs.max()) < self.p:
             raise IndexError(f"ModularTransformer: tokens must be in 0..{self.p - 1}, got {pairs.min()}..{pairs.max()}")

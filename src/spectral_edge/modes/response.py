@@ -319,7 +319,7 @@ def functional_modes(
         model: any module; by default one called as ``model(a, b, return_residual=True)[1]`` on pairs.
         directions: (k, D) in the layout of ``parameters``; not normalised here.
         inputs: (N, 2) pairs, or any one tensor that ``forward`` takes, batched along the first axis.
-        parameters: the subset the directions live in; :func:`attention_weights` of the model if left out.
+        parameters: the subset the directions live in; ``attention_weights(model)`` if left out.
         method: ``"jvp"``, exact, batched over directions; ``"finite_difference"``, as the paper; or
             ``"central_difference"``, whose error falls with the square of the step.
         relative_epsilon: step of the finite difference as a fraction of the norm of the subset.

@@ -34,7 +34,7 @@ class LiveValues:
         rotation_degrees: angle between v_1 and the last window's v_1, 0 to 90; ``None`` for the first window.
         drift: 1 - |V' V^T|² / k of the spans of the first k <= 3 directions of both windows, 0 (same) to 1
             (orthogonal); ``None`` for the first.
-        noise_floor: of a sketched window, as :attr:`SpectralEdge.noise_floor`; else ``None``.
+        noise_floor: of a sketched window, as :attr:`~spectral_edge.spectrum.SpectralEdge.noise_floor`; else ``None``.
     """
 
     step: int

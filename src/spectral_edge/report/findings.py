@@ -54,7 +54,7 @@ def findings_markdown(claims: Claims, date: str | None = None, command: str | No
 def update_findings(path: Path, section_id: str, text: str) -> None:
     """Put ``text`` into the Markdown file at ``path`` as its section ``section_id``, leaving all else as it is.
 
-    A section of that name is replaced where it stands; a new one goes before the first ``## `` heading or generated
+    A section of that name is replaced where it stands; a new one goes before the first heading of level 2 or generated
     section, so that the newest is on top. Commentary belongs between sections, where nothing touches it.
 
     Args:

@@ -19,7 +19,7 @@ def head_purity(direction: Tensor, parameters: ParameterSubset) -> float | Tenso
 
     Args:
         direction: (D,), or (k, D) for several at once.
-        parameters: from :func:`spectral_edge.attention_weights`.
+        parameters: from :func:`~spectral_edge.parameters.attention_weights`.
 
     Returns:
         A float for one direction, a float64 tensor (k,) for several.

@@ -110,7 +110,7 @@ def auc_pvalue(positive: ArrayLike, negative: ArrayLike, draws: int = 9999, seed
     (b + 1)/(n + 1) over ``draws`` random labellings of the same values. Exact for exchangeable runs whatever the law
     of the values; small only if positives are *higher*. The least possible value is 1/binom(m + n, m): 1/20 for
     three against three.
-    Source: Mann and Whitney 1947, after :func:`scipy.stats.mannwhitneyu`; paper section 5.
+    Source: Mann and Whitney 1947, after ``scipy.stats.mannwhitneyu``; paper section 5.
 
     Args:
         positive: (m,) finite numbers, m at least 1.

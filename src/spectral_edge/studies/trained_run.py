@@ -21,7 +21,7 @@ __all__ = ["TrainedRun"]
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """What studies read of a run; made by :meth:`open`, which checks it.
+    """What studies read of a run; made by ``open``, which checks it.
 
     Attributes:
         run: the directory.

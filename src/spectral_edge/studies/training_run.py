@@ -103,7 +103,7 @@ def train_runs(runs: Sequence[tuple[Path, RunConfig]], on_status: Say | None = N
     another step than the others, or finished.
 
     Args:
-        runs: folder and configuration of each; what they may differ in, :func:`check_alike` says.
+        runs: folder and configuration of each; they may differ in data, seed, step sizes and length.
         on_status: called with each new status of each run.
 
     Raises:

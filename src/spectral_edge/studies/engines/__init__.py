@@ -1,7 +1,7 @@
 """Engines: they place work on processes, here or elsewhere, and know nothing of what the work is.
 
-:mod:`~spectral_edge.studies.engines.dask` and :mod:`~spectral_edge.studies.engines.slurm` need the extra of their name,
-so neither is imported here.
+``studies.engines.dask`` and ``studies.engines.slurm`` need the extra of their name, so neither is imported
+here.
 """
 
 from spectral_edge.studies.engines.engine import Ended, Engine, EngineError, single_threaded_libraries

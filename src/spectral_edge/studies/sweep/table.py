@@ -38,7 +38,7 @@ class SweepTable:
     """Runs, one a row.
 
     Attributes:
-        rows: for each run ``run_id``, ``state``, every field of its configuration, the numbers of :data:`NUMBERS`, None
+        rows: for each run ``run_id``, ``state``, every field of its configuration, the numbers of ``NUMBERS``, None
             where it has none (``grok_step`` of a run that never met the stopping rule), and its ``path``.
         skipped: runs that could not be read or have not begun, so that they have no row.
     """
