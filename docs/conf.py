@@ -33,6 +33,7 @@ myst_heading_anchors = 3
 nb_execution_mode = "cache"  # a notebook is executed when its code, not its text, has changed
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
+nb_merge_streams = True
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

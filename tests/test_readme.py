@@ -1,5 +1,3 @@
-import re
-import runpy
 from pathlib import Path
 
 from spectral_edge.report import discoveries_markdown, findings_markdown
@@ -8,23 +6,6 @@ from spectral_edge.store import read_claims, read_discoveries
 from spectral_edge.studies.discovery import seven_points
 
 README = Path(__file__).parents[1] / "README.md"
-
-
-def test_every_python_example_runs(tmp_path, capsys):
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.S)
-    assert blocks
-    for i, block in enumerate(blocks):
-        script = tmp_path / f"example_{i}.py"
-        script.write_text(block)
-        runpy.run_path(str(script))
-    assert "FourierProfile" in capsys.readouterr().out
-
-
-def test_pictures_and_files_it_links_are_there():
-    links = re.findall(r"\]\(([^)#]+)\)", README.read_text())
-    local = [link for link in links if "://" not in link]
-    assert local
-    assert [link for link in local if not (README.parent / link).exists()] == []
 
 
 def test_the_table_of_findings_is_that_of_the_committed_results():
@@ -76,11 +57,3 @@ def test_the_record_of_discovery_is_generated_from_the_committed_results():
     record = (README.parent / "docs" / "findings.md").read_text()
     generated = discoveries_markdown(seven_points(found.rows), found.environment.get("git_commit"), "day")
     assert generated[generated.index("\n") :].rstrip() in record
-
-
-def test_the_page_on_discovery_runs(tmp_path, capsys):
-    blocks = re.findall(r"```python\n(.*?)```", (README.parent / "docs" / "discovery.md").read_text(), flags=re.S)
-    script = tmp_path / "example.py"
-    script.write_text(blocks[0])
-    runpy.run_path(str(script))
-    assert "law=Z_31, sum" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -97,14 +98,15 @@ def _page(section: ClaimSection, figures: list[str]) -> str:
 
 def _because(text: str) -> str:
     """The reasons as a list: they come as one sentence with semicolons."""
-    return "\n".join(f"* {escape(reason)}" for reason in text.split("; "))
+    return "\n".join(f"* {escape(reason)}" for reason in re.split(r"; (?![^()]*\))", text))
 
 
 def _headline(section: ClaimSection) -> str:
     if not section.rows:
         return ""
     rows = [[escape(column.text(row)) for column in section.columns] for row in section.rows]
-    return table([escape(column.heading) for column in section.columns], rows)
+    headings = [escape(column.heading) for column in section.columns]
+    return f"```{{table}}\n:class: headline\n\n{table(headings, rows)}```"
 
 
 def _figures(claim: str, names: list[str]) -> list[str]:

@@ -1,0 +1,107 @@
+"""Every block of code on a page runs, or is named here with what covers it; every link leads somewhere."""
+
+import json
+import re
+
+import pytest
+
+from pages import ROOT, blocks, fences, pages, run_python, run_shell
+
+PRINTED = {
+    "README.md": ["FourierProfile"],
+    "quickstart.md": ["FourierProfile(k=3, M=23; F@ω: "],
+    "discovery.md": ["law=Z_31, sum"],
+    "early_warning.md": ["32\n"],
+    "watching.md": ["torch.Size([3, 100])", "[10, 20, 30, 40]", "recording 384 parameters in 2 tensors"],
+}
+"""What the Python blocks of a page print. A page that is not here has none, or is in ELSEWHERE."""
+
+ELSEWHERE = {
+    # A sweep of thirteen runs here; dask with real workers, Slurm with stand-ins for its programs: there is no cluster.
+    ("sweeps.md", "python"): ["tests/test_sweeps_page.py"],
+    ("sweeps.md", "toml"): ["tests/test_sweeps_page.py"],
+    ("sweeps.md", ""): [
+        "tests/test_sweeps_page.py",
+        "tests/studies/sweep/test_dask.py",
+        "tests/studies/sweep/test_slurm.py",
+    ],
+    # Each diff is applied to a copy of the source, and what follows it is run there.
+    ("extending.md", "diff"): ["tests/test_extending_page.py"],
+    ("extending.md", "python"): ["tests/test_extending_page.py"],
+    ("extending.md", "toml"): ["tests/test_extending_page.py"],
+    ("extending.md", "bash"): ["tests/test_extending_page.py"],
+    # `spectral-edge serve` waits for a browser: the tests of the application start it.
+    ("quickstart.md", ""): ["tests/cli/test_cli.py"],
+    # Minutes to hours of training, and a loop that stands for anybody's; each command has its tests.
+    ("README.md", ""): ["tests/cli/test_cli.py", "tests/cli/test_sweep.py", "tests/studies/test_reproduce.py"],
+    # How the site's list of pages is written, read by the build itself.
+    ("index.md", "{toctree}"): ["tests/test_site.py"],
+}
+
+
+def name(page):
+    return page.name
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if page.name in PRINTED], ids=name)
+def test_python_blocks_run_in_order(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run_python(blocks(page, "python"), tmp_path)
+    said = capsys.readouterr()
+    for expected in PRINTED[page.name]:
+        assert expected in said.out + said.err
+
+
+@pytest.mark.parametrize("page", pages(), ids=name)
+def test_every_block_is_run_or_named(page):
+    for language in {language for language, _ in fences(page)}:
+        runs = (language == "python" and page.name in PRINTED) or (page.name, language) == ("quickstart.md", "bash")
+        covered = ELSEWHERE.get((page.name, language), [])
+        assert runs or covered, f"{page.name}: nothing runs its blocks of {language or 'no language'}"
+        assert [test for test in covered if not (ROOT / test).exists()] == []
+
+
+def test_the_quickstart_leads_to_an_edge(tmp_path):
+    install, *commands = blocks(ROOT / "docs" / "quickstart.md", "bash")
+    assert install == "pip install .\n"  # `make clean-install` does it
+    trained, analysed, reported = (run_shell(code, tmp_path) for code in commands)
+    assert trained.startswith("grokked at step ")
+    for number in (
+        "C6   stop       v1             concentration    sum",
+        "C6   stop       v1:PC1         variance_share",
+    ):
+        assert number in analysed
+    assert reported.strip().endswith("report.html")
+
+
+@pytest.mark.parametrize("page", pages(), ids=name)
+def test_links_lead_somewhere(page):
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()) if "://" not in link]
+    written = ("claims/", "api/")  # when the site is built; the build checks them
+    missing = [link for link in links if not link.startswith(written) and not (page.parent / link).exists()]
+    assert missing == []
+
+
+def test_each_symbol_is_defined_once_beside_its_function():
+    page = (ROOT / "docs" / "mathematics.md").read_text()
+    definitions = re.findall(r"^(\S.*)\n: (.*?)(?=\n\S|\Z)", page, flags=re.M | re.S)
+    terms = [term for term, _ in definitions]
+    assert len(set(terms)) == len(terms) > 25
+    without = [term for term, text in definitions if "{py:" not in text]
+    assert without == ["Update $\\delta_i$", "Input x, representation h(x; θ)"]  # given, not computed by a call
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")), ids=name)
+def test_notebooks_are_small_and_hold_what_was_computed(notebook):
+    cells = json.loads(notebook.read_text())["cells"]
+    assert notebook.stat().st_size < 200_000
+    assert all(cell["execution_count"] for cell in cells if cell["cell_type"] == "code")
+
+
+def test_numbers_in_the_text_of_a_notebook_are_those_it_computed():
+    cells = json.loads((ROOT / "docs" / "notebooks" / "is_it_special.ipynb").read_text())["cells"]
+    said = "".join(cells[-1]["source"])
+    computed = "".join("".join(o.get("text", "")) for cell in cells for o in cell.get("outputs", []))
+    numbers = set(re.findall(r"-?\d\.\d\d+", said)) - {"0.27"}  # of noise: (1 + 1/2 + … + 1/11)/11
+    assert len(numbers) >= 7
+    assert [number for number in numbers if number not in computed] == []
