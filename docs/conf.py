@@ -19,6 +19,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_extensions"]
 highlight_language = "none"  # of blocks that name no language
+smartquotes = False  # they turn the two dashes of an option into one
 
 html_theme = "furo"
 html_title = "spectral-edge"

@@ -34,6 +34,7 @@ _FURTHER = {
 """Classes that are not public and stand in signatures of what is."""
 
 _BARS = re.compile(r"``.*?``|\|")
+_ROLE = re.compile(r":\w+:`~?(?:\w+\.)*(\w+)`")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -115,4 +116,5 @@ def _home(found: object, name: str) -> str:
 
 def _summary(name: str) -> str:
     text = inspect.getdoc(getattr(se, name)) or ""
-    return " ".join(text.split("\n\n")[0].split()).replace("|", "\\|")
+    words = " ".join(text.split("\n\n")[0].split())
+    return _ROLE.sub(r"`\1`", words).replace("|", "\\|")
