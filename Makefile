@@ -71,11 +71,21 @@ clean-install: .venv/installed
 	.venv/clean/bin/python -m pip install --quiet --constraint requirements.txt .
 	cd .venv/clean && bin/python -c "$$IMPORT_ALL"
 	.venv/clean/bin/spectral-edge --help > /dev/null
+	.venv/clean/bin/python -m pip install --quiet --constraint requirements.txt '.[serve]'
+	cd .venv/clean && bin/python -c "$$SERVE_PAGES"
 	rm -rf .venv/clean
 
 # Half an hour of an idle machine; `make bench PARTS=training` runs one part, PARTS=paper the whole paper against its goal.
 bench: .venv/installed
 	$(BIN)/python -m benchmarks $(PARTS)
+
+define SERVE_PAGES
+import pathlib, spectral_edge.serve as serve
+pages = list((pathlib.Path(serve.__file__).parent / "static").iterdir())
+assert {"shell.html", "style.css", "modes.js", "film_export.html"} <= {page.name for page in pages}, pages
+print(f"clean install: serve has {len(pages)} files of its pages")
+endef
+export SERVE_PAGES
 
 define IMPORT_ALL
 import importlib, pkgutil, spectral_edge

@@ -31,9 +31,14 @@ ELSEWHERE = {
     ("extending.md", "toml"): ["tests/test_extending_page.py"],
     ("extending.md", "bash"): ["tests/test_extending_page.py"],
     # `spectral-edge serve` waits for a browser: the tests of the application start it.
-    ("quickstart.md", ""): ["tests/cli/test_cli.py"],
+    ("quickstart.md", ""): ["tests/serve/test_pages.py"],
     # Minutes to hours of training, and a loop that stands for anybody's; each command has its tests.
-    ("README.md", ""): ["tests/cli/test_cli.py", "tests/cli/test_sweep.py", "tests/studies/test_reproduce.py"],
+    ("README.md", ""): [
+        "tests/serve/test_pages.py",
+        "tests/cli/test_cli.py",
+        "tests/cli/test_sweep.py",
+        "tests/studies/test_reproduce.py",
+    ],
     # How the site's list of pages is written, read by the build itself.
     ("index.md", "{toctree}"): ["tests/test_site.py"],
 }
@@ -63,7 +68,7 @@ def test_every_block_is_run_or_named(page):
 
 def test_the_quickstart_leads_to_an_edge(tmp_path):
     install, *commands = blocks(ROOT / "docs" / "quickstart.md", "bash")
-    assert install == "pip install .\n"  # `make clean-install` does it
+    assert install == "pip install '.[serve]'\n"  # `make clean-install` does it
     trained, analysed, reported = (run_shell(code, tmp_path) for code in commands)
     assert "\ngrokked at step " in trained
     for number in (

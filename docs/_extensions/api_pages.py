@@ -14,7 +14,7 @@ import spectral_edge as se
 
 ROOMS = (
     "parameters", "spectrum", "bases", "statistics", "discovery", "modes", "representation", "grokking", "store",
-    "recording", "studies", "studies.engines", "studies.sweep", "report", "cli",
+    "recording", "studies", "studies.engines", "studies.sweep", "report", "serve", "cli",
 )  # fmt: skip
 """In the order of the design: a line imports from those before it."""
 
@@ -25,6 +25,7 @@ _FURTHER = {
         "recording.live.LiveSpectrum", "recording.archive.Archive", "recording.archive.RecordingConfig",
     ),
     "studies": ("studies.trained_run.TrainedRun",),
+    "serve": ("serve.security.Guard",),
     "report": (
         "report.tables.Column", "report.sections.HeadlineRow", "report.lines.Line", "studies.point.Point",
         "studies.discovery.picture.Picture", "studies.early_warning.traces.Trace",
