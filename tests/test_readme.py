@@ -23,7 +23,7 @@ def test_the_record_of_findings_is_generated_from_the_committed_results():
 
 
 def test_what_it_says_of_principal_components_is_what_was_measured():
-    """Further than any of 200 random directions: p = 1/201, in three operations, three seeds, two components."""
+    """Further than any of 200 random directions: p = 1/201, in three operations, three seeds, two components, but once."""
     rows = read_claims(README.parent / "results" / "paper" / "claims.json").rows
     found = [
         row.null.pvalue
@@ -34,7 +34,9 @@ def test_what_it_says_of_principal_components_is_what_was_measured():
         and (row.task, row.grouping) in (("add", "sum"), ("sub", "difference"), ("mul", "discrete_log"))
         and row.seed is not None
     ]
-    assert found == [1 / 201] * 18
+    assert sorted(found)[:17] == [1 / 201] * 17
+    text = " ".join(README.read_text().split())
+    assert f"in 17 of {len(found)} cases, and than 95 % of them in the last (p {max(found):.4f})" in text
 
 
 def test_the_counts_of_discovery_are_those_of_the_committed_results():
