@@ -23,7 +23,7 @@ def test_the_record_of_findings_is_generated_from_the_committed_results():
 
 
 def test_what_it_says_of_principal_components_is_what_was_measured():
-    """Further than any of 200 random directions: p = 1/201, in three operations, three seeds, two components, but once."""
+    """Further than any of 200 random directions, p = 1/201: three operations, three seeds, two components; but once."""
     rows = read_claims(README.parent / "results" / "paper" / "claims.json").rows
     found = [
         row.null.pvalue

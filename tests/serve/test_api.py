@@ -3,14 +3,17 @@
 import io
 import json
 import re
+import shutil
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from PIL import Image
 
 import spectral_edge as se
 from serve_requests import HOSTILE, opened
+from spectral_edge.serve.explorer import Explorer
 from spectral_edge.statistics import random_directions
 from spectral_edge.studies.trained_run import TrainedRun
 
@@ -43,18 +46,37 @@ def test_a_mixture_is_the_function_of_its_unit_direction(client, run):
     np.testing.assert_allclose(np.ravel(answer["grid"]), modes.energy[0], rtol=1e-3)
 
 
-def test_the_null_is_of_random_directions_in_the_same_weights(client, run):
-    answer = client.get("/api/null", params=ASKED | {"inputs": "all"}).json()
+@pytest.mark.parametrize("inputs", ["all", "test"])
+@pytest.mark.parametrize("weights", [(1.0,), (0.5, -1.0, 0.2)])
+def test_the_null_is_of_random_directions_in_the_same_weights_and_inputs(client, run, inputs, weights):
+    asked = ASKED | {"inputs": inputs, "weights": ",".join(map(str, weights))}
+    answer = client.get("/api/null", params=asked).json()
     model, parameters = run.model_at(50)
+    v = run.edge_at(50, 5, 5, True).directions(3)[: len(weights)]
+    mixture = (torch.tensor(weights) / np.linalg.norm(weights)) @ v
     drawn = random_directions(40, parameters.dim, 0)
-    modes = se.functional_modes(model, drawn, run.task.pairs, parameters=parameters)
-    concentration = se.fourier_profile(modes.energy, run.task.labels, 13).concentration
-    measured = client.get("/api/mode", params=ASKED | {"inputs": "all"}).json()
+    f = se.functional_modes(model, torch.cat([mixture[None], drawn]), run.task.pairs, parameters=parameters).energy
+    chosen = slice(None) if inputs == "all" else run.task.split(run.training.frac_train, 1).test
+    concentration = se.fourier_profile(f[:, chosen], run.task.labels[chosen], 13).concentration
     assert answer["n"] == 40
-    assert answer["pvalue"] == pytest.approx((1 + (concentration >= measured["concentration"]).sum()) / 41, abs=1e-5)
-    assert answer["concentration_quantile95"] == pytest.approx(np.quantile(concentration, 0.95), rel=1e-4)
-    third = client.get("/api/mode", params=ASKED | {"random": 3}).json()
-    np.testing.assert_allclose(np.ravel(third["grid"]), modes.energy[2], rtol=1e-4)
+    assert answer["pvalue"] == pytest.approx((1 + (concentration[1:] >= concentration[0]).sum()) / 41, abs=1e-5)
+    assert answer["concentration_quantile95"] == pytest.approx(np.quantile(concentration[1:], 0.95), rel=1e-4)
+    third = client.get("/api/mode", params=asked | {"random": 3}).json()
+    np.testing.assert_allclose(np.ravel(third["grid"]), f[3], rtol=1e-4)
+
+
+def test_a_run_that_vanishes_between_two_looks_is_said_to_be_gone(served, monkeypatch):
+    client = opened(served)
+    compute = Explorer.run
+
+    def removing(self, name):
+        found = compute(self, name)
+        shutil.rmtree(served / "runs" / "add")
+        return found
+
+    monkeypatch.setattr(Explorer, "run", removing)
+    answer = client.get("/api/mode", params=ASKED)
+    assert (answer.status_code, "runs/add" in answer.json()["error"]) == (404, True)
 
 
 def test_held_out_inputs_are_those_of_the_split(client, run):

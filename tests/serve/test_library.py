@@ -1,7 +1,9 @@
 """The list of runs: what each is, damaged and vanished ones, and runs in progress."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +99,38 @@ def test_markup_in_names_and_configurations_stays_text(client):
     found = {line["name"]: line for line in answer.json()["runs"]}
     assert found["runs/recorded"]["model"] == HOSTILE
     assert f"runs/{HOSTILE}" in found
+
+
+def test_names_that_are_no_text_hide_only_themselves(served):
+    folder = Path(os.fsdecode(os.fsencode(served / "runs") + b"/b\xffd"))
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    assert len(opened(served).get("/api/runs").json()["runs"]) == 5
+
+
+@pytest.mark.parametrize("line", ['{"test_accuracy": 0.5}', '{"step": "7"}', '{"step": null}'])
+def test_a_line_without_a_step_is_damage_of_its_run_only(served, line):
+    with (served / "runs" / "add" / "metrics.jsonl").open("a") as stream:
+        stream.write(line + "\n{}\n")
+    client = opened(served)
+    assert client.get("/api/metrics", params={"run": "runs/add"}).status_code == 409
+    curves = client.get("/api/curves", params={"run": ["runs/add", "runs/mul"]}).json()
+    assert "metrics.jsonl" in curves["runs/add"]["why"]
+    assert curves["runs/mul"]["step"]
+
+
+def test_a_number_too_large_for_a_float_is_none(served):
+    with (served / "runs" / "add" / "metrics.jsonl").open("a") as stream:
+        stream.write(json.dumps({"step": 65, "test_loss": 10**400, "test_accuracy": 10**400}) + "\n")
+    client = opened(served)
+    assert client.get("/api/metrics", params={"run": "runs/add"}).json()["test_loss"][-1] is None
+    assert client.get("/api/curves", params={"run": ["runs/add"]}).status_code == 200
+
+
+def test_a_pipe_in_place_of_a_log_is_refused_and_not_waited_for(served):
+    log = served / "runs" / "add" / "metrics.jsonl"
+    log.unlink()
+    os.mkfifo(log)
+    client = opened(served)
+    assert client.get("/api/metrics", params={"run": "runs/add"}).status_code == 409
+    assert client.get("/api/metrics", params={"run": "runs/mul"}).status_code == 200

@@ -135,6 +135,57 @@ def test_another_window_gives_another_spectrum(visitor):
     visitor.assert_nothing_wrong()
 
 
+def test_a_late_answer_does_not_replace_a_later_choice(visitor):
+    page = visitor.goto(f"/run?{ADD}")
+    settle(page)
+    held = []
+    page.route("**/api/spectrum?*window=10&*", lambda route: held.append(route))
+    page.get_by_label("Window (updates)").select_option("10")
+    page.get_by_label("Window (updates)").select_option("3")
+    first = f"{PLOT}.find((t) => t.name === 'σ1').x[0]"
+    wait_for(page, f"{first} === 15")
+    for route in held:
+        route.continue_()
+    page.wait_for_timeout(500)
+    assert len(held) == 1
+    assert page.evaluate(first) == 15
+
+
+HIDE = """
+Object.defineProperty(document, "hidden", { get: () => true });
+document.dispatchEvent(new Event("visibilitychange"));
+"""
+
+
+def test_hidden_tabs_hold_no_connection(chromium, server):
+    """A browser opens six to a server; an eighth tab would wait for ever."""
+    context = chromium.new_context()
+    for _ in range(8):
+        visitor = Visitor(context, server)
+        visitor.goto("/run?run=runs/add")
+        settle(visitor.page)
+        visitor.page.evaluate(HIDE)
+    context.close()
+
+
+def test_a_step_from_the_log_opens_the_explorer_at_a_stride_that_it_has(visitor):
+    page = visitor.goto("/modes?run=runs/add&stride=1&step=50")
+    settle(page)
+    assert parse_qs(urlsplit(page.url).query)["stride"] == ["5"]
+    expect(page.locator(".verdict")).to_contain_text("40 draws")
+
+
+@pytest.mark.parametrize("path", ["/run", "/modes", "/film"])
+def test_without_a_run_one_is_chosen_first(visitor, path):
+    expect(visitor.goto(path).locator("h1")).to_have_text("Runs")
+
+
+def test_a_damaged_run_says_what_is_wrong(visitor):
+    page = visitor.goto("/run?run=runs/broken")
+    expect(page.get_by_role("alert")).to_contain_text("config.json")
+    visitor.assert_nothing_wrong()
+
+
 def test_modes_show_the_same_panel_for_a_random_direction_and_say_p(visitor):
     page = visitor.goto(f"/modes?{ADD}&step=50")
     settle(page)

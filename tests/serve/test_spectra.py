@@ -1,13 +1,16 @@
 """Spectra from what a run keeps, against the same window taken straight from its weights."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from spectral_edge.serve.library import Library
 from spectral_edge.serve.spectra import Spectra, SpectrumChoice
+from spectral_edge.studies import train_run
 from spectral_edge.studies.trained_run import TrainedRun
+from tiny_runs import tiny
 
 
 @pytest.fixture
@@ -69,3 +72,28 @@ def test_each_choice_begins_with_a_window_that_is_there(spectra):
     for name in ("runs/add", "runs/mul", "runs/recorded"):
         begin = spectra.choices(name)["begin"]
         assert spectra.series(name, SpectrumChoice(**begin)).steps
+
+
+def test_another_run_of_the_same_name_is_read_anew(served):
+    spectra, choice = Spectra(Library(served)), SpectrumChoice(3, 5, True)
+    before = spectra.series("runs/add", choice)
+    shutil.rmtree(served / "runs" / "add")
+    train_run(served / "runs" / "add", tiny("add", seed=9))
+    after = spectra.series("runs/add", choice)
+    assert after.steps == before.steps
+    assert (after.singular_values[:, 0] != before.singular_values[:, 0]).all()
+    fresh = Spectra(Library(served)).series("runs/add", choice)
+    np.testing.assert_array_equal(after.singular_values, fresh.singular_values)
+
+
+def test_a_failure_leaves_what_was_there(served, monkeypatch):
+    spectra, choice = Spectra(Library(served)), SpectrumChoice(3, 5, True)
+
+    def full(*arguments):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("spectral_edge.serve.spectra.displacement_gram", full)
+        with pytest.raises(MemoryError):
+            spectra.series("runs/add", choice)
+    assert len(spectra.series("runs/add", choice).steps) == 10

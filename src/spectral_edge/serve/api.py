@@ -14,7 +14,7 @@ from spectral_edge.serve.claims import claims_file, claims_view, figure_path
 from spectral_edge.serve.events import changes, library_stamp, run_stamp
 from spectral_edge.serve.explorer import DIRECTIONS, RANDOM, Explorer
 from spectral_edge.serve.film import animated_png, film_page
-from spectral_edge.serve.library import Library, UnknownRunError
+from spectral_edge.serve.library import Library, UnknownRunError, number
 from spectral_edge.serve.queries import (
     Basis,
     Choice,
@@ -57,7 +57,7 @@ def _add_runs(routes: APIRouter, library: Library, spectra: Spectra) -> None:
         lines = [line.to_dict() for line in library.lines()]
         if kind != "json":
             return download(pl.DataFrame(lines, infer_schema_length=None), "runs", kind)
-        return plain({"root": library.root.name, "claims": claims_file(library.root) is not None, "runs": lines})
+        return plain({"root": library.root.name, "claims": claims_file(library) is not None, "runs": lines})
 
     @routes.get("/curves")
     def curves(names: RunNames) -> Any:
@@ -89,7 +89,7 @@ def _add_run(routes: APIRouter, library: Library, spectra: Spectra, explorer: Ex
         lines = library.metrics(run)
         names = [name for name in _CURVES if any(isinstance(line.get(name), (int, float)) for line in lines)]
         columns = {"step": [line["step"] for line in lines]} | {
-            n: [_number(line.get(n)) for line in lines] for n in names
+            n: [number(line.get(n)) for line in lines] for n in names
         }
         if kind != "json":
             return download(pl.DataFrame(columns), f"{run}-metrics", kind)
@@ -228,16 +228,12 @@ def _file(content: str | bytes, name: str, kind: str) -> Response:
 def _add_claims(routes: APIRouter, library: Library) -> None:
     @routes.get("/claims")
     def claims() -> Any:
-        return claims_view(library.root)
+        return claims_view(library)
 
     @routes.get("/figure")
     def figure(name: Annotated[str, Query(max_length=200)]) -> FileResponse:
-        return FileResponse(figure_path(library.root, name))
+        return FileResponse(figure_path(library, name))
 
 
 def _test(run: TrainedRun) -> np.ndarray:
     return run.task.split(run.training.frac_train, run.training.seed).test
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None

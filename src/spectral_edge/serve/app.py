@@ -73,6 +73,10 @@ def _add_errors(app: FastAPI) -> None:
     def missing(request: Request, problem: Exception) -> JSONResponse:
         return failure(404, str(problem))
 
+    @app.exception_handler(OSError)
+    def vanished(request: Request, problem: OSError) -> JSONResponse:
+        return failure(404, f"a file of this run is gone or cannot be read: {problem.strerror}")
+
     @app.exception_handler(StoreError)
     def damaged(request: Request, problem: Exception) -> JSONResponse:
         return failure(409, str(problem))

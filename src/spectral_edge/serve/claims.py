@@ -6,31 +6,33 @@ from pathlib import Path
 from typing import Any
 
 from spectral_edge.report import claim_sections
+from spectral_edge.serve.library import Library
 from spectral_edge.store import RunMissingError, read_claims
 
 __all__ = ["claims_file", "claims_view", "figure_path"]
 
 
-def claims_file(root: Path) -> Path | None:
-    """Where the results of a reproduction lie, if ``root`` is one's directory."""
-    path = root / "claims.json"
-    return path if path.is_file() else None
+def claims_file(library: Library) -> Path | None:
+    """Where the results of a reproduction lie, if the directory served is one's."""
+    path = library.root / "claims.json"
+    return path if path.is_file() and library.holds(path) else None
 
 
-def claims_view(root: Path) -> dict[str, Any]:
+def claims_view(library: Library) -> dict[str, Any]:
     """Verdicts with their numbers as text, as in the report.
 
     Raises:
         RunMissingError: there are no claims.
         StoreError: they are damaged.
     """
-    path = claims_file(root)
+    path = claims_file(library)
     if path is None:
         raise RunMissingError(
-            f"{root}: no claims.json. Claims are judged by: spectral-edge reproduce --profile quick --out DIR"
+            f"{library.root.name} has no claims.json; claims are judged by: "
+            "spectral-edge reproduce --profile quick --out DIR"
         )
     claims = read_claims(path)
-    figures = _figures(root)
+    figures = _figures(library)
     return {
         "profile": claims.profile,
         "runs": len(claims.runs),
@@ -53,17 +55,17 @@ def claims_view(root: Path) -> dict[str, Any]:
     }
 
 
-def figure_path(root: Path, name: str) -> Path:
+def figure_path(library: Library, name: str) -> Path:
     """A figure of the report; its name is compared, never joined to a path.
 
     Raises:
         RunMissingError: there is none of that name.
     """
-    if name not in _figures(root):
+    if name not in _figures(library):
         raise RunMissingError(f"no figure {name!r}; spectral-edge report DIR writes them")
-    return root / "figures" / name
+    return library.root / "figures" / name
 
 
-def _figures(root: Path) -> list[str]:
-    folder = root / "figures"
-    return sorted(path.name for path in folder.glob("*.png") if path.is_file() and not path.is_symlink())
+def _figures(library: Library) -> list[str]:
+    found = (library.root / "figures").glob("*.png")
+    return sorted(path.name for path in found if path.is_file() and library.holds(path))

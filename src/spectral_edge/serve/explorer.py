@@ -136,7 +136,7 @@ class Explorer:
             k = min(DIRECTIONS, edge.identifiable)
             return EdgeResponses(edge, torch.cat(self._responses(run, step, edge.directions(k), lambda r: r)))
 
-        return self._once(self._edges, _STEPS_KEPT, (name, self._stamp(name), step, choice), compute)
+        return self._once(self._edges, _STEPS_KEPT, (name, self._library.stamp(name), step, choice), compute)
 
     def random(self, name: str, step: int) -> Floats:
         """f of :data:`RANDOM` random unit directions in the same weights at the same step, (n, N); seconds, once."""
@@ -146,7 +146,7 @@ class Explorer:
             directions = random_directions(RANDOM, run.model_at(step)[1].dim, _SEED)
             return torch.cat(self._responses(run, step, directions, mode_energy)).numpy()
 
-        return self._once(self._nulls, _STEPS_KEPT, (name, self._stamp(name), step), compute)
+        return self._once(self._nulls, _STEPS_KEPT, (name, self._library.stamp(name), step), compute)
 
     def frame(self, name: str, step: int, choice: SpectrumChoice, k: int) -> Floats:
         """f_k alone, (N,): an eighth of the cost of :meth:`edge`; errors as there."""
@@ -156,12 +156,7 @@ class Explorer:
             direction = run.edge_at(step, choice.window, choice.stride, choice.centered).directions(k)[k - 1 :]
             return torch.cat(self._responses(run, step, direction, mode_energy))[0].numpy()
 
-        return self._once(self._frames, _FRAMES_KEPT, (name, self._stamp(name), step, choice, k), compute)
-
-    def _stamp(self, name: str) -> tuple[int, int]:
-        """Changes when a run is replaced by another of its name."""
-        found = (self._library.path(name) / "config.json").stat()
-        return found.st_mtime_ns, found.st_ino
+        return self._once(self._frames, _FRAMES_KEPT, (name, self._library.stamp(name), step, choice, k), compute)
 
     def _responses(
         self, run: TrainedRun, step: int, directions: Tensor, read: Callable[[Tensor], Tensor]

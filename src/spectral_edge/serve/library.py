@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from spectral_edge.store import GrowingLines, RunDirectory, StoreError, read_lock
+from spectral_edge.store import GrowingLines, RunCorruptError, RunDirectory, StoreError, read_lock
 from spectral_edge.studies import open_run
 
-__all__ = ["Library", "RunLine", "UnknownRunError"]
+__all__ = ["Library", "RunLine", "UnknownRunError", "number"]
 
 # RUNS_DIR itself, RUNS_DIR/run, RUNS_DIR/runs/run, RUNS_DIR/result/runs/run.
 _DEPTH = 3
 _MOST_RUNS = 10_000
+# Up to 10 MB each: Gram matrices of some hundred windows.
+_METRICS_KEPT = 32
 _CURVE_POINTS = 60
 
 
@@ -35,7 +38,7 @@ class RunLine:
         state: running, somebody holds its lock; stopped, begun, and nobody does; finished; failed; unreadable.
         operation, p, seed, weight_decay, max_steps: of its configuration; ``None`` for a recording.
         step, train_accuracy, test_accuracy: of the last evaluation.
-        sigma_ratio: sigma_1 / sigma_2 of the last window of updates.
+        sigma_ratio: sigma_1 / sigma_2 of the last window of updates, not centred, as the run's own status has it.
         model: class of the recorded model.
         host: who writes it, or was killed while writing.
         why: what is wrong with it.
@@ -76,7 +79,7 @@ class Library:
         self.root = Path(root).resolve()
         if not self.root.is_dir():
             raise StoreError(f"{root}: there is no such directory. Give one that holds runs.")
-        self._metrics: dict[str, GrowingLines] = {}
+        self._metrics: OrderedDict[str, GrowingLines] = OrderedDict()
         self._reading = threading.Lock()
 
     def names(self) -> list[str]:
@@ -94,6 +97,18 @@ class Library:
         if name not in self.names():
             raise UnknownRunError(f"there is no run {name!r} under {self.root}; it was moved, or never there")
         return self.root / name
+
+    def stamp(self, name: str) -> tuple[int, int]:
+        """Something that changes when a run is replaced by another of its name.
+
+        Raises:
+            UnknownRunError: it is gone.
+        """
+        try:
+            found = (self.path(name) / "config.json").stat()
+        except OSError as cause:
+            raise UnknownRunError(f"the run {name!r} is gone") from cause
+        return found.st_mtime_ns, found.st_ino
 
     def lines(self) -> list[RunLine]:
         """One line a run; a damaged run has one, too."""
@@ -114,9 +129,9 @@ class Library:
             **about,
             state="running" if lock.held else _state(status),
             step=status.get("step"),
-            train_accuracy=_number(status.get("train_accuracy")),
-            test_accuracy=_number(status.get("test_accuracy")),
-            sigma_ratio=_number(status.get("sigma_ratio")),
+            train_accuracy=number(status.get("train_accuracy")),
+            test_accuracy=number(status.get("test_accuracy")),
+            sigma_ratio=number(status.get("sigma_ratio")),
             host=lock.holder.host if lock.holder else None,
             why=str(status["why"]) if status.get("why") else None,
         )
@@ -130,11 +145,19 @@ class Library:
         """
         path = self.path(name)
         with self._reading:  # a file is read by one at a time, as its place in it is kept
-            return self._metrics.setdefault(name, GrowingLines(path / "metrics.jsonl")).read()
+            kept = self._metrics.pop(name, None) or GrowingLines(path / "metrics.jsonl")
+            self._metrics[name] = kept
+            if len(self._metrics) > _METRICS_KEPT:
+                self._metrics.popitem(last=False)
+            lines = kept.read()
+        for i, line in enumerate(lines):
+            if not isinstance(line.get("step"), int):
+                raise RunCorruptError(f"{path / 'metrics.jsonl'}:{i + 1}: has no step")
+        return lines
 
     def curve(self, name: str) -> dict[str, list[float]]:
         """Test accuracy over steps, thinned to what a sparkline shows; empty where there is none."""
-        known = [line for line in self.metrics(name) if _number(line.get("test_accuracy")) is not None]
+        known = [line for line in self.metrics(name) if number(line.get("test_accuracy")) is not None]
         every = -(-len(known) // _CURVE_POINTS) or 1
         shown = known[::-1][::every][::-1]  # the last one is always there
         return {"step": [line["step"] for line in shown], "test_accuracy": [line["test_accuracy"] for line in shown]}
@@ -144,19 +167,33 @@ class Library:
         for _ in range(_DEPTH + 1):
             below: list[Path] = []
             for folder in level:
-                if (folder / "config.json").is_file():
+                if self._is_run(folder):
                     yield folder
                 else:
                     below += self._folders(folder)
             level = below
 
+    def _is_run(self, folder: Path) -> bool:
+        """Whether it has a configuration, and no file that is a link out of the directory served."""
+        try:
+            if not (folder / "config.json").is_file():
+                return False
+            with os.scandir(folder) as entries:
+                return all(self.holds(folder / entry.name) for entry in entries if entry.is_symlink())
+        except OSError:  # it vanished, or is not ours to read
+            return False
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path, links followed, lies in the directory served."""
+        return path.resolve().is_relative_to(self.root)
+
     def _folders(self, folder: Path) -> list[Path]:
         try:
             with os.scandir(folder) as entries:
-                found = [folder / entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+                found = [folder / entry.name for entry in entries if entry.is_dir() and _is_name(entry.name)]
         except OSError:  # it vanished, or is not ours to read
             return []
-        return sorted(path for path in found if not path.is_symlink() or path.resolve().is_relative_to(self.root))
+        return sorted(path for path in found if not path.is_symlink() or self.holds(path))
 
 
 def _about(path: Path, run: RunDirectory) -> dict[str, Any]:
@@ -172,5 +209,16 @@ def _state(status: dict[str, Any]) -> str:
     return "stopped" if status.get("state") in (None, "running") else str(status["state"])
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+def _is_name(text: str) -> bool:
+    """Not hidden, and of characters that an address can have: bytes that are no text are none."""
+    return not text.startswith(".") and text.isprintable()
+
+
+def number(value: Any) -> float | None:
+    """A number of somebody else's file, ``None`` where it is none or too large."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None

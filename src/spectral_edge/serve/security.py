@@ -68,7 +68,7 @@ class Guard:
         given = next((value for name, value in pairs if name == "token"), None)
         if given is not None and self._fits(given):
             rest = "&".join(part for part in query.decode("latin-1").split("&") if not part.startswith("token="))
-            answer = RedirectResponse(scope["path"] + (f"?{rest}" if rest else ""), status_code=303)
+            answer = RedirectResponse("/" + scope["path"].lstrip("/\\") + (f"?{rest}" if rest else ""), status_code=303)
             answer.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path="/")
             return answer
         if not self._fits(cookie_parser(headers.get("cookie", "")).get(self._cookie, "")):

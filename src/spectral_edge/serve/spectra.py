@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +71,7 @@ class Spectra:
 
     def __init__(self, library: Library) -> None:
         self._library = library
-        self._trajectories: OrderedDict[str, _Trajectory] = OrderedDict()
+        self._trajectories: OrderedDict[Hashable, _Trajectory] = OrderedDict()
         self._reading = threading.Lock()
 
     def choices(self, name: str) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class Spectra:
         if logged and choice.stride == every:
             windows: Sequence[tuple[int, Any]] = _logged_windows(metrics, choice.window)
         else:
-            windows = self._trajectory(name).windows(choice)
+            windows = self._kept_windows(name, choice)
         if not windows:
             known = ", ".join(f"{stride} (up to {most})" for stride, most in self.choices(name)["strides"].items())
             raise ValueError(
@@ -139,14 +139,15 @@ class Spectra:
     def _snapshots(self, name: str) -> list[int]:
         return RunDirectory.open(self._library.path(name)).snapshot_steps()
 
-    def _trajectory(self, name: str) -> _Trajectory:
+    def _kept_windows(self, name: str, choice: SpectrumChoice) -> list[tuple[int, Floats]]:
+        key = (name, self._library.stamp(name))  # another run under the same name is read anew
         with self._reading:
-            found = self._trajectories.pop(name, None) or _Trajectory(TrainedRun.open(self._library.path(name)))
-            self._trajectories[name] = found
+            found = self._trajectories.pop(key, None) or _Trajectory(TrainedRun.open(self._library.path(name)))
+            self._trajectories[key] = found
             while len(self._trajectories) > _RUNS_KEPT:
                 self._trajectories.popitem(last=False)
             found.update()
-            return found
+            return found.windows(choice)
 
 
 class _Trajectory:
@@ -162,13 +163,13 @@ class _Trajectory:
     def update(self) -> None:
         """Read the snapshots that have been added; all again if the run was rewound."""
         steps = self._run.run.snapshot_steps()
-        if steps[: len(self._steps)] != self._steps:
-            self._steps, self._vectors, self._gram = [], [], None
-        if len(steps) == len(self._steps):
+        if steps == self._steps:
             return
-        self._vectors += [self._run.weights_at(step) for step in steps[len(self._steps) :]]
-        self._steps = steps
-        self._gram = displacement_gram(self._vectors, self._gram) if len(steps) > 1 else None
+        rewound = steps[: len(self._steps)] != self._steps
+        vectors, known = ([], None) if rewound else (self._vectors, self._gram)
+        vectors = vectors + [self._run.weights_at(step) for step in steps[len(vectors) :]]
+        gram = displacement_gram(vectors, known) if len(steps) > 1 else None
+        self._steps, self._vectors, self._gram = steps, vectors, gram  # all or, if anything failed above, nothing
 
     def windows(self, choice: SpectrumChoice) -> list[tuple[int, Floats]]:
         """(step, Gram matrix of the W updates that end there) of every step whose window is kept."""

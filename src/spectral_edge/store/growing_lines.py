@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class GrowingLines:
         """
         begin = self._end - len(self._last)
         try:
+            if not stat.S_ISREG(self._path.stat().st_mode):  # a pipe would be waited for
+                raise RunCorruptError(f"{self._path}: is no regular file.")
             with self._path.open("rb") as stream:
                 stream.seek(begin)
                 data = stream.read()

@@ -19,19 +19,34 @@ export async function get(path, parameters = {}, kind = "json") {
 
 // Calls `changed` whenever the run (or, without one, any run) has gone on: events, or a question every 3 s without them.
 export function follow(run, changed, told = () => {}) {
-  const events = new EventSource(address("/api/events", { run }));
-  let first = true;
+  let events = null;
   let asking = null;
-  events.addEventListener("change", (event) => {
-    told("live");
-    if (!first) changed(JSON.parse(event.data).there);
-    first = false;
-  });
-  events.addEventListener("error", () => {
-    told("lost");
-    if (events.readyState === EventSource.CLOSED && asking === null) asking = setInterval(() => changed(true), 3000);
-  });
-  addEventListener("pagehide", () => events.close());
+  const listen = () => {
+    let first = true;
+    events = new EventSource(address("/api/events", { run }));
+    events.addEventListener("change", () => {
+      told("live");
+      if (!first) changed();
+      first = false;
+    });
+    events.addEventListener("error", () => {
+      told("lost");
+      if (events?.readyState === EventSource.CLOSED && asking === null) asking = setInterval(changed, 3000);
+    });
+  };
+  // A browser opens six connections to a server: a tab that nobody looks at must not hold one.
+  const seen = () => {
+    if (document.hidden) {
+      events?.close();
+      events = null;
+    } else if (events === null) {
+      listen();
+      changed();
+    }
+  };
+  document.addEventListener("visibilitychange", seen);
+  addEventListener("pagehide", () => events?.close());
+  if (!document.hidden) listen();
 }
 
 export function downloads(path, parameters) {

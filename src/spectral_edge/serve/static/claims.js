@@ -5,6 +5,8 @@ import { get } from "./api.js";
 import { h, show, title } from "./dom.js";
 
 export async function open() {
+  const { claims: judged } = await get("runs");
+  if (!judged) return show(title("Claims"), h("p", {}, "No claims are judged in this directory. They are by ", h("code", {}, "spectral-edge reproduce --profile quick --out DIR"), "."));
   const found = await get("claims");
   show(
     title("Claims"),

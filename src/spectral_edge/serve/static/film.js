@@ -47,7 +47,9 @@ async function load() {
   const mine = ++turn;
   frames = new Map();
   try {
-    film = await get("film", asks());
+    const found = await get("film", asks());
+    if (mine !== turn) return;
+    film = found;
     if (film.steps.length === 0) throw new Error("No step keeps such a window; choose a smaller one.");
     time.max = film.steps.length - 1;
     const known = film.steps.indexOf(Number(state.step));
@@ -56,7 +58,7 @@ async function load() {
     await look(Number(time.value));
     fetchAll(mine);
   } catch (problem) {
-    notes.replaceChildren(failed(problem));
+    if (mine === turn) notes.replaceChildren(failed(problem));
   }
 }
 

@@ -4,7 +4,7 @@ import { asked, address } from "./address.js";
 import { failed, h, show } from "./dom.js";
 
 const PAGES = { "/": "runs", "/run": "run", "/modes": "modes", "/film": "film", "/claims": "claims" };
-const TITLES = { runs: "Runs", run: "Live", modes: "Modes", film: "Film", claims: "Claims" };
+const TITLES = { runs: "Runs", run: "Training", modes: "Modes", film: "Film", claims: "Claims" };
 
 const here = PAGES[location.pathname];
 const run = asked("run");
@@ -17,6 +17,7 @@ for (const [path, page] of Object.entries(PAGES)) {
   document.getElementById("pages").append(h("a", { href: target, "aria-current": current }, TITLES[page]));
 }
 
-import(`./${here}.js`)
+if (["run", "modes", "film"].includes(here) && run === null) location.replace("/"); // there, one is chosen
+else import(`./${here}.js`)
   .then((page) => page.open())
   .catch((problem) => show(failed(problem)));

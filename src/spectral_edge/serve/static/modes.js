@@ -50,12 +50,12 @@ export async function open() {
 function begin() {
   const { begin: choice } = about.choices;
   const snapshots = Object.keys(about.choices.strides).map(Number).filter((stride) => about.steps.length > 1 && stride % (about.steps[1] - about.steps[0]) === 0);
-  state.stride ??= String(snapshots.length ? Math.min(...snapshots) : choice?.stride ?? 1);
+  if (!snapshots.includes(Number(state.stride))) state.stride = String(snapshots.length ? Math.min(...snapshots) : choice?.stride ?? 1);
   state.centered ??= "true";
   state.basis ??= about.bases[0];
   const wanted = about.checkpoints.stop ?? about.checkpoints.final;
-  state.window ??= String(Math.max(2, Math.min(20, Math.floor(wanted / state.stride))));
   state.step ??= String(wanted);
+  state.window ??= String(Math.max(2, Math.min(20, Math.floor(state.step / state.stride))));
 }
 
 function possible() {
@@ -66,7 +66,8 @@ function possible() {
 
 function drawControls() {
   const change = (name, after = () => {}) => (value) => { state[name] = value; after(); load(); };
-  const words = Object.fromEntries(Object.entries(about.checkpoints).map(([name, step]) => [step, name]));
+  const words = {};
+  for (const [name, step] of Object.entries(about.checkpoints)) words[step] = words[step] ? `${words[step]}, ${name}` : name;
   const steps = possible();
   if (!steps.includes(Number(state.step))) steps.push(Number(state.step));
   const strides = Object.keys(about.choices.strides).map(Number).sort((a, b) => a - b).filter((stride) => stride % (about.steps[1] - about.steps[0]) === 0);
@@ -168,7 +169,7 @@ function scalesOf(modes, parts, null_) {
 function judged(edge, null_) {
   const F = number(edge.concentration);
   const peaks = `${null_.same_peak} of ${null_.n} random directions peak at the same frequency`;
-  return `Edge: F = ${F} at ω = ${edge.peak}; random directions: mean ${number(null_.concentration_mean)}, 95 % below ${number(null_.concentration_quantile95)}; p = ${number(null_.pvalue)} (${null_.n} draws, one-sided). ${peaks}.`;
+  return `Edge: F = ${F} at ω = ${edge.peak}; random directions: mean ${number(null_.concentration_mean)}, 95 % below ${number(null_.concentration_quantile95)}; p = ${number(null_.pvalue)} (${null_.n} draws, one-sided; for a direction chosen beforehand). ${peaks}.`;
 }
 
 async function drawSide(parts, mode, null_, part, scales) {

@@ -12,6 +12,7 @@ const state = { window: asked("window"), stride: asked("stride"), centered: aske
 let about = null;
 let metrics = null;
 let spectrum = null;
+let turn = 0;
 
 const plot = h("div", { class: "plot" });
 const head = h("div");
@@ -33,13 +34,13 @@ async function refresh() {
     about = await get("run", { run });
     metrics = await get("metrics", { run });
     drawHead();
-    if (about.choices.begin) {
+    if (about.choices?.begin) {
       const { begin } = about.choices;
       for (const name of ["window", "stride", "centered"]) state[name] ??= String(begin[name]);
       drawControls();
       await loadSpectrum();
     } else {
-      notes.textContent = "No window of updates is complete yet.";
+      notes.textContent = about.line.why ? "" : "No window of updates is complete yet.";
       await drawPlot();
     }
   } catch (problem) {
@@ -81,16 +82,20 @@ function fitWindow() {
 }
 
 async function loadSpectrum() {
+  const mine = ++turn;
   const wanted = { run, window: state.window, stride: state.stride, centered: state.centered };
   keep({ ...wanted, step: state.step });
   try {
-    spectrum = await get("spectrum", wanted);
+    const found = await get("spectrum", wanted);
+    if (mine !== turn) return; // another choice was made meanwhile
+    spectrum = found;
     const thinned = spectrum.found > spectrum.steps.length + spectrum.left_out;
     notes.textContent = [
       thinned && `${spectrum.steps.length} of ${spectrum.found} windows are drawn; the download has all.`,
       spectrum.left_out && `${spectrum.left_out} windows without movement are left out.`,
     ].filter(Boolean).join(" ");
   } catch (problem) {
+    if (mine !== turn) return;
     spectrum = null;
     notes.replaceChildren(failed(problem));
   }
@@ -131,7 +136,7 @@ function moveTo(step, chosen = true) {
     const sigma = spectrum.singular_values[s];
     found.push(["σ₁ … σ₃", sigma.slice(0, 3).map((value) => number(value)).join(", ")], ["σ₁/σ₂", number(spectrum.gap_ratios[s][0])], ["k*", String(spectrum.position[s])], ["g₂₃", number(spectrum.eigengap[s])]);
   }
-  const modes = about?.line.kind === "training" && s !== null;
+  const modes = about?.line.kind === "training" && s !== null && about.steps?.includes(step - state.window * state.stride) && about.steps.includes(step - state.stride);
   readings.replaceChildren(
     ...found.flatMap(([name, value]) => [h("div", {}, h("dt", {}, name), h("dd", {}, value))]),
     modes ? h("div", {}, h("dt", {}, "functions"), h("dd", {}, h("a", { href: address("/modes", { run, step, window: state.window, stride: state.stride, centered: state.centered }) }, "modes at this step"))) : "",

@@ -47,7 +47,7 @@ function drawPage(found) {
   const heads = ["Compare", ...head.slice(1, 8), "Accuracy over training", ...head.slice(9)];
   show(
     title("Runs"),
-    h("p", { class: "about" }, `${found.root}: ${runs.length} runs. Edge: σ₁/σ₂ of the last window of single steps, and k*. Tick up to ${MOST} to compare.`),
+    h("p", { class: "about" }, `${found.root}: ${runs.length} ${runs.length === 1 ? "run" : "runs"}. Edge: σₖ*/σₖ*₊₁ of the last window in the log, its mean subtracted, and k*. Tick up to ${MOST} to compare.`),
     filters,
     compared,
     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Runs" },
@@ -117,7 +117,7 @@ function row(run) {
     h("td", { class: "n" }, steps),
     h("td", { class: "n" }, percent(run.test_accuracy)),
     h("td", { class: "curve" }),
-    h("td", { class: "n edge" }, run.sigma_ratio === null ? "–" : number(run.sigma_ratio)),
+    h("td", { class: "n edge" }, "–"),
     h("td", { class: "open" }, ...open));
 }
 
