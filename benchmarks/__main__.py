@@ -1,6 +1,6 @@
 """Run benchmarks, each in a process of its own, and keep their rows: ``python -m benchmarks [part ...]``.
 
-Without arguments every part but ``paper``, which takes an hour. ``benchmarks/results.json`` keeps the rows of a part
+Without arguments every part. ``benchmarks/results.json`` keeps the rows of a part
 until it is run again, with the machine and commit that they come from; ``docs/benchmarks.md`` gets their table.
 """
 
@@ -16,8 +16,10 @@ from typing import Any
 
 from spectral_edge.store import describe_environment
 
-PARTS = ("startup", "training", "sweep", "responses", "analysis", "reproduction", "growth", "recording", "discovery")
-BY_HAND = ("paper",)
+PARTS = (
+    *("startup", "training", "sweep", "responses", "analysis", "reproduction", "paper", "growth", "recording"),
+    "discovery",
+)
 ONE_THREAD = (
     "training",
     "sweep",
@@ -55,7 +57,10 @@ def table(rows: list[dict[str, Any]], head: bool = True) -> str:
         "| --- " * 7 + "|",
     ]
     for row in rows:
-        number = f"{row['value']:.3g} {row['unit']} ({row['least']:.3g} to {row['largest']:.3g})".replace("  ", " ")
+        value, least, largest = (
+            f"{row[key]:.{max(3, len(str(int(row[key]))))}g}" for key in ("value", "least", "largest")
+        )
+        number = f"{value} {row['unit']} ({least} to {largest})".replace("  ", " ")
         verdict = {True: "met", False: "**missed**", None: ""}[row["met"]]
         cells = (row["name"], row["goal"], number, verdict, row["arithmetic"], row["moved"], row["note"])
         lines.append(f"| {' | '.join(cells)} |")
@@ -64,7 +69,7 @@ def table(rows: list[dict[str, Any]], head: bool = True) -> str:
 
 def page(results: dict[str, Any]) -> str:
     """What stands between the markers of the page."""
-    parts = [part for part in (*PARTS, *BY_HAND) if part in results]
+    parts = [part for part in PARTS if part in results]
     sections = []
     for part in parts:
         found = results[part]
@@ -79,8 +84,8 @@ def main() -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     print(table([]))
     for part in sys.argv[1:] or PARTS:
-        if part not in (*PARTS, *BY_HAND):
-            raise SystemExit(f"benchmarks: no part {part!r}; choose from {', '.join((*PARTS, *BY_HAND))}")
+        if part not in PARTS:
+            raise SystemExit(f"benchmarks: no part {part!r}; choose from {', '.join(PARTS)}")
         results[part] = measured(part)
         RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
         before, rest = PAGE.read_text().split(BEGIN)
