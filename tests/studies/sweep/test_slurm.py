@@ -15,13 +15,13 @@ from spectral_edge.studies.engines.slurm import SlurmEngine
 from spectral_edge.studies.sweep import run_sweep, sweep_states
 from sweeping import LONG, contents, holder_in_mid_run, tiny_spec, trajectory_files, until, written
 
-# Starts every task of the array at once, as a cluster with room would.
+# Starts every task of the array at once, as a cluster with room would, from its own copy: submitit moves its file away.
 SBATCH = """#!/bin/bash
 cp "$1" {folder}/script
 last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "$1")
 for task in $(seq 0 "$last"); do
   SUBMITIT_EXECUTOR=slurm SLURM_JOB_ID=7$task SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=$task \
-    bash "$1" < /dev/null > {folder}/task_$task.log 2>&1 &
+    bash {folder}/script < /dev/null > {folder}/task_$task.log 2>&1 &
 done
 echo "Submitted batch job 7"
 """
