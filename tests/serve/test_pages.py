@@ -164,6 +164,7 @@ def test_hidden_tabs_hold_no_connection(chromium, server):
         visitor = Visitor(context, server)
         visitor.goto("/run?run=runs/add")
         settle(visitor.page)
+        expect(visitor.page.locator(".readings dd").first).to_have_text("60")
         visitor.page.evaluate(HIDE)
     context.close()
 
