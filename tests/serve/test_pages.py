@@ -151,6 +151,14 @@ def test_a_late_answer_does_not_replace_a_later_choice(visitor):
     assert page.evaluate(first) == 15
 
 
+def test_without_events_a_page_asks(visitor):
+    visitor.page.route("**/api/events*", lambda route: route.abort())
+    with visitor.page.expect_response("**/api/metrics*", timeout=10_000):
+        visitor.goto("/run?run=runs/add")
+    with visitor.page.expect_response("**/api/metrics*", timeout=10_000):
+        pass
+
+
 HIDE = """
 Object.defineProperty(document, "hidden", { get: () => true });
 document.dispatchEvent(new Event("visibilitychange"));

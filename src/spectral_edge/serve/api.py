@@ -20,12 +20,11 @@ from spectral_edge.serve.queries import (
     Choice,
     Coordinates,
     FilmChoice,
+    FunctionChoice,
     Inputs,
-    RandomNumber,
     RunName,
     RunNames,
     Step,
-    Weights,
 )
 from spectral_edge.serve.reading import character_share, frequency_share, profile, read_function
 from spectral_edge.serve.spectra import Spectra
@@ -129,39 +128,33 @@ def _about_training(explorer: Explorer, name: str) -> dict[str, Any]:
 def _add_modes(routes: APIRouter, explorer: Explorer) -> None:
     @routes.get("/mode")
     def mode(
-        run: RunName,
-        step: Step,
-        choice: Choice,
-        weights: Weights,
+        f: FunctionChoice,
         basis: Basis,
         coordinates: Coordinates = "additive",
         inputs: Inputs = "test",
-        random: RandomNumber | None = None,
         kind: FileFormat = "json",
     ) -> Any:
-        opened = explorer.run(run)
-        if random is None:
-            edge = explorer.edge(run, step, choice)
-            values, about = (
-                edge.energy(weights),
-                {"singular_values": edge.edge.singular_values[:10], "k": len(edge.response)},
-            )
-        else:
-            values, about = explorer.random(run, step)[random - 1], {}
+        opened = explorer.run(f.run)
+        values, about = f.values(explorer), {}
+        if f.random is None:
+            edge = explorer.edge(f.run, f.step, f.choice)
+            about = {"singular_values": edge.edge.singular_values[:10], "k": len(edge.response)}
         if kind != "json":
             a, b = opened.task.pairs.T
             held_out = np.zeros(len(a), dtype=bool)
             held_out[_test(opened)] = True
-            return download(pl.DataFrame({"a": a, "b": b, "f": values, "held_out": held_out}), f"{run}-{step}-f", kind)
+            return download(
+                pl.DataFrame({"a": a, "b": b, "f": values, "held_out": held_out}), f"{f.run}-{f.step}-f", kind
+            )
         chosen = _test(opened) if inputs == "test" else None
         return plain(read_function(values, opened.task, basis, coordinates, chosen).__dict__ | about)
 
     @routes.get("/null")
-    def null(run: RunName, step: Step, choice: Choice, weights: Weights, basis: Basis, inputs: Inputs = "test") -> Any:
-        opened = explorer.run(run)
+    def null(f: FunctionChoice, basis: Basis, inputs: Inputs = "test") -> Any:
+        opened = explorer.run(f.run)
         chosen = _test(opened) if inputs == "test" else None
-        measured = profile(explorer.edge(run, step, choice).energy(weights)[None], opened.task, basis, chosen)
-        drawn = profile(explorer.random(run, step), opened.task, basis, chosen)
+        measured = profile(f.values(explorer)[None], opened.task, basis, chosen)
+        drawn = profile(explorer.random(f.run, f.step), opened.task, basis, chosen)
         shares = drawn.power / drawn.power.sum(axis=1, keepdims=True)
         concentration = NullDistribution(drawn.concentration, "random_directions")
         return plain(
@@ -178,27 +171,19 @@ def _add_modes(routes: APIRouter, explorer: Explorer) -> None:
 
     @routes.get("/share")
     def share(
-        run: RunName,
-        step: Step,
-        choice: Choice,
-        weights: Weights,
+        f: FunctionChoice,
         basis: Basis,
         coordinates: Coordinates = "additive",
         inputs: Inputs = "test",
-        random: RandomNumber | None = None,
         frequency: Annotated[int | None, Query(ge=1, le=10_000)] = None,
         omega_a: Annotated[int, Query(ge=-10_000, le=10_000)] = 0,
         omega_b: Annotated[int, Query(ge=-10_000, le=10_000)] = 0,
     ) -> Any:
-        task = explorer.run(run).task
-        if random is None:
-            values = explorer.edge(run, step, choice).energy(weights)
-        else:
-            values = explorer.random(run, step)[random - 1]
+        opened, values = explorer.run(f.run), f.values(explorer)
         if frequency is None:
-            return plain({"grid": character_share(values, task, coordinates, (omega_a, omega_b))})
-        chosen = _test(explorer.run(run)) if inputs == "test" else None
-        return plain({"grid": frequency_share(values, task, basis, coordinates, chosen, frequency)})
+            return plain({"grid": character_share(values, opened.task, coordinates, (omega_a, omega_b))})
+        chosen = _test(opened) if inputs == "test" else None
+        return plain({"grid": frequency_share(values, opened.task, basis, coordinates, chosen, frequency)})
 
 
 def _add_film(routes: APIRouter, explorer: Explorer) -> None:

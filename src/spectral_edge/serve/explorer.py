@@ -22,7 +22,7 @@ from spectral_edge.spectrum import SpectralEdge
 from spectral_edge.statistics import random_directions
 from spectral_edge.studies.trained_run import TrainedRun
 
-__all__ = ["DIRECTIONS", "RANDOM", "EdgeResponses", "Explorer"]
+__all__ = ["DIRECTIONS", "RANDOM", "EdgeResponses", "Explorer", "Function"]
 
 Floats = NDArray[np.float64]
 Found = TypeVar("Found")
@@ -66,6 +66,31 @@ class EdgeResponses:
             )
         mixture = torch.tensordot(w / w.norm(), self.response[: len(w)], dims=1)
         return mode_energy(mixture[None])[0].numpy()
+
+
+@dataclass(frozen=True)
+class Function:
+    """Which f is meant.
+
+    Attributes:
+        run: name.
+        step: whose weights are moved.
+        choice: of the window that ends there.
+        weights: of the mixture of its edge.
+        random: number of a random direction instead, from 1.
+    """
+
+    run: str
+    step: int
+    choice: SpectrumChoice
+    weights: tuple[float, ...]
+    random: int | None = None
+
+    def values(self, explorer: Explorer) -> Floats:
+        """f at all pairs, (N,); errors as :meth:`Explorer.edge`."""
+        if self.random is None:
+            return explorer.edge(self.run, self.step, self.choice).energy(self.weights)
+        return explorer.random(self.run, self.step)[self.random - 1]
 
 
 class Explorer:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query
 
 from spectral_edge.bases import CoordinateSystem
-from spectral_edge.serve.explorer import DIRECTIONS, RANDOM
+from spectral_edge.serve.explorer import DIRECTIONS, RANDOM, Function
 from spectral_edge.serve.film import Film
 from spectral_edge.serve.spectra import SpectrumChoice
 
@@ -16,6 +16,7 @@ __all__ = [
     "Choice",
     "Coordinates",
     "FilmChoice",
+    "FunctionChoice",
     "Inputs",
     "RandomNumber",
     "RunName",
@@ -64,3 +65,12 @@ def _film(
 
 
 FilmChoice = Annotated[Film, Depends(_film)]
+
+
+def _function(
+    run: RunName, step: Step, choice: Choice, weights: Weights, random: RandomNumber | None = None
+) -> Function:
+    return Function(run, step, choice, weights, random)
+
+
+FunctionChoice = Annotated[Function, Depends(_function)]

@@ -26,12 +26,14 @@ export function follow(run, changed, told = () => {}) {
     events = new EventSource(address("/api/events", { run }));
     events.addEventListener("change", () => {
       told("live");
+      clearInterval(asking);
+      asking = null;
       if (!first) changed();
       first = false;
     });
     events.addEventListener("error", () => {
-      told("lost");
-      if (events?.readyState === EventSource.CLOSED && asking === null) asking = setInterval(changed, 3000);
+      told("lost"); // the browser tries again by itself, if it can; meanwhile this page asks
+      asking ??= setInterval(changed, 3000);
     });
   };
   // A browser opens six connections to a server: a tab that nobody looks at must not hold one.
@@ -39,6 +41,8 @@ export function follow(run, changed, told = () => {}) {
     if (document.hidden) {
       events?.close();
       events = null;
+      clearInterval(asking);
+      asking = null;
     } else if (events === null) {
       listen();
       changed();

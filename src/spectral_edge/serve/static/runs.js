@@ -142,7 +142,10 @@ function sparkline({ step, test_accuracy: accuracy }) {
   return svg;
 }
 
+let comparison = 0;
+
 async function compare() {
+  const mine = ++comparison;
   const names = [...ticked].filter((name) => runs.some((run) => run.name === name));
   compared.hidden = names.length === 0;
   if (names.length === 0) return;
@@ -150,6 +153,7 @@ async function compare() {
   if (!plot.isConnected) compared.replaceChildren(h("h2", {}, "Ticked runs"), plot);
   try {
     const found = await Promise.all(names.map(async (run) => [run, await get("metrics", { run }), await ownSpectrum(run)]));
+    if (mine !== comparison) return; // others are ticked by now
     await draw(plot, () => ({
       traces: found.flatMap(([run, metrics, spectrum], i) => [
         { x: metrics.step, y: metrics.test_accuracy ?? [], name: run, legendgroup: run, line: line(i), mode: "lines" },
@@ -163,7 +167,7 @@ async function compare() {
       },
     }));
   } catch (problem) {
-    compared.append(failed(problem));
+    if (mine === comparison) compared.append(failed(problem));
   }
 }
 
