@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: reproduce paper results discovery discovery-results early-warning early-warning-results test docs lint types rooms clean-install bench
+.PHONY: reproduce paper results discovery discovery-results early-warning early-warning-results rounding rounding-results test docs lint types rooms clean-install bench
 
 reproduce: .venv/installed
 	$(BIN)/spectral-edge reproduce --profile quick --out runs/quick
@@ -46,6 +46,19 @@ early-warning-results: .venv/installed
 	cp runs/early_warning/early_warning.json results/early_warning/
 	cp runs/early_warning/figures/*.png results/early_warning/figures/
 	cp runs/early_warning/tables/early_warning_*.csv results/early_warning/tables/
+
+# What of a run is its seed's and what is rounding's? 60 runs, most of an hour on two cores; interrupted, it continues.
+rounding: .venv/installed
+	$(BIN)/spectral-edge rounding --out runs/rounding
+
+# What of it is kept in the repository.
+rounding-results: .venv/installed
+	$(BIN)/spectral-edge rounding --out runs/rounding --findings docs/findings.md
+	rm -rf results/rounding
+	mkdir -p results/rounding/figures results/rounding/tables
+	cp runs/rounding/rounding.json results/rounding/
+	cp runs/rounding/figures/*.png results/rounding/figures/
+	cp runs/rounding/tables/rounding_*.csv results/rounding/tables/
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2

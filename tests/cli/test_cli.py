@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from planted_copies import planted_rounding
 from planted_warnings import planted_second, planted_sweep
-from spectral_edge.cli import COMMANDS, discover, early_warning, main
+from spectral_edge.cli import COMMANDS, discover, early_warning, main, rounding
 from tiny_runs import TINY, tiny
 
 TRAIN = ["train", "--operation", "add"] + [
@@ -94,7 +95,7 @@ def test_the_overview_names_every_command_and_loads_nothing(capsys):
     assert "did you mean train?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["train", "analyze", "report", "reproduce", "early-warning"])
+@pytest.mark.parametrize("command", ["train", "analyze", "report", "reproduce", "early-warning", "rounding"])
 def test_help_teaches_with_an_example(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
@@ -175,6 +176,17 @@ def test_early_warning_writes_results_tables_figures_and_record(tmp_path, monkey
     assert (out / "figures" / "early_warning_leads.png").stat().st_size > 10_000
     assert (out / "tables" / "early_warning_1.csv").read_text().startswith("runs,")
     assert "<!-- generated: early-warning -->" in record.read_text()
+
+
+def test_rounding_writes_results_tables_figure_and_record(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(rounding, "compare_copies", lambda *_: planted_rounding())
+    record = tmp_path / "findings.md"
+    assert main(["rounding", "--out", str(tmp_path), "--findings", str(record), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert len(printed["points"]) == 4
+    assert (tmp_path / "figures" / "rounding.png").stat().st_size > 10_000
+    assert (tmp_path / "tables" / "rounding_4.csv").read_text().startswith("seed,")
+    assert "<!-- generated: rounding -->" in record.read_text()
 
 
 def test_early_warning_says_which_run_is_missing(tmp_path, capsys):

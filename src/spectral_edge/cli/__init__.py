@@ -21,6 +21,7 @@ COMMANDS = {
     "early-warning": ("early_warning", "EarlyWarning", "Ask whether the update spectrum warns"),
     "report": ("report", "Report", "Write report.html, figures and tables"),
     "reproduce": ("reproduce", "Reproduce", "Train the paper's models, test every claim against its null"),
+    "rounding": ("rounding", "Rounding", "Ask what of a run is its seed's and what is rounding's"),
     "serve": ("serve", "Serve", "Look at runs in a browser, live and finished"),
     "sweep": ("sweep", "Sweep", "Run many models, look how they stand, and tabulate them"),
 }

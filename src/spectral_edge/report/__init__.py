@@ -4,6 +4,7 @@ from spectral_edge.report.discoveries import discoveries_markdown, write_discove
 from spectral_edge.report.early_warnings import early_warning_markdown, write_early_warning_report
 from spectral_edge.report.findings import findings_id, findings_markdown, update_findings
 from spectral_edge.report.recordings import is_recording, write_recording_report
+from spectral_edge.report.rounding import rounding_markdown, write_rounding_report
 from spectral_edge.report.sections import ClaimSection, claim_sections
 from spectral_edge.report.writing import write_report
 
@@ -15,9 +16,11 @@ __all__ = [
     "findings_id",
     "findings_markdown",
     "is_recording",
+    "rounding_markdown",
     "update_findings",
     "write_discovery_report",
     "write_early_warning_report",
     "write_recording_report",
     "write_report",
+    "write_rounding_report",
 ]

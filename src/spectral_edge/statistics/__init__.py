@@ -22,6 +22,7 @@ from spectral_edge.statistics.nulls import (
     random_directions,
     rarity_pvalue,
 )
+from spectral_edge.statistics.reliability import intraclass_correlation, matching_pairs, regrouped
 
 __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
     # the statistic
@@ -45,6 +46,10 @@ __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
     "auc",
     "auc_interval",
     "auc_pvalue",
+    # the same measured again
+    "intraclass_correlation",
+    "matching_pairs",
+    "regrouped",
     # two quantities that go together
     "rank_correlation",
     "circular_shift_pvalue",

@@ -49,6 +49,7 @@ from spectral_edge.store.results import (
     RunSummary,
     Verdict,
 )
+from spectral_edge.store.rounding import CopyRow, PartingRow, Rounding, read_rounding, write_rounding
 from spectral_edge.store.run_directory import RunDirectory
 from spectral_edge.store.sae_lens import write_sae_lens
 from spectral_edge.store.sweeps import SweepFile, read_sweep, sweep_files, write_sweep
@@ -61,6 +62,7 @@ __all__ = [
     "ClaimRow",
     "Claims",
     "ConfigMismatchError",
+    "CopyRow",
     "Discoveries",
     "DiscoveryRow",
     "DiscoverySource",
@@ -76,7 +78,9 @@ __all__ = [
     "NullKind",
     "NullSummary",
     "Outcome",
+    "PartingRow",
     "PeakNull",
+    "Rounding",
     "RunCorruptError",
     "RunDirectory",
     "RunLockedError",
@@ -99,6 +103,7 @@ __all__ = [
     "read_early_warnings",
     "read_lines",
     "read_lock",
+    "read_rounding",
     "read_sweep",
     "run_id",
     "set_aside",
@@ -110,6 +115,7 @@ __all__ = [
     "write_claims",
     "write_discoveries",
     "write_early_warnings",
+    "write_rounding",
     "write_sae_lens",
     "write_sweep",
 ]

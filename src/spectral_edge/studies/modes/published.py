@@ -8,7 +8,7 @@ from typing import Literal
 
 from spectral_edge.store import Checkpoint, Inputs
 
-__all__ = ["MEASUREMENTS", "Measurement", "measurements_for"]
+__all__ = ["BASIS", "MEASUREMENTS", "Measurement", "measurements_for"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ _BULK = ("v4", "v5", "v6", "v7", "v8")
 _FURTHER_COMPONENTS = ("v1:PC2", "v1:PC3")
 _FIRST_COMPONENTS = ("v1:PC1", "v1:PC2")
 _MIXTURES = ("v1+v2", "v1+v3", "v2+v3", "v1+v2+v3")
-_BASIS = {"add": "sum", "sub": "difference", "mul": "discrete_log", "x2_y2": "output:x2_y2"}
+BASIS = {"add": "sum", "sub": "difference", "mul": "discrete_log", "x2_y2": "output:x2_y2"}
+"""The basis in which the paper reads each operation."""
 # The discrete log of the output is the radial Gaussian basis: dlog(a + ib) + dlog(a - ib) = dlog(a^2 + b^2).
 _X2_Y2_BASES = ("sum", "discrete_log", "output:x2_y2", "gaussian_radial", "gaussian_angular")
 _PHASES: tuple[Checkpoint, ...] = ("early", "memorisation", "transition", "stop")
@@ -62,7 +63,7 @@ _F, _SHARE, _RANK = "concentration", "variance_share", "effective_rank"
 
 
 def _head_purity() -> list[Measurement]:
-    return [_M("C3", task, v, "head_purity", published=0.14) for task in _BASIS for v in _EDGE]
+    return [_M("C3", task, v, "head_purity", published=0.14) for task in BASIS for v in _EDGE]
 
 
 def _activation_shape() -> list[Measurement]:
@@ -131,7 +132,7 @@ def _sum_of_squares() -> list[Measurement]:
 def _mixtures() -> list[Measurement]:
     return [
         _M("C13", task, mixture, statistic, basis)
-        for task, basis in _BASIS.items()
+        for task, basis in BASIS.items()
         for mixture in _MIXTURES
         for statistic in (_F, "jaccard")
     ]
@@ -139,7 +140,7 @@ def _mixtures() -> list[Measurement]:
 
 def _summary() -> list[Measurement]:
     published = {"add": (0.40, 25), "mul": (0.32, 29), "sub": (0.19, None)}
-    rows = [_M("C14", t, "best(v1..v3)", _F, _BASIS[t], *published[t]) for t in ("add", "mul", "sub")]
+    rows = [_M("C14", t, "best(v1..v3)", _F, BASIS[t], *published[t]) for t in ("add", "mul", "sub")]
     return [*rows, _M("C14", "x2_y2", "best(v1..v3)", "r2", "cross_terms", 0.16)]
 
 
@@ -166,7 +167,7 @@ def measurements_for(task: str, phases: Literal["published", "all"] = "published
         return published
     lines = [m for m in published if m.claim != "C4"]
     elsewhere = [replace(m, checkpoint="transition", published=None, upper_bound=False, peak=None) for m in lines]
-    shape = [_M("C4", task, "v1", "peakedness", _BASIS[task]), _M("C4", task, "v1:PC1", "peakedness", _BASIS[task])]
+    shape = [_M("C4", task, "v1", "peakedness", BASIS[task]), _M("C4", task, "v1:PC1", "peakedness", BASIS[task])]
     shape += [_M("C4", task, v, _RANK, inputs="all") for v in _EDGE]
     everywhere = [replace(m, checkpoint=phase) for phase in _PHASES for m in shape]
     known = [m for m in published if m.claim == "C4"]

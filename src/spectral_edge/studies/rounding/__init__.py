@@ -1,0 +1,6 @@
+"""What of a run is its seed's and what is rounding's: copies that differ in the last bit of the learning rate."""
+
+from spectral_edge.studies.rounding.copies import compare_copies, measure_copy, part_ways, rounding_runs
+from spectral_edge.studies.rounding.summary import rounding_points
+
+__all__ = ["compare_copies", "measure_copy", "part_ways", "rounding_points", "rounding_runs"]
