@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from spectral_edge.store import Checkpoint, ClaimRow, Inputs, NullKind
 
-__all__ = ["TOLERANCES", "Check", "ClaimRule", "Rows", "is_close"]
+__all__ = ["TOLERANCES", "Check", "ClaimRule", "Rows", "at_peak", "is_close"]
 
 Rows = Sequence[ClaimRow]
 Check = Callable[[Rows], tuple[bool | None, str]]
@@ -43,6 +43,11 @@ def is_close(row: ClaimRow) -> bool:
     if row.published_is_upper_bound:
         return row.measured <= row.published
     return TOLERANCES[row.statistic][1](row.measured, row.published)
+
+
+def at_peak(row: ClaimRow) -> str:
+    """The end of a sentence, " at ω 26"; nothing for seeds that differ, which have no one peak."""
+    return "" if row.peak is None else f" at ω {row.peak}"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spectral_edge.studies.claim_rules import ClaimRule, Rows
+from spectral_edge.studies.claim_rules import ClaimRule, Rows, at_peak
 
 __all__ = ["RULES"]
 
@@ -69,7 +69,7 @@ def _without_squares(rows: Rows) -> tuple[None, str]:
     found = [r for r in rows if r.inputs == "test_off_diagonal"]
     if not found:
         return None, "control without a = b not measured"
-    values = ", ".join(f"{r.measured:.2f} at ω {r.peak}" for r in found)
+    values = ", ".join(f"{r.measured:.2f}{at_peak(r)}" for r in found)
     return None, f"without the pairs a = b, whose products are all squares, F of v1 … v3 is {values}"
 
 
@@ -107,8 +107,7 @@ def _first_component(rows: Rows) -> tuple[None, str]:
     if not found:
         return None, "first component not measured"
     values = ", ".join(
-        f"{row.measured:.1f}{'' if row.peak is None else f' at ω {row.peak}'} (random {row.null.mean:.1f}, p "
-        f"{row.null.pvalue:.2g})"
+        f"{row.measured:.1f}{at_peak(row)} (random {row.null.mean:.1f}, p {row.null.pvalue:.2g})"
         for row in found
         if row.null is not None
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spectral_edge.store import ClaimRow
-from spectral_edge.studies.claim_rules import ClaimRule, Rows
+from spectral_edge.studies.claim_rules import ClaimRule, Rows, at_peak
 
 __all__ = ["RULES"]
 
@@ -69,7 +69,7 @@ def _against_chance(rows: Rows) -> tuple[None, str]:
 
 def _as_concentration(rows: Rows) -> tuple[None, str]:
     found = [_found(rows, "concentration", model, "v1") for model in (None, _TRITASK)]
-    values = " to ".join("not measured" if r is None else f"{r.measured:.2f} (ω {r.peak})" for r in found)
+    values = " to ".join("not measured" if r is None else f"{r.measured:.2f}{at_peak(r)}" for r in found)
     return None, f"if the published .09 to .20 (ω 17 to 26) are concentrations: v1 by sum has {values}"
 
 
