@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -127,25 +128,32 @@ def share_inside(training: LanguageTraining, every: int, **settings: object) -> 
 
 
 def memory() -> Iterator[Row]:
-    """Peak resident set of a process that trains the large model, less that of one unwatched; medians of three."""
+    """Peak resident set of a process that trains the large model, less that of one unwatched, round by round."""
 
     def peak(*settings: str) -> int:
         command = [sys.executable, "-m", "benchmarks.recording", "--peak", *settings]
-        runs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(3)]
-        return int(statistics.median(int(run.split()[-1]) for run in runs))
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
-    unwatched = peak()
+    models = (("attention", 8_388_608), (".", 33_807_360))
+    sides = [(storage, selector) for storage in ("float32", "bfloat16", "sketch") for selector, _ in models]
+    extra: dict[tuple[str, str], list[int]] = {side: [] for side in sides}
+    for _ in range(ROUNDS):
+        unwatched = peak()
+        for side in sides:
+            extra[side].append(peak(*side) - unwatched)
     for storage, size in (("float32", 4), ("bfloat16", 2)):
-        for selector, dim in (("attention", 8_388_608), (".", 33_807_360)):
-            extra = peak(storage, selector) - unwatched
-            bound = WINDOW * dim * size
-            name = f"peak memory, {storage}, W = {WINDOW}, {dim / 1e6:.1f} M recorded, above W x D x {size} bytes"
-            yield median_row(name, "%", [100 * (extra / bound - 1)], at_most=5, note=f"{extra / 2**20:,.0f} MiB")
-    for selector, dim in (("attention", 8_388_608), (".", 33_807_360)):
-        extra = peak("sketch", selector) - unwatched
-        yield median_row(
-            f"peak memory, sketch, m = 4096, {dim / 1e6:.1f} M recorded", "MiB", [extra / 2**20], note="no D"
-        )
+        for selector, dim in models:
+            found, bound = extra[storage, selector], WINDOW * dim * size
+            yield median_row(
+                f"peak memory, {storage}, W = {WINDOW}, {dim / 1e6:.1f} M recorded, above W x D x {size} bytes",
+                "%",
+                [100 * (each / bound - 1) for each in found],
+                at_most=5,
+                note=f"{statistics.median(found) / 2**20:,.0f} MiB",
+            )
+    for selector, dim in models:
+        found = [each / 2**20 for each in extra["sketch", selector]]
+        yield median_row(f"peak memory, sketch, m = 4096, {dim / 1e6:.1f} M recorded", "MiB", found, note="no D")
 
 
 def print_peak(storage: str | None, selector: str | None) -> None:
@@ -175,6 +183,7 @@ def spectrum() -> Iterator[Row]:
     found: dict[str, list[float]] = {"svd": [], "spectrum": [], "directions": []}
     for _ in range(ROUNDS):
         found["svd"].append(timed(lambda: np.linalg.svd(updates.numpy(), full_matrices=False)))
+        time.sleep(0.5)  # the threads of NumPy's library spin on for a while, and would slow whoever comes next
         found["spectrum"].append(timed(lambda: se.spectral_edge(updates)))
         found["directions"].append(timed(lambda: se.spectral_edge(updates).directions(3)))
     for what, name in (("spectrum", "spectrum"), ("directions", "spectrum and three directions")):

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.rows import Row, median_row, show, timed
 
-ROUNDS = 3
+ROUNDS = 5
 
 
 def stages(runs: list[dict[str, Any]]) -> tuple[int, str]:

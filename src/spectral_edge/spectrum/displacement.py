@@ -171,11 +171,14 @@ def rolling_singular_values(gram: Floats, window: int) -> Floats:
     if not 2 <= window <= len(gram):
         raise ValueError(f"rolling_singular_values: window = {window} is outside 2..{len(gram)}, the number of updates")
     starts = range(len(gram) - window + 1)
-    return np.stack([_singular_values(gram[i : i + window, i : i + window]) for i in starts])
+    return _singular_values(np.stack([gram[i : i + window, i : i + window] for i in starts]))
 
 
 def _singular_values(gram: Floats) -> Floats:
-    return np.sqrt(np.maximum(np.linalg.eigvalsh((gram + gram.T) / 2)[::-1], 0))
+    """(…, n), descending, of Gram matrices (…, n, n)."""
+    symmetric = torch.from_numpy((gram + gram.swapaxes(-1, -2)) / 2)
+    # Not NumPy's: its threads go on spinning for a tenth of a second, and take the cores from what torch does next.
+    return torch.linalg.eigvalsh(symmetric).clamp(min=0).sqrt().flip(-1).numpy()
 
 
 def _square(gram: Floats, function: str) -> Floats:

@@ -235,7 +235,8 @@ def edge_from_gram(
         )
     if center:
         g = g - g.mean(0) - g.mean(1)[:, None] + g.mean()
-    values, vectors = np.linalg.eigh((g + g.T) / 2)
+    # Not NumPy's: its threads go on spinning for a tenth of a second, and take the cores from what torch does next.
+    values, vectors = (part.numpy() for part in torch.linalg.eigh(torch.from_numpy((g + g.T) / 2)))
     sigma = np.sqrt(np.maximum(values[::-1], 0))
     if sigma[0] <= _ZERO_CUTOFF * norms.max():
         raise ValueError("spectral_edge: all updates are equal, so nothing is left after centring; use center=False")
