@@ -185,7 +185,7 @@ def test_rounding_writes_results_tables_figure_and_record(tmp_path, monkeypatch,
     printed = json.loads(capsys.readouterr().out)
     assert len(printed["points"]) == 4
     assert (tmp_path / "figures" / "rounding.png").stat().st_size > 10_000
-    assert (tmp_path / "tables" / "rounding_4.csv").read_text().startswith("seed,")
+    assert (tmp_path / "tables" / "rounding_4.csv").read_text().startswith("operation,the paper")
     assert "<!-- generated: rounding -->" in record.read_text()
 
 

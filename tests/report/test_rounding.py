@@ -41,4 +41,4 @@ def test_tables_and_figures_are_written(tmp_path):
 def test_the_section_names_its_command_and_commit():
     text = rounding_markdown(rounding_points(planted_rounding()), "abc123", "2026-01-02")
     assert text.startswith("## 2026-01-02: rounding\n\n* Command: `make rounding`\n* Commit: `abc123`\n")
-    assert "| 42, the paper's | 3, 3, 3, 3, 3 | 3.0 | 11 |" in text
+    assert "| 42, the paper's | 3, 3, 3, 3, 3 | 3.0 | 0.021 |" in text

@@ -9,6 +9,7 @@ from spectral_edge.statistics import (
     permuted_profiles,
     random_directions,
     rarity_pvalue,
+    regrouped,
 )
 
 
@@ -165,3 +166,34 @@ def test_rarity_pvalue_is_uniform_or_above_when_the_observation_is_one_more_draw
     assert rarity_pvalue("rare", ["common"] * 99) == pytest.approx(1 / 100)
     with pytest.raises(ValueError, match="no null draws"):
         rarity_pvalue(1, [])
+
+
+def test_random_groupings_are_all_of_the_same_sizes_alike():
+    """Two pairs can be formed of four members in three ways."""
+    partner = regrouped(lambda g: float(next(i for i in range(1, 4) if g[i] == g[0])), ["a", "a", "b", "b"], 3000, 0)
+    assert partner.kind == "regrouped"
+    values, counts = np.unique(partner.samples, return_counts=True)
+    assert values.tolist() == [1, 2, 3]
+    assert abs(counts - 1000).max() < 104  # 4 standard deviations
+    assert regrouped(lambda g: float(g[0] == "a"), ["a", "b"], 5, 0).samples.tolist() == (
+        regrouped(lambda g: float(g[0] == "a"), ["a", "b"], 9, 0).samples[:5].tolist()
+    )
+
+
+def test_p_of_a_grouping_is_uniform_where_groups_say_nothing():
+    rng = np.random.default_rng(2)
+    groups = np.repeat([0, 1, 2], 5).tolist()
+    pvalues = []
+    for seed in range(400):
+        values = rng.standard_normal(15)
+        spread = lambda g, v=values: float(np.var([v[np.array(g) == k].mean() for k in range(3)]))  # noqa: E731
+        pvalues.append(regrouped(spread, groups, 99, seed).pvalue(spread(groups)))
+    for level in (0.1, 0.5, 0.9):
+        expected = 3 * np.sqrt(level * (1 - level) / 400)
+        assert np.mean(np.array(pvalues) <= level) == pytest.approx(level, abs=expected)
+
+
+def test_a_grouping_needs_a_draw_and_a_seed():
+    for draws, seed, words in ((0, 0, "n = 0"), (1, -1, "seed = -1")):
+        with pytest.raises(ValueError, match=words):
+            regrouped(lambda g: 0.0, ["a", "b"], draws, seed)

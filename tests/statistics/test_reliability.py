@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from spectral_edge.statistics import intraclass_correlation, matching_pairs, regrouped
+from spectral_edge.statistics import intraclass_correlation, intraclass_interval, within_and_between
 
 # Six targets, four judges: the worked example of Shrout and Fleiss (1979), table 2; they print ICC(1, 1) = .17.
 JUDGED = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
@@ -33,41 +33,38 @@ def test_it_estimates_the_share_of_variance_between_groups():
     assert intraclass_correlation(values, groups.tolist()) == pytest.approx(0.7, abs=0.02)
 
 
-def test_values_that_are_all_equal_have_no_variance_to_share():
-    assert np.isnan(intraclass_correlation([2.0] * 4, [0, 0, 1, 1]))
+@pytest.mark.parametrize("value", [2.0, 0.1 + 0.2])
+def test_values_that_are_all_equal_have_no_variance_to_share(value):
+    assert np.isnan(intraclass_correlation([value] * 5, [0, 0, 1, 1, 1]))
+    assert np.isnan(intraclass_interval([value] * 5, [0, 0, 1, 1, 1])).all()
 
 
-@pytest.mark.parametrize("width", [None, 3])
-def test_matching_pairs_are_those_of_the_slow_twin(width):
-    rng = np.random.default_rng(1)
-    labels = rng.integers(0, 3, (9,) if width is None else (9, width))
-    groups = [0, 0, 0, 1, 1, 2, 2, 2, 2]
-    counted = {True: [], False: []}
-    for i, j in itertools.combinations(range(9), 2):
-        for left, right in zip(np.atleast_1d(labels[i]), np.atleast_1d(labels[j]), strict=True):
-            counted[groups[i] == groups[j]].append(left == right)
-    assert matching_pairs(labels, groups) == pytest.approx((np.mean(counted[True]), np.mean(counted[False])))
+def test_the_published_interval():
+    """The same example: F = 1.79 on 5 and 18 degrees of freedom; printed by R's psych::ICC as -0.13 to 0.72."""
+    groups = np.repeat(np.arange(6), 4).tolist()
+    assert intraclass_interval(np.ravel(JUDGED), groups) == pytest.approx((-0.13, 0.72), abs=0.01)
 
 
-def test_the_null_holds_every_grouping_of_the_same_sizes():
-    """Two pairs can be formed of four members in three ways, each as likely."""
-    seen = regrouped(lambda g: float(next(i for i in range(1, 4) if g[i] == g[0])), ["a", "a", "b", "b"], 3000, seed=0)
-    assert seen.kind == "regrouped"
-    values, counts = np.unique(seen.samples, return_counts=True)
-    assert values.tolist() == [1, 2, 3]
-    assert abs(counts - 1000).max() < 120  # 4 standard deviations
-
-
-def test_p_is_uniform_where_groups_say_nothing():
-    rng = np.random.default_rng(2)
+def test_intervals_cover():
+    rng = np.random.default_rng(3)
     groups = np.repeat([0, 1, 2], 5).tolist()
-    pvalues = []
-    for seed in range(300):
-        values = rng.standard_normal(15)
-        null = regrouped(lambda g, v=values: intraclass_correlation(v, g), groups, 99, seed)
-        pvalues.append(null.pvalue(intraclass_correlation(values, groups)))
-    for level in (0.1, 0.5, 0.9):
-        assert np.mean(np.array(pvalues) <= level) == pytest.approx(level, abs=0.09)  # 3 standard deviations at 0.5
+    covered = 0
+    for _ in range(1000):
+        values = np.sqrt(0.4) * rng.standard_normal(3)[groups] + np.sqrt(0.6) * rng.standard_normal(15)
+        low, high = intraclass_interval(values, groups, level=0.8)
+        covered += low <= 0.4 <= high
+    assert covered / 1000 == pytest.approx(0.8, abs=0.04)  # 3 standard deviations
+
+
+def test_means_of_pairs_are_those_of_the_slow_twin():
+    rng = np.random.default_rng(1)
+    similarity = rng.uniform(size=(9, 9))
+    similarity += similarity.T
+    groups = [0, 0, 0, 1, 1, 2, 2, 2, 2]
+    found = {True: [], False: []}
+    for i, j in itertools.combinations(range(9), 2):
+        found[groups[i] == groups[j]].append(similarity[i, j])
+    assert within_and_between(similarity, groups) == pytest.approx((np.mean(found[True]), np.mean(found[False])))
 
 
 @pytest.mark.parametrize(
@@ -75,10 +72,10 @@ def test_p_is_uniform_where_groups_say_nothing():
     [
         (lambda: intraclass_correlation([1.0, 2.0], ["a"]), "2 values and 1 names"),
         (lambda: intraclass_correlation([1.0, 2.0], ["a", "a"]), "at least 2 groups"),
-        (lambda: matching_pairs([1, 2], ["a", "b"]), "2 members in one"),
+        (lambda: within_and_between(np.eye(2), ["a", "b"]), "2 members in one"),
+        (lambda: within_and_between(np.ones((3, 2)), ["a", "a", "b"]), r"\(3, 2\)"),
+        (lambda: intraclass_interval([1.0, 2.0, 3.0], ["a", "a", "b"], level=1), "level = 1"),
         (lambda: intraclass_correlation([1.0, np.nan, 1.0], ["a", "a", "b"]), r"values\[1\] is nan"),
-        (lambda: regrouped(lambda g: 0.0, ["a", "b"], 0, 0), "draws = 0"),
-        (lambda: regrouped(lambda g: 0.0, ["a", "b"], 1, -1), "seed = -1"),
     ],
 )
 def test_bad_input_is_named(call, words):

@@ -18,7 +18,7 @@ __all__ = ["Rounding"]
 
 @dataclass(frozen=True)
 class Rounding:
-    """Ask what of a run is its seed's and what is rounding's: copies that differ in the last bit of the learning rate.
+    """Ask what of a run is its seed's and what is rounding's: copies whose learning rates are neighbours in float32.
 
     Trains five copies of three seeds of four operations, and writes rounding.json, tables and a figure. Killed at any
     moment, the same command continues.

@@ -40,15 +40,18 @@ def draw_copies(rounding: Rounding) -> Drawing:
     first = rounding.copies[0] if rounding.copies else None
     return Drawing(
         "rounding",
-        "Runs that differ in the last bit of the learning rate",
+        "Runs whose learning rates are neighbouring float32 numbers",
         "Above: distance of the attention weights of two runs at equal steps. Below: concentration F of v₁ at the stop "
         "of each copy, seed by seed, and the frequency of its peak; first in each seed, the run as published.",
         figure,
-        ()
-        if first is None
-        else (f"window {first.window}, stride {first.stride}, centred, exact derivative, held-out pairs",),
+        () if first is None else (_setting(first),),
         (),
     )
+
+
+def _setting(row: CopyRow) -> str:
+    centring = "centred" if row.centered else "uncentred"
+    return f"window {row.window}, stride {row.stride}, {centring}, exact derivative, held-out pairs"
 
 
 def _distances(panel: Axes, partings: Sequence[PartingRow]) -> None:
@@ -69,15 +72,16 @@ def _peaks(panel: Axes, rows: Sequence[CopyRow]) -> None:
     for place, seed in enumerate(seeds):
         members = sorted((row for row in rows if row.seed == seed), key=lambda row: row.copy_number)
         across = place + 0.66 * (np.arange(len(members)) - (len(members) - 1) / 2) / max(1, len(members))
-        for x, row in zip(across, members, strict=True):
+        for number, (x, row) in enumerate(zip(across, members, strict=True)):
             series = SERIES[0] if row.copy_number else SERIES[2]
             panel.plot(x, row.concentration[0], series.marker, color=series.colour, markersize=4)
             panel.annotate(
                 str(row.peak[0]),
                 (x, row.concentration[0]),
-                xytext=(0, 4),
+                xytext=(0, -5 if number % 2 else 5),  # neighbours that are alike would write over each other
                 textcoords="offset points",
                 ha="center",
+                va="top" if number % 2 else "bottom",
                 fontsize=7,
             )
         if place:
@@ -85,7 +89,8 @@ def _peaks(panel: Axes, rows: Sequence[CopyRow]) -> None:
     panel.set_xticks(range(len(seeds)), [str(seed) for seed in seeds])
     panel.set_xlabel("seed")
     panel.set_xlim(-0.5, len(seeds) - 0.5)
-    panel.set_ylim(0, 1.05)
+    panel.set_ylim(bottom=0)
+    panel.margins(y=0.12)
 
 
 def rounding_markdown(points: Sequence[Point], commit: str | None, date: str) -> str:

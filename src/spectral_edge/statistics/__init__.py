@@ -21,8 +21,9 @@ from spectral_edge.statistics.nulls import (
     permuted_profiles,
     random_directions,
     rarity_pvalue,
+    regrouped,
 )
-from spectral_edge.statistics.reliability import intraclass_correlation, matching_pairs, regrouped
+from spectral_edge.statistics.reliability import intraclass_correlation, intraclass_interval, within_and_between
 
 __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
     # the statistic
@@ -33,6 +34,7 @@ __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
     "random_directions",
     "permuted_profiles",
     "PermutedProfiles",
+    "regrouped",
     # from draws to p-values
     "NullDistribution",
     "rarity_pvalue",
@@ -48,8 +50,8 @@ __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
     "auc_pvalue",
     # the same measured again
     "intraclass_correlation",
-    "matching_pairs",
-    "regrouped",
+    "intraclass_interval",
+    "within_and_between",
     # two quantities that go together
     "rank_correlation",
     "circular_shift_pvalue",

@@ -1,9 +1,9 @@
-"""What chance gives: random directions, permuted inputs, p-values and their adjustment."""
+"""What chance gives: random directions, permuted inputs, random groups, p-values and their adjustment."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +15,15 @@ from scipy import stats
 from spectral_edge.statistics.concentration import profile_of_partition
 from spectral_edge.statistics.partition import as_modes, partition
 
-__all__ = ["NullDistribution", "PermutedProfiles", "adjust", "permuted_profiles", "random_directions", "rarity_pvalue"]
+__all__ = [
+    "NullDistribution",
+    "PermutedProfiles",
+    "adjust",
+    "permuted_profiles",
+    "random_directions",
+    "rarity_pvalue",
+    "regrouped",
+]
 
 Floats = NDArray[np.float64]
 
@@ -181,6 +189,35 @@ class NullDistribution:
 
     def __repr__(self) -> str:
         return f"NullDistribution({self.kind}, n={self.n}, {self.mean:.3g} ± {self.std:.3g})"
+
+
+def regrouped(
+    statistic: Callable[[list[Hashable]], float], groups: Sequence[Hashable], draws: int, seed: int
+) -> NullDistribution:
+    """Draw a statistic of the grouping when members fall into groups at random, their sizes kept.
+
+    The p-value of the statistic is exact if members are exchangeable, that is, if groups say nothing.
+
+    Args:
+        statistic: of a grouping, such as ``lambda g: intraclass_correlation(values, g)``; finite.
+        groups: n names.
+        draws: how many random groupings, at least 1.
+        seed: a nonnegative integer; draw i depends on it and i only.
+
+    Raises:
+        ValueError: ``draws`` or ``seed`` is out of range, or the statistic is not finite.
+
+    >>> null = regrouped(lambda names: float(names[0] == "a"), ["a", "b", "b", "b"], draws=400, seed=0)
+    >>> 0.2 < null.mean < 0.3
+    True
+    """
+    _check_draws(draws, seed)
+    names = list(groups)
+    values = []
+    for i in range(draws):
+        order = _generator(seed, i).permutation(len(names))
+        values.append(statistic([names[j] for j in order]))
+    return NullDistribution(np.array(values), "regrouped")
 
 
 def rarity_pvalue(observed: Hashable, null: Iterable[Hashable]) -> float:

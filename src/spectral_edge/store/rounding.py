@@ -1,4 +1,4 @@
-"""Copies of runs that differ by rounding alone, on disk."""
+"""Copies of runs whose learning rates are neighbouring float32 numbers, on disk."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ class CopyRow(_Frozen):
 
 
 class PartingRow(_Frozen):
-    """How far two runs are from each other: |θ - θ'|/|θ| of the attention weights at the snapshots both have.
+    """How far two runs are from each other: |θ - θ'|/|θ'| of the attention weights at the snapshots both have.
+
+    θ' is of ``other_run_id``.
 
     ``same_seed`` pairs are a copy and the run as published, the others two seeds as published.
     """
@@ -82,6 +84,7 @@ def read_rounding(path: Path) -> Rounding:
     Raises:
         RunMissingError: there is no such file.
         RunCorruptError: it is damaged; names the first key that is wrong.
+        SchemaError: another version wrote it.
     """
     if not path.exists():
         raise RunMissingError(f"{path}: there is no comparison of copies here. Run `spectral-edge rounding` first.")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from spectral_edge.store import Discoveries, DiscoveryRow, describe_environment, hold_lock, write_discoveries
 from spectral_edge.studies.discovery.measurement import discover_run
-from spectral_edge.studies.engines import LocalEngine
+from spectral_edge.studies.engines import call_all
 from spectral_edge.studies.study import AnalysisConfig
 from spectral_edge.studies.training_run import RunConfig, run_folder, train_run
 
 __all__ = ["gather_evidence"]
-
-_POLL_SECONDS = 0.5
 
 
 def gather_evidence(
@@ -38,16 +35,9 @@ def gather_evidence(
         EngineError: a worker process was killed.
     """
     out.mkdir(parents=True, exist_ok=True)
-    rows: dict[str, list[DiscoveryRow]] = {}
-    with hold_lock(out / "lock"), LocalEngine(jobs or os.cpu_count() or 1) as engine:
-        for run in runs:
-            engine.place(run.run_id, _complete, out, run, config)
-        while len(rows) < len(runs):
-            for ended in engine.collect(_POLL_SECONDS):
-                rows[ended.name] = ended.result()
-                if say:
-                    say(f"{len(rows)} of {len(runs)} runs done: {ended.name}")
-    found = Discoveries(environment=describe_environment(), rows=[row for run in runs for row in rows[run.run_id]])
+    with hold_lock(out / "lock"):
+        rows = call_all({run.run_id: (_complete, out, run, config) for run in runs}, jobs, say)
+    found = Discoveries(environment=describe_environment(), rows=[row for of_run in rows.values() for row in of_run])
     write_discoveries(out / "discoveries.json", found)
     return found
 

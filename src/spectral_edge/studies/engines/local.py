@@ -9,14 +9,14 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any, Self
 
 from spectral_edge.studies.engines.engine import Ended, EngineError, single_threaded_libraries
 
-__all__ = ["LocalEngine"]
+__all__ = ["LocalEngine", "call_all"]
 
 _POLL_SECONDS = 0.5
 _END_SECONDS = 10
@@ -93,6 +93,38 @@ class LocalEngine:
             worker.process.join(_END_SECONDS)
             worker.process.kill()
             worker.process.join()
+
+
+def call_all(
+    calls: Mapping[str, tuple[Callable[..., Any], *tuple[Any, ...]]],
+    jobs: int | None = None,
+    say: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Make every call in a process of this machine and return the values by name, in the order of the calls.
+
+    Args:
+        calls: by name, the function and its arguments.
+        jobs: calls at a time; as many as cores if left out.
+        say: called with a line for each call that is done.
+
+    Raises:
+        EngineError: a worker process was killed.
+        Exception: what a call raised, as soon as it does; calls under way are stopped.
+
+    >>> from math import sqrt
+    >>> call_all({"root of 9": (sqrt, 9), "root of 4": (sqrt, 4)}, jobs=1)
+    {'root of 9': 3.0, 'root of 4': 2.0}
+    """
+    values: dict[str, Any] = {}
+    with LocalEngine(jobs or os.cpu_count() or 1) as engine:
+        for name, (function, *arguments) in calls.items():
+            engine.place(name, function, *arguments)
+        while len(values) < len(calls):
+            for ended in engine.collect(_POLL_SECONDS):
+                values[ended.name] = ended.result()
+                if say:
+                    say(f"{len(values)} of {len(calls)} runs done: {ended.name}")
+    return {name: values[name] for name in calls}
 
 
 class _Worker:

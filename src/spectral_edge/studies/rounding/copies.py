@@ -1,8 +1,8 @@
 """Copies of the paper's runs that no experimenter would call different, trained and measured.
 
-Copy 0 is the published protocol. Copy c has as learning rate the c-th float32 above the published one, c parts in
-8.6 million: less than what another order of sums, another library or another device does to a step. What copies of one
-seed do not share is not the seed's.
+Copy 0 is the published protocol. Copy c has as learning rate the c-th float32 above the published one: c parts in 8.6
+million. What copies of one seed do not share is not the seed's, nor would another machine repeat it, whose sums end in
+other digits.
 
 Settled before the first run: five copies of each of three seeds of the four operations, each to the published stop; the
 edge of the published window, stride and centring; each operation's own basis; held-out pairs; v1 … v5, which published
@@ -12,7 +12,6 @@ frequencies speak of; twenty random directions beside them.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from spectral_edge.grokking import TrainingConfig
 from spectral_edge.modes import functional_modes
 from spectral_edge.statistics import FourierProfile, fourier_profile, random_directions
 from spectral_edge.store import CopyRow, PartingRow, Rounding, describe_environment, hold_lock, write_rounding
-from spectral_edge.studies.engines import LocalEngine
+from spectral_edge.studies.engines import call_all
 from spectral_edge.studies.modes import BASIS
 from spectral_edge.studies.profiles import GROKKING, SEEDS
 from spectral_edge.studies.study import AnalysisConfig
@@ -33,19 +32,14 @@ from spectral_edge.studies.training_run import RunConfig, run_folder, train_run
 
 __all__ = ["compare_copies", "measure_copy", "part_ways", "rounding_runs"]
 
-COPIES = 5
-DIRECTIONS = 5
-RANDOM_DIRECTIONS = 20
+_COPIES, _DIRECTIONS, _RANDOM_DIRECTIONS = 5, 5, 20
 _PUBLISHED_RATE = TrainingConfig().learning_rate
-_POLL_SECONDS = 0.5
 
 
-def rounding_runs(
-    seeds: Sequence[int] = SEEDS, operations: Sequence[str] = GROKKING, copies: int = COPIES
-) -> list[RunConfig]:
+def rounding_runs() -> list[RunConfig]:
     """The runs of the comparison, by operation, seed and copy; each at least as long as the published window.
 
-    >>> [run.training.learning_rate for run in rounding_runs((42,), ("add",), copies=2)]
+    >>> [run.training.learning_rate for run in rounding_runs()[:2]]
     [0.001, 0.0010000001639127731]
     """
     config = AnalysisConfig()
@@ -55,16 +49,19 @@ def rounding_runs(
                 operation=operation, seed=seed, learning_rate=_rate(copy), min_steps=config.window * config.stride
             )
         )
-        for operation in operations
-        for seed in seeds
-        for copy in range(copies)
+        for operation in GROKKING
+        for seed in SEEDS
+        for copy in range(_COPIES)
     ]
 
 
 def compare_copies(
-    out: Path, runs: Sequence[RunConfig], config: AnalysisConfig, jobs: int | None = None,
+    out: Path,
+    runs: Sequence[RunConfig],
+    config: AnalysisConfig,
+    jobs: int | None = None,
     say: Callable[[str], None] | None = None,
-) -> Rounding:  # fmt: skip
+) -> Rounding:
     """Train and measure runs into ``out`` and write ``out/rounding.json``; nothing trained is trained again.
 
     Args:
@@ -77,46 +74,43 @@ def compare_copies(
     Raises:
         StoreError: ``out`` cannot be written, or a run is damaged or in use.
         EngineError: a worker process was killed.
-        ValueError: a run never generalises, or stops before the first full window.
+        ValueError: a run never generalises.
+        FloatingPointError: a run diverges.
     """
     out.mkdir(parents=True, exist_ok=True)
-    found: dict[str, CopyRow] = {}
-    with hold_lock(out / "lock"), LocalEngine(jobs or os.cpu_count() or 1) as engine:
-        for run in runs:
-            engine.place(run.run_id, _complete, out, run, config)
-        while len(found) < len(runs):
-            for ended in engine.collect(_POLL_SECONDS):
-                found[ended.name] = ended.result()
-                if say:
-                    say(f"{len(found)} of {len(runs)} runs done: {ended.name}")
-    rows = [found[run.run_id] for run in runs]
+    with hold_lock(out / "lock"):
+        found = call_all({run.run_id: (_complete, out, run, config) for run in runs}, jobs, say)
+    rows: list[CopyRow] = list(found.values())
     rounding = Rounding(environment=describe_environment(), copies=rows, partings=part_ways(out, rows))
     write_rounding(out / "rounding.json", rounding)
     return rounding
 
 
 def measure_copy(path: Path, config: AnalysisConfig) -> CopyRow:
-    """Measure the edge of one run at its stop, and random directions there.
+    """Measure the edge of one run at its stop, or at the first step with a full window, and random directions there.
 
     Raises:
         StoreError: the run is missing or damaged.
-        ValueError: it never generalises, or its window does not fit before its stop.
+        ValueError: it never generalises.
     """
     run = TrainedRun.open(path)
     torch.set_num_threads(run.config.threads)
-    step = run.stop_step
-    if step is None:
-        raise ValueError(f"{path}: the run never met the stopping rule; there is no stop to compare copies at")
+    if run.stop_step is None:
+        raise ValueError(
+            f"{path}: the run never met the stopping rule, so there is no stop to compare copies at; move it away and "
+            "leave it out, and say so beside the table"
+        )
+    step = max(run.stop_step, config.window * config.stride)
     model, parameters = run.model_at(step)
     edge = run.edge_at(step, config.window, config.stride, config.centered)
-    random = random_directions(RANDOM_DIRECTIONS, parameters.dim, config.seed)
-    directions = torch.cat([edge.directions(DIRECTIONS), random])
+    random = random_directions(_RANDOM_DIRECTIONS, parameters.dim, config.seed)
+    directions = torch.cat([edge.directions(_DIRECTIONS), random])
     test = run.task.pairs[run.task.split(run.training.frac_train, run.training.seed).test]
     basis = BASIS[run.task.name]
     groups = grouping(basis, run.training.p)
     energy = functional_modes(model, directions, test, parameters=parameters).energy.numpy()
     own, others = (
-        _readings(fourier_profile(part, groups(test), groups.order)) for part in np.split(energy, [DIRECTIONS])
+        _readings(fourier_profile(part, groups(test), groups.order)) for part in np.split(energy, [_DIRECTIONS])
     )
     return CopyRow(
         run_id=run.config.run_id,
@@ -138,7 +132,7 @@ def measure_copy(path: Path, config: AnalysisConfig) -> CopyRow:
 
 
 def part_ways(out: Path, copies: Sequence[CopyRow]) -> list[PartingRow]:
-    """Follow each copy's distance from its run as published, and that of two seeds as published.
+    """Follow each copy's distance from its run as published, and that of two seeds as published, over common snapshots.
 
     Raises:
         StoreError: a run is missing or damaged.
@@ -185,7 +179,7 @@ def _readings(profile: FourierProfile) -> tuple[list[float], list[int]]:
 
 
 def _rate(copy: int) -> float:
-    # An optimizer of float32 weights rounds the rate to float32, so smaller changes could do nothing at all.
+    # Weights are float32, so a smaller change might leave no trace in a step at all.
     return _PUBLISHED_RATE if copy == 0 else float(np.float32(_PUBLISHED_RATE) + copy * np.spacing(np.float32(1e-3)))
 
 
