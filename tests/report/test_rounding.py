@@ -22,6 +22,11 @@ def test_every_copy_is_a_mark_with_its_peak_and_every_pair_a_line():
     assert [text.get_text() for text in peaks[0].texts] == ["26"] * 5 + ["2"] * 5 + ["3"] * 5
     places = np.array([line.get_xdata()[0] for line in marks]).reshape(3, 5)
     assert (np.abs(places - np.arange(3)[:, None]) < 0.5).all()
+    for axes in peaks:
+        low, high = axes.get_ylim()
+        shown = [line.get_ydata()[0] for line in axes.lines if len(line.get_xdata()) == 1]
+        assert low == 0
+        assert max(shown) < high
 
 
 def test_nothing_measured_draws_nothing():

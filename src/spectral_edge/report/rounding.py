@@ -25,7 +25,7 @@ def draw_copies(rounding: Rounding) -> Drawing:
     """Above, distances over training; below, F and peak of v1 of every copy, one column an operation."""
     names = list(dict.fromkeys(row.operation for row in rounding.copies))
     with style():
-        figure = Figure(figsize=(2.7 * max(1, len(names)), 5.4), layout="constrained")
+        figure = Figure(figsize=(3.1 * max(1, len(names)), 5.4), layout="constrained")
         axes = figure.subplots(2, max(1, len(names)), squeeze=False, sharey="row")
         for column, name in enumerate(names):
             _distances(axes[0, column], [p for p in rounding.partings if p.operation == name])
@@ -34,6 +34,7 @@ def draw_copies(rounding: Rounding) -> Drawing:
         axes[0, 0].set_ylabel("|θ − θ'| / |θ|")
         axes[1, 0].set_ylabel("F of v₁, and its peak ω")
         if names:
+            axes[1, 0].set_ylim(0, 1.15 * max(row.concentration[0] for row in rounding.copies))
             handles, labels = axes[0, 0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=2)
         settle(figure)
@@ -89,8 +90,6 @@ def _peaks(panel: Axes, rows: Sequence[CopyRow]) -> None:
     panel.set_xticks(range(len(seeds)), [str(seed) for seed in seeds])
     panel.set_xlabel("seed")
     panel.set_xlim(-0.5, len(seeds) - 0.5)
-    panel.set_ylim(bottom=0)
-    panel.margins(y=0.12)
 
 
 def rounding_markdown(points: Sequence[Point], commit: str | None, date: str) -> str:
