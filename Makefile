@@ -88,7 +88,7 @@ clean-install: .venv/installed
 	cd .venv/clean && bin/python -c "$$SERVE_PAGES"
 	rm -rf .venv/clean
 
-# Half an hour of an idle machine; `make bench PARTS=training` runs one part.
+# An hour of an idle machine; `make bench PARTS=training` runs one part.
 bench: .venv/installed
 	$(BIN)/python -m benchmarks $(PARTS)
 
