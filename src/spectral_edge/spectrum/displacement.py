@@ -177,7 +177,7 @@ def rolling_singular_values(gram: Floats, window: int) -> Floats:
 def _singular_values(gram: Floats) -> Floats:
     """(…, n), descending, of Gram matrices (…, n, n)."""
     symmetric = torch.from_numpy((gram + gram.swapaxes(-1, -2)) / 2)
-    # Not NumPy's: its threads go on spinning for a tenth of a second, and take the cores from what torch does next.
+    # Not NumPy's: see edge.py.
     return torch.linalg.eigvalsh(symmetric).clamp(min=0).sqrt().flip(-1).numpy()
 
 

@@ -180,7 +180,8 @@ def _readings(profile: FourierProfile) -> tuple[list[float], list[int]]:
 
 def _rate(copy: int) -> float:
     # Weights are float32, so a smaller change might leave no trace in a step at all.
-    return _PUBLISHED_RATE if copy == 0 else float(np.float32(_PUBLISHED_RATE) + copy * np.spacing(np.float32(1e-3)))
+    published = np.float32(_PUBLISHED_RATE)
+    return _PUBLISHED_RATE if copy == 0 else float(published + copy * np.spacing(published))
 
 
 def _copy(rate: float) -> int:
