@@ -180,12 +180,16 @@ def print_peak(storage: str | None, selector: str | None) -> None:
 
 def spectrum() -> Iterator[Row]:
     updates = torch.randn(WINDOW, 131_072)
-    found: dict[str, list[float]] = {"svd": [], "spectrum": [], "directions": []}
+    sides = {
+        "svd": lambda: np.linalg.svd(updates.numpy(), full_matrices=False),
+        "spectrum": lambda: se.spectral_edge(updates),
+        "directions": lambda: se.spectral_edge(updates).directions(3),
+    }
+    found: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(ROUNDS):
-        found["svd"].append(timed(lambda: np.linalg.svd(updates.numpy(), full_matrices=False)))
-        time.sleep(0.5)  # the threads of NumPy's library spin on for a while, and would slow whoever comes next
-        found["spectrum"].append(timed(lambda: se.spectral_edge(updates)))
-        found["directions"].append(timed(lambda: se.spectral_edge(updates).directions(3)))
+        for name, side in sides.items():
+            time.sleep(0.5)  # the threads of either library spin on for a while, and would slow whoever comes next
+            found[name].append(timed(side))
     for what, name in (("spectrum", "spectrum"), ("directions", "spectrum and three directions")):
         ratios = [a / b for a, b in zip(found["svd"], found[what], strict=True)]
         goal = {"at_least": 10} if what == "spectrum" else {}
