@@ -43,7 +43,7 @@ def reproduced() -> Row:
         "reproduce --profile quick, two cores",
         "s",
         seconds,
-        at_most=150,
+        at_most=240,
         arithmetic=f"{1.05e-3 * steps:.0f} TFLOP of training",
         moved=f"{len(runs)} run directories",
         note=f"core-seconds: {spent}",

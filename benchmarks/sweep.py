@@ -41,10 +41,10 @@ def plain_run(threads: int = 2) -> None:
                     _ = torch.nn.functional.cross_entropy(logits, labels), (logits.argmax(-1) == labels).float().mean()
 
 
-def our_run(folder: str, seed: int, compiled: bool, steps: int = STEPS) -> None:
+def our_run(folder: str, seed: int, steps: int = STEPS) -> None:
     training = se.TrainingConfig(seed=seed, max_steps=steps)
     path = Path(folder) / str(seed)
-    train_run(path, RunConfig(training=training, window=40, keep_updates=True, compiled=compiled))
+    train_run(path, RunConfig(training=training, window=40, keep_updates=True))
     shutil.rmtree(path)
 
 
@@ -55,8 +55,8 @@ def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
 def rows() -> Iterator[Row]:
     with LocalEngine(RUNS) as engine, tempfile.TemporaryDirectory() as folder:
 
-        def ours(compiled: bool, steps: int = STEPS) -> None:
-            both(our_run, *((folder, seed, compiled, steps) for seed in range(RUNS)))
+        def ours(steps: int = STEPS) -> None:
+            both(our_run, *((folder, seed, steps) for seed in range(RUNS)))
 
         def both(function: Callable[..., None], *arguments: tuple) -> None:
             for number, given in enumerate(arguments):
@@ -67,27 +67,26 @@ def rows() -> Iterator[Row]:
                     ended.result()
                     left -= 1
 
-        start_up = timed(lambda: ours(True, 1))
+        start_up = timed(lambda: ours(1))
         found = in_turns(
             ROUNDS,
             lambda: [plain_run() for _ in range(RUNS)],
             lambda: both(plain_run, *[(1,)] * RUNS),
-            lambda: ours(True),
-            lambda: ours(False),
+            ours,
         )
-    plain, processes, compiled, eager = zip(*found, strict=True)
-    for name, side in (("compiled", compiled), ("not compiled", eager)):
-        per_hour = 3600 * RUNS / statistics.median(side) / (5000 / STEPS)
-        yield median_row(
-            f"sweep of runs of 5000 steps, two cores, {name}",
-            "x",
-            [a / b for a, b in zip(plain, side, strict=True)],
-            at_least=4.0,
-            arithmetic="5.3 TFLOP a run; plain 8.3",
-            moved="60 MB of files a run",
-            note=f"{per_hour:.0f} runs an hour; {ratio(processes, side):.2f} x two plain processes of one thread; "
-            f"first steps after {start_up:.0f} s",
-        )
+    plain, processes, sweep = zip(*found, strict=True)
+    per_hour = 3600 * RUNS / statistics.median(sweep) / (5000 / STEPS)
+    # A run evaluates and writes what a plain one does not; apart from that the ratio is that of the training step.
+    yield median_row(
+        "sweep of runs of 5000 steps against plain processes of one thread, two cores",
+        "x",
+        [a / b for a, b in zip(processes, sweep, strict=True)],
+        at_least=1.7,
+        arithmetic="5.3 TFLOP a run; plain 8.3",
+        moved="60 MB of files a run",
+        note=f"{per_hour:.0f} runs an hour; {ratio(plain, sweep):.2f} x one plain process of two threads; "
+        f"first steps after {start_up:.0f} s",
+    )
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pages import ROOT, SOURCE, blocks, fences, run_elsewhere, run_shell
+from support.pages import ROOT, SOURCE, blocks, fences, run_elsewhere, run_shell
 
 PAGE = ROOT / "docs" / "extending.md"
 

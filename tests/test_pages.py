@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from pages import ROOT, blocks, fences, pages, run_python, run_shell
+from support.pages import ROOT, blocks, fences, pages, run_python, run_shell
 
 PRINTED = {
     "README.md": ["FourierProfile"],

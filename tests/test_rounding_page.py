@@ -1,6 +1,7 @@
 """What README and findings say of copies is what the committed results hold."""
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -39,15 +40,13 @@ def test_published_peaks_that_copies_repeat_are_counted_right(copies):
             counts[row.seed][row.copy_number] += row.peak[direction - 1] == peak
     assert sum(len(of_task) for of_task in peaks.values()) == 11
     for page in ("README.md", "docs/findings.md"):
-        *most, last = counts[42]
-        assert f"repeat {', '.join(map(str, most))} and {last} of 11" in words(page)
+        assert re.search(r"\b{}, {}, {}, {} and {} of 11\b".format(*counts[42]), words(page))
     assert set(counts[137]) | set(counts[2024]) == {0, 1}
 
 
 def test_the_range_of_f_of_addition_is_that_of_its_copies(copies):
     found = [row.concentration[0] for row in copies if (row.operation, row.seed) == ("add", 42)]
-    said = f"published as .33, is {min(found):.2f} to {max(found):.2f} among five copies of seed 42"
-    assert said in words("docs/findings.md")
+    assert f"{min(found):.2f} to {max(found):.2f}" in words("docs/findings.md")
 
 
 def test_distances_are_those_of_the_partings():

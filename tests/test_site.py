@@ -5,8 +5,8 @@ import re
 import sys
 
 import spectral_edge as se
-from pages import ROOT, run_elsewhere
 from spectral_edge.store import read_claims
+from support.pages import ROOT, run_elsewhere
 
 ANSWERS = {True: "✓ yes", False: "✗ no", None: "—"}
 

@@ -4,9 +4,9 @@ import re
 import shlex
 from pathlib import Path
 
-from pages import ROOT, blocks, run_python
 from spectral_edge.cli import main
 from spectral_edge.studies.sweep import State
+from support.pages import ROOT, blocks, run_python
 
 PAGE = ROOT / "docs" / "sweeps.md"
 TEXT = PAGE.read_text()

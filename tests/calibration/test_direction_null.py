@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from calibration.uniformity import is_never_too_small, is_uniform, rejects_at_the_nominal_rate
 from spectral_edge.bases import character_spectrum, grouping, operation, to_grid
 from spectral_edge.statistics import (
     NullDistribution,
@@ -12,6 +11,7 @@ from spectral_edge.statistics import (
     random_directions,
     rarity_pvalue,
 )
+from support.uniformity import is_never_too_small, is_uniform, rejects_at_the_nominal_rate
 
 P = 11
 PAIRS = operation("add").pairs(P)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from planted_groups import abelian
 from spectral_edge.discovery import agreement, discover_basis
 from spectral_edge.discovery.circles import Scree, find_circles
+from support.planted_groups import abelian
 
 _DRAWS = 19
 _REPEATS = 60

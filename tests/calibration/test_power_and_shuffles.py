@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from calibration.uniformity import is_uniform, rejects_at_the_nominal_rate
 from spectral_edge.bases import character_spectrum, grouping, operation, to_grid
 from spectral_edge.representation import RidgeProbe, cross_term_features, cross_term_sets
 from spectral_edge.statistics import NullDistribution, fourier_profile, permuted_profiles
+from support.uniformity import is_uniform, rejects_at_the_nominal_rate
 
 P = 11
 PAIRS = operation("add").pairs(P)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import signal, stats
 
-from calibration.uniformity import is_never_too_small, is_uniform, rejects_at_the_nominal_rate
 from spectral_edge.statistics import (
     NullDistribution,
     auc_interval,
@@ -16,6 +15,7 @@ from spectral_edge.statistics import (
     proportion_interval,
     rank_correlation,
 )
+from support.uniformity import is_never_too_small, is_uniform, rejects_at_the_nominal_rate
 
 
 @pytest.mark.parametrize(("m", "n"), [(4, 5), (12, 24)])

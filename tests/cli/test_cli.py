@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from planted_copies import planted_rounding
-from planted_warnings import planted_second, planted_sweep
 from spectral_edge.cli import COMMANDS, discover, early_warning, main, rounding
-from tiny_runs import TINY, tiny
+from support.planted_copies import planted_rounding
+from support.planted_warnings import planted_second, planted_sweep
+from support.tiny_runs import TINY, tiny
 
 TRAIN = ["train", "--operation", "add"] + [
     word for key, value in TINY.items() for word in (f"--{key.replace('_', '-')}", str(value))

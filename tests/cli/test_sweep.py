@@ -5,7 +5,7 @@ import polars
 import pytest
 
 from spectral_edge.cli import main
-from sweeping import tiny_spec, written
+from support.sweeping import tiny_spec, written
 
 
 @pytest.fixture(scope="module")

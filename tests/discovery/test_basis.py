@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from planted_groups import abelian, characters_of, dihedral
 from spectral_edge.discovery import agreement, discover_basis
+from support.planted_groups import abelian, characters_of, dihedral
 
 
 def recovered(found, classes):

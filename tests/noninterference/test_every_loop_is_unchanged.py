@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import spectral_edge as se
-from recording.loops import LOOPS
+from support.loops import LOOPS
 
 STEPS = 200
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import spectral_edge as se
-from recording.loops import mlp, plain
+from support.loops import mlp, plain
 
 
 def watch(loop, **settings):

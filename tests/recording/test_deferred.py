@@ -5,7 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import spectral_edge as se
-from recording.loops import mixed_precision, plain
+from support.loops import mixed_precision, plain
 
 # What makes the host wait for the device: reading a value, or a result whose size depends on values.
 WAITING = {"_local_scalar_dense", "equal", "nonzero", "masked_select", "is_nonzero", "item"}

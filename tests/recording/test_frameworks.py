@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import spectral_edge as se
-from recording import frameworks
 from spectral_edge.recording.hugging_face import WatchCallback as TrainerWatch
 from spectral_edge.recording.lightning import WatchCallback as LightningWatch
 from spectral_edge.recording.trackers import to_tensorboard, to_wandb
+from support import frameworks
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SETTINGS = {"parameters": "weight", "window": 4, "verbose": False}

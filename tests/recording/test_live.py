@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import spectral_edge as se
-from recording.loops import plain
 from spectral_edge.store import StoreError
+from support.loops import plain
 
 
 def record(folder, steps=24, **settings):

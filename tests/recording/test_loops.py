@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import spectral_edge as se
-from recording.loops import LOOPS, accumulation, compiled, frozen, mixed_precision, mlp, plain, tied, two_optimizers
 from spectral_edge.recording.resolution import rounding_share
+from support.loops import LOOPS, accumulation, compiled, frozen, mixed_precision, mlp, plain, tied, two_optimizers
 
 
 def watch(loop, **settings):

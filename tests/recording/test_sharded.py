@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recording.sharded_scenarios import OF_FOUR, SCENARIOS
+from support.sharded_scenarios import OF_FOUR, SCENARIOS
 
 TESTS = Path(__file__).parents[1]
 CASES = [(size, scenario) for size in (2, 3) for scenario in SCENARIOS] + [(4, scenario) for scenario in OF_FOUR]
@@ -31,7 +31,7 @@ def run_group(size, folder):
     path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "recording.sharded_scenarios", str(rank), str(size), folder],
+            [sys.executable, "-m", "support.sharded_scenarios", str(rank), str(size), folder],
             env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

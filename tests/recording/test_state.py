@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import spectral_edge as se
-from recording.loops import plain
+from support.loops import plain
 
 SETTINGS = {
     "float32": {},

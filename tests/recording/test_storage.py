@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import spectral_edge as se
-from recording.loops import plain
+from support.loops import plain
 
 
 def recorded(tmp_path, storage, steps=9, window=4, **settings):

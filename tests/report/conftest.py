@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from report.many_seeds import make_many_seeds
-from report.synthetic import make_analysis, make_claims
 from spectral_edge.report import write_report
+from support.many_seeds import make_many_seeds
+from support.synthetic import make_analysis, make_claims
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from report.many_seeds import SEEDS, claim_rows, over_seeds
-from report.synthetic import fake_row
 from spectral_edge.report.dots import draw_dots, is_beyond
 from spectral_edge.report.lines import lines_of
 from spectral_edge.store.results import NullSummary
+from support.many_seeds import SEEDS, claim_rows, over_seeds
+from support.synthetic import fake_row
 
 NULL = {"kind": "random_directions", "n": 200, "mean": 0.1, "std": 0.01, "quantile95": 0.25, "alternative": "greater"}
 VALUES = dict(zip(SEEDS, (0.31, 0.35, 0.42), strict=True))

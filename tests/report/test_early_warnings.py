@@ -3,7 +3,6 @@ import csv
 import numpy as np
 import pytest
 
-from planted_warnings import CONFIG, planted_second, planted_sweep
 from spectral_edge.report.early_warnings import (
     draw_leads,
     draw_traces,
@@ -11,6 +10,7 @@ from spectral_edge.report.early_warnings import (
     write_early_warning_report,
 )
 from spectral_edge.studies.early_warning import early_warnings, trace_statistics, warning_points
+from support.planted_warnings import CONFIG, planted_second, planted_sweep
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from report.many_seeds import make_verdicts
-from report.synthetic import fake_row, make_claims
 from spectral_edge.report import findings_id, findings_markdown, update_findings
 from spectral_edge.report.markdown import code, escape
 from spectral_edge.store.results import Verdict
+from support.many_seeds import make_verdicts
+from support.synthetic import fake_row, make_claims
 
 HOSTILE = (
     "<script>alert('x')</script> | [a](http://x) ![i](y) `c` *b* _u_ <!-- end of generated: a -->\n# h\n\n* &lt; $x$"

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from report.many_seeds import make_verdicts
-from report.synthetic import fake_row, make_claims
 from spectral_edge.report.latex import claims_latex, escape
 from spectral_edge.store.results import Verdict
+from support.many_seeds import make_verdicts
+from support.synthetic import fake_row, make_claims
 
 HOSTILE = r"\input{/etc/passwd} & x_1^2 ~ 50 % # $y$ <b> {open \\ \end{tabular} “ω₁ ≥ σ²” \x 日本"
 # Commands of LaTeX itself and of booktabs that the table may use.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from report.many_seeds import SEEDS, claim_rows, over_seeds, sensitivity_rows
-from report.synthetic import fake_row
 from spectral_edge.report.lines import FEWEST_LINES, MOST_LINES, headline, leading, lines_of, setting
+from support.many_seeds import SEEDS, claim_rows, over_seeds, sensitivity_rows
+from support.synthetic import fake_row
 
 NULL = {"kind": "random_directions", "n": 200, "mean": 0.1, "std": 0.01, "quantile95": 0.2, "alternative": "greater"}
 

@@ -13,11 +13,11 @@ import polars as pl
 import pytest
 from plotly.offline import get_plotlyjs
 
-from report.synthetic import FakeAnalysis, fake_row, make_analysis, make_claims
 from spectral_edge.report import write_report
 from spectral_edge.report.interactive import interactive_training
 from spectral_edge.report.writing import _judged
 from spectral_edge.store.results import ClaimRow, Interval, NullSummary, PeakNull, RunSummary, Verdict
+from support.synthetic import FakeAnalysis, fake_row, make_analysis, make_claims
 
 HOSTILE = "<script>alert('x')</script>$\\frac{1}{0}$ \"&"
 FIGURES = {"spectra", "concentration", "modes", "characters", "training_stride100", "training_stride1"}

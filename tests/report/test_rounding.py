@@ -2,10 +2,10 @@ import csv
 
 import numpy as np
 
-from planted_copies import planted_rounding
 from spectral_edge.report.rounding import draw_copies, rounding_markdown, write_rounding_report
 from spectral_edge.store import Rounding
 from spectral_edge.studies.rounding import rounding_points
+from support.planted_copies import planted_rounding
 
 
 def test_every_copy_is_a_mark_with_its_peak_and_every_pair_a_line():

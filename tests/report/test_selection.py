@@ -6,13 +6,13 @@ import dataclasses
 
 import numpy as np
 
-from report.synthetic import fake_row, make_analysis
 from spectral_edge.report.selection import (
     concentration_rows,
     latest_checkpoint,
     representatives,
     spectrum_panels,
 )
+from support.synthetic import fake_row, make_analysis
 
 
 def bare(task: str, seed: int, weight_decay: float = 1.0):

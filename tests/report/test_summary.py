@@ -6,10 +6,10 @@ import itertools
 
 import pytest
 
-from report.synthetic import fake_row, make_analysis, make_claims
 from spectral_edge.report.formatting import enumeration
 from spectral_edge.report.summary import computing_time, outcomes, scope
 from spectral_edge.store.results import NullSummary, Verdict
+from support.synthetic import fake_row, make_analysis, make_claims
 
 HEADINGS = [
     "What holds.",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from matplotlib.patches import Rectangle
 
-from report.many_seeds import sensitivity_rows
-from report.synthetic import fake_row
 from spectral_edge.report.lines import lines_of
 from spectral_edge.report.sweeps import draw_sweep
+from support.many_seeds import sensitivity_rows
+from support.synthetic import fake_row
 
 MAIN = {"window": 20, "stride": 100, "centered": True}
 

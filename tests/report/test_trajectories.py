@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from report.synthetic import fake_row, make_analysis
 from spectral_edge.report.trajectories import _roc, draw_gap, draw_three_spectra
+from support.synthetic import fake_row, make_analysis
 
 STEPS = np.arange(1000, 5001, 100)
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import spectral_edge as se
-from serve_requests import HOSTILE, opened
 from spectral_edge.studies import train_run
-from tiny_runs import tiny
+from support.serve_requests import HOSTILE, opened
+from support.tiny_runs import tiny
 
 RESULTS = Path(__file__).parents[2] / "results" / "paper"
 

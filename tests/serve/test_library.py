@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from serve_requests import HOSTILE, opened
 from spectral_edge.serve.library import Library, UnknownRunError
 from spectral_edge.store import RunDirectory, StoreError
+from support.serve_requests import HOSTILE, opened
 
 
 def lines(root):

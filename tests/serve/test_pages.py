@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from serve_browser import CHROMIUM, Visitor, running_server, wait_for
-from serve_requests import HOSTILE
+from support.serve_browser import CHROMIUM, Visitor, running_server, wait_for
+from support.serve_requests import HOSTILE
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="needs Debian's chromium: apt-get install chromium; CI installs it"

@@ -3,8 +3,8 @@
 import pytest
 from starlette.testclient import TestClient
 
-from serve_requests import TOKEN, opened
 from spectral_edge.serve import PAGES, create_app
+from support.serve_requests import TOKEN, opened
 
 READS = ["/api/runs", "/api/claims", "/plotly.js", "/static/main.js", "/api/events", *PAGES]
 

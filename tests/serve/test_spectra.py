@@ -10,7 +10,7 @@ from spectral_edge.serve.library import Library
 from spectral_edge.serve.spectra import Spectra, SpectrumChoice
 from spectral_edge.studies import train_run
 from spectral_edge.studies.trained_run import TrainedRun
-from tiny_runs import tiny
+from support.tiny_runs import tiny
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@ import json
 
 import pytest
 
-from planted_warnings import planted_second, planted_sweep
 from spectral_edge.store import (
     RunCorruptError,
     RunMissingError,
@@ -12,6 +11,7 @@ from spectral_edge.store import (
     write_early_warnings,
 )
 from spectral_edge.studies.early_warning import early_warnings
+from support.planted_warnings import planted_second, planted_sweep
 
 
 @pytest.fixture(scope="module")

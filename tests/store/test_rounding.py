@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from planted_copies import planted_rounding
 from spectral_edge.store import RunCorruptError, RunMissingError, StoreError, read_rounding, write_rounding
+from support.planted_copies import planted_rounding
 
 
 def test_what_is_written_reads_back_equal_and_every_number_says_where_it_came_from(tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 
 from spectral_edge.studies import run_folder, train_run
-from tiny_runs import TINY_ANALYSIS, tiny
+from support.tiny_runs import TINY_ANALYSIS, tiny
 
 
 @pytest.fixture(scope="session")

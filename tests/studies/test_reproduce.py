@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from spectral_edge.store import RunLockedError, StoreError, hold_lock, read_claims
 from spectral_edge.studies import ReproduceConfig, analyze_run, assemble, reproduce, run_folder, train_run
-from tiny_runs import TINY_ANALYSIS, tiny
+from support.tiny_runs import TINY_ANALYSIS, tiny
 
 
 class TinyProfile(ReproduceConfig):

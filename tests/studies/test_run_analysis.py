@@ -16,7 +16,7 @@ from spectral_edge.studies import (
 )
 from spectral_edge.studies.modes import study as mode_study
 from spectral_edge.studies.modes.study import MODES
-from tiny_runs import TINY_ANALYSIS
+from support.tiny_runs import TINY_ANALYSIS
 
 
 @pytest.fixture(scope="module")

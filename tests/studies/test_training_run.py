@@ -12,7 +12,7 @@ import torch
 from spectral_edge.store import RunCorruptError, RunDirectory, RunLockedError, SchemaError, StoreError
 from spectral_edge.studies import open_run, train_run, training_run
 
-SCRIPT = Path(__file__).with_name("train_slowly.py")
+SCRIPT = Path(__file__).parents[1] / "support" / "train_slowly.py"
 
 
 def contents(path):

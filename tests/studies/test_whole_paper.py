@@ -5,7 +5,7 @@ import pytest
 from spectral_edge.report import write_report
 from spectral_edge.store import read_claims
 from spectral_edge.studies import ReproduceConfig, RunConfig, reproduce
-from tiny_runs import TINY_ANALYSIS, tiny
+from support.tiny_runs import TINY_ANALYSIS, tiny
 
 CLAIMS = [f"C{i}" for i in range(1, 15)]
 

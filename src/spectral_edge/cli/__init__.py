@@ -11,6 +11,8 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from spectral_edge.arithmetic import use_portable_arithmetic
+
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
@@ -64,6 +66,7 @@ def _overview() -> str:
 
 
 def _run(name: str, arguments: list[str]) -> int:
+    use_portable_arithmetic()  # before NumPy and PyTorch are loaded
     import tyro
     from pydantic import ValidationError
 

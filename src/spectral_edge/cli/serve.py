@@ -36,7 +36,7 @@ class Serve:
         try:
             from spectral_edge.serve import serve
         except ModuleNotFoundError as missing:
-            if missing.name not in ("fastapi", "uvicorn", "starlette", "threadpoolctl"):
+            if missing.name not in ("fastapi", "uvicorn", "starlette"):
                 raise
             raise ImportError(f"serve needs {missing.name}: pip install 'spectral-edge[serve]'") from missing
 

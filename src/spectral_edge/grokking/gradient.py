@@ -9,61 +9,59 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Layout", "clipped_gradient", "loss_and_gradient"]
+from spectral_edge.grokking.products import product
+
+__all__ = ["clipped_gradient", "loss_and_gradient"]
 
 Weights = dict[str, Tensor]
 Backward = Callable[[Tensor], Tensor]
-Layout = tuple[tuple[str, tuple[int, ...]], ...]
-"""Names and shapes of the parameters, in the order of the flat vector."""
-
 _EPSILON = 1e-5  # of nn.LayerNorm
 
 
 def clipped_gradient(
-    layout: Layout, n_heads: int, max_norm: float, parameters: Tensor, rows: Tensor, labels: Tensor
-) -> tuple[Tensor, Tensor]:
+    weights: Weights, gradient: Weights, flat: Tensor, n_heads: int, max_norm: float, rows: Tensor, labels: Tensor
+) -> Tensor:
     """Gradient of each model's loss, scaled to at most ``max_norm`` as ``torch.nn.utils.clip_grad_norm_`` does.
 
     Args:
-        layout: how a row of ``parameters`` is cut.
+        weights: as in :func:`loss_and_gradient`; ``gradient``, ``rows`` and ``labels`` likewise.
+        gradient: where it is written: views of ``flat``, all of it.
+        flat: (S, n) one model a row.
         n_heads: heads per layer.
         max_norm: largest norm of a model's gradient.
-        parameters: (S, n) one model a row.
-        rows: as in :func:`loss_and_gradient`; ``labels`` likewise.
-        labels: see ``rows``.
+        rows: see ``weights``.
+        labels: see ``weights``.
 
     Returns:
-        The (S, n) gradient and the (S,) losses.
+        The (S,) losses.
     """
-    sizes = [torch.Size(shape).numel() for _, shape in layout]
-    pieces = zip(layout, parameters.split(sizes, dim=1), strict=True)
-    weights = {name: piece.reshape(-1, *shape) for (name, shape), piece in pieces}
-    loss, gradient = loss_and_gradient(weights, rows, labels, n_heads)
-    flat = torch.cat([gradient[name].flatten(1) for name, _ in layout], dim=1)
+    loss = loss_and_gradient(weights, gradient, rows, labels, n_heads)
     # Row by row: over an axis the order of the sum, hence its last bit, would depend on the number of models.
     norm = torch.stack([torch.linalg.vector_norm(row) for row in flat])
-    return flat.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0)[:, None]), loss
+    flat.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0)[:, None])
+    return loss
 
 
-def loss_and_gradient(weights: Weights, rows: Tensor, labels: Tensor, n_heads: int) -> tuple[Tensor, Weights]:
+def loss_and_gradient(weights: Weights, gradient: Weights, rows: Tensor, labels: Tensor, n_heads: int) -> Tensor:
     """Mean cross-entropy of S models, summed over their heads, and its derivative by every parameter.
 
     The function that ``ModularTransformer`` computes, with the same table for the first layer, sigmoid for a softmax
     over two keys and last layer at position 0 only. Beyond automatic differentiation of it: gains and biases of norms
     are folded into the weights that follow (a weight has 128 rows where a batch has 1024), sums over repeated tokens
-    are made once for queries, keys and values, and nothing is set to zero or added up that is written once.
+    are made once for queries, keys and values, and each derivative is written once, where it is to be.
 
     Args:
         weights: parameters by the names of ``ModularTransformer``, each (S, *shape).
+        gradient: tensors of the same names and shapes, which are overwritten by the derivatives. The key bias cancels
+            between the keys: its derivative is 0.
         rows: (S, 2, B) indices into the 2p rows of the first layer: token a at position 0, p + token b at position 1.
         labels: (S, T, B) classes for each of the T heads.
         n_heads: heads per layer.
 
     Returns:
-        (S,) losses in nats, and gradients like ``weights``. The key bias cancels between the keys: its gradient is 0.
+        (S,) losses in nats.
     """
     n_layers = sum(name.endswith("self_attn.in_proj_weight") for name in weights)
-    gradient: Weights = {}
     backward: list[Backward] = []
     x = _table(weights)
     for i in range(n_layers):
@@ -79,8 +77,9 @@ def loss_and_gradient(weights: Weights, rows: Tensor, labels: Tensor, n_heads: i
     for back in reversed(backward):
         d = back(d)
     by_token = d.unflatten(1, (2, -1))
-    gradient["tok_emb.weight"], gradient["pos_emb"] = by_token.sum(1), by_token.sum(2)
-    return loss, gradient
+    torch.sum(by_token, 1, out=gradient["tok_emb.weight"])
+    torch.sum(by_token, 2, out=gradient["pos_emb"])
+    return loss
 
 
 def _table(weights: Weights) -> Tensor:
@@ -110,28 +109,26 @@ class _Folded(NamedTuple):
     def of(cls, weights: Weights, name: str, norm: str, suffix: str = ".") -> _Folded:
         w, b = weights[f"{name}{suffix}weight"], weights[f"{name}{suffix}bias"]
         gain, shift = weights[f"{norm}.weight"], weights[f"{norm}.bias"]
-        # Not a matrix product: with one column its last bits would depend on the number of models.
-        return cls(w * gain[:, None], (b + (w * shift[:, None]).sum(-1))[:, None])
+        return cls(w * gain[:, None], product(shift[:, None], w.mT).add_(b[:, None]))
 
     def __call__(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias, x, self.weight.mT)
+        return product(x, self.weight.mT).add_(self.bias)
 
     def part(self, columns: slice) -> _Folded:
         return _Folded(self.weight[:, columns], self.bias[..., columns])
 
 
-def _unfold(
-    weights: Weights, gradient: Weights, name: str, norm: str, d_weight: Tensor, d_bias: Tensor, suffix: str = "."
-) -> None:
-    """Gradients of a linear map and of the norm before it from those of the two folded into one."""
-    w = weights[f"{name}{suffix}weight"]
+def _unfold(weights: Weights, gradient: Weights, name: str, norm: str, suffix: str = ".") -> None:
+    """Turn the derivative by a folded map, which ``gradient`` holds, into those by the map and by its norm."""
+    w, d_weight, d_bias = (
+        weights[f"{name}{suffix}weight"],
+        gradient[f"{name}{suffix}weight"],
+        gradient[f"{name}{suffix}bias"],
+    )
     gain, shift = weights[f"{norm}.weight"], weights[f"{norm}.bias"]
-    gradient[f"{name}{suffix}weight"] = torch.addcmul(d_weight * gain[:, None], d_bias[..., None], shift[:, None])
-    gradient[f"{name}{suffix}bias"] = d_bias
-    d_gain, d_shift = (d_weight * w).sum(1), (d_bias[..., None] * w).sum(1)
-    if f"{norm}.weight" in gradient:  # several heads read one norm
-        d_gain, d_shift = gradient[f"{norm}.weight"] + d_gain, gradient[f"{norm}.bias"] + d_shift
-    gradient[f"{norm}.weight"], gradient[f"{norm}.bias"] = d_gain, d_shift
+    gradient[f"{norm}.weight"] += torch.sum(d_weight * w, 1)
+    gradient[f"{norm}.bias"] += product(d_bias[:, None], w)[:, 0]
+    d_weight.mul_(gain[:, None]).addcmul_(d_bias[..., None], shift[:, None])
 
 
 def _mlp(weights: Weights, gradient: Weights, name: str, x: Tensor) -> tuple[Tensor, Backward]:
@@ -141,15 +138,29 @@ def _mlp(weights: Weights, gradient: Weights, name: str, x: Tensor) -> tuple[Ten
     linear1, w2 = _Folded.of(weights, first, norm), weights[f"{second}.weight"]
     hidden = linear1(normed)
     active = F.gelu(hidden)
-    y = (x + weights[f"{second}.bias"][:, None]).baddbmm_(active, w2.mT)
+    y = product(active, w2.mT).add_(weights[f"{second}.bias"][:, None]).add_(x)
 
     def backward(d: Tensor) -> Tensor:
-        gradient[f"{second}.weight"], gradient[f"{second}.bias"] = torch.bmm(d.mT, active), d.sum(1)
-        d_hidden = torch.ops.aten.gelu_backward(torch.bmm(d, w2), hidden)
-        _unfold(weights, gradient, first, norm, torch.bmm(d_hidden.mT, normed), d_hidden.sum(1))
-        return norm_backward(torch.bmm(d_hidden, linear1.weight)).add_(d)
+        _linear(gradient, second, d, active)
+        d_hidden = torch.ops.aten.gelu_backward(product(d, w2), hidden)
+        _linear(gradient, first, d_hidden, normed)
+        _start(gradient, norm)
+        _unfold(weights, gradient, first, norm)
+        return norm_backward(product(d_hidden, linear1.weight)).add_(d)
 
     return y, backward
+
+
+def _linear(gradient: Weights, name: str, d: Tensor, x: Tensor) -> None:
+    """Write the derivative by a linear map's weight and bias from those by its output d and its input x."""
+    product(d.mT, x, out=gradient[f"{name}.weight"])
+    torch.sum(d, 1, out=gradient[f"{name}.bias"])
+
+
+def _start(gradient: Weights, norm: str) -> None:
+    """Several maps read one norm: what they add to its derivative starts at 0."""
+    gradient[f"{norm}.weight"].zero_()
+    gradient[f"{norm}.bias"].zero_()
 
 
 def _heads(weights: Weights, gradient: Weights, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,13 +168,17 @@ def _heads(weights: Weights, gradient: Weights, x: Tensor, labels: Tensor) -> tu
     normed, norm_backward = _normalise(x)
     loss, d_normed = x.new_zeros(len(x)), torch.zeros_like(normed)
     names = [name.removesuffix(".weight") for name in weights if name.startswith("head") and name.endswith(".weight")]
+    _start(gradient, "ln")
     for task, name in enumerate(names):
         head, label = _Folded.of(weights, name, "ln"), labels[:, task, :, None]
         log_p = F.log_softmax(head(normed), dim=-1)
         loss = loss - log_p.gather(-1, label).mean(1)[:, 0]
-        d = log_p.exp().scatter_add(-1, label, -torch.ones_like(log_p[..., :1])).div_(x.shape[1])
-        _unfold(weights, gradient, name, "ln", torch.bmm(d.mT, normed), d.sum(1))
-        d_normed.baddbmm_(d, head.weight)
+        d_log_p = torch.zeros_like(log_p).scatter_(-1, label, -1 / x.shape[1])
+        # Not torch.exp: where MKL computes it, it depends on who made the processor, as its products do.
+        d = torch.ops.aten._log_softmax_backward_data(d_log_p, log_p, -1, log_p.dtype)
+        _linear(gradient, name, d, normed)
+        _unfold(weights, gradient, name, "ln")
+        d_normed += product(d, head.weight)
     return loss, norm_backward(d_normed)
 
 
@@ -190,15 +205,20 @@ def _first_attention(
     y, attend_backward = _attend(weights, gradient, name, x, q[:, :read], k[:, 0] - k[:, 1], v, n_heads)
 
     def backward(dy: Tensor) -> Tensor:
-        dq, dk, dv = attend_backward(dy)
+        d_qkv = torch.empty_like(qkv)
+        dq, dk, dv = d_qkv.split(d, dim=-1)
+        attend_backward(dy, dq[:, :read], dk[:, 0], dv)
+        torch.neg(dk[:, 0], out=dk[:, 1])
         if last:
-            dq = F.pad(dq, (0, 0, 0, 0, 0, 1))  # the other position asks nothing
-        d_table = sum_up(torch.cat([dq, torch.stack([dk, -dk], dim=1), dv], dim=-1).flatten(1, 2), index)
-        d_bias = _without_keys(d_table.sum(1))
-        _unfold(
-            weights, gradient, f"{name}.self_attn", f"{name}.norm1", torch.bmm(d_table.mT, normed), d_bias, ".in_proj_"
-        )
-        return norm_backward(torch.bmm(d_table, project.weight)).add_(sum_up(dy, index[:, : read * batch]))
+            dq[:, 1] = 0  # the other position asks nothing
+        d_table = sum_up(d_qkv.flatten(1, 2), index)
+        attention = f"{name}.self_attn.in_proj_"
+        product(d_table.mT, normed, out=gradient[f"{attention}weight"])
+        torch.sum(d_table, 1, out=gradient[f"{attention}bias"])
+        gradient[f"{attention}bias"][:, d : 2 * d] = 0  # what is there is rounding
+        _start(gradient, f"{name}.norm1")
+        _unfold(weights, gradient, f"{name}.self_attn", f"{name}.norm1", ".in_proj_")
+        return norm_backward(product(d_table, project.weight)).add_(sum_up(dy, index[:, : read * batch]))
 
     return y, backward
 
@@ -212,21 +232,26 @@ def _attention(
     normed, norm_backward = _normalise(x)
     difference = normed[:, :batch] - normed[:, batch:]
     project = _Folded.of(weights, f"{name}.self_attn", f"{name}.norm1", ".in_proj_")
-    to_q, to_k, to_v = (project.part(slice(i * d, (i + 1) * d)) for i in range(3))
+    thirds = [slice(i * d, (i + 1) * d) for i in range(3)]
+    to_q, to_k, to_v = map(project.part, thirds)
     q, v = (to(z).unflatten(1, (-1, batch)) for to, z in ((to_q, normed[:, read]), (to_v, normed)))
     skip = x[:, read] + weights[f"{name}.self_attn.out_proj.bias"][:, None]
-    y, attend_backward = _attend(weights, gradient, name, skip, q, torch.bmm(difference, to_k.weight.mT), v, n_heads)
+    y, attend_backward = _attend(weights, gradient, name, skip, q, product(difference, to_k.weight.mT), v, n_heads)
 
     def backward(dy: Tensor) -> Tensor:
-        dq, dk, dv = attend_backward(dy)
+        dq, dk, dv = torch.empty_like(q), torch.empty_like(normed[:, :batch]), torch.empty_like(v)
+        attend_backward(dy, dq, dk, dv)
         dq, dv = dq.flatten(1, 2), dv.flatten(1, 2)
-        moving = ((dq, normed[:, read]), (dk, difference), (dv, normed))
-        d_weight = torch.cat([torch.bmm(d_out.mT, z) for d_out, z in moving], dim=1)
-        d_bias = torch.cat([dq.sum(1), torch.zeros_like(dq[:, 0]), dv.sum(1)], dim=1)
-        _unfold(weights, gradient, f"{name}.self_attn", f"{name}.norm1", d_weight, d_bias, ".in_proj_")
-        d_normed = torch.bmm(dv, to_v.weight)
-        d_normed[:, read].baddbmm_(dq, to_q.weight)
-        through_key = torch.bmm(dk, to_k.weight)
+        d_weight, d_bias = gradient[f"{name}.self_attn.in_proj_weight"], gradient[f"{name}.self_attn.in_proj_bias"]
+        for place, d_out, z in zip(thirds, (dq, dk, dv), (normed[:, read], difference, normed), strict=True):
+            product(d_out.mT, z, out=d_weight[:, place])
+            torch.sum(d_out, 1, out=d_bias[:, place])
+        d_bias[:, thirds[1]] = 0
+        _start(gradient, f"{name}.norm1")
+        _unfold(weights, gradient, f"{name}.self_attn", f"{name}.norm1", ".in_proj_")
+        d_normed = product(dv, to_v.weight)
+        d_normed[:, read] += product(dq, to_q.weight)
+        through_key = product(dk, to_k.weight)
         d_normed[:, :batch] += through_key
         d_normed[:, batch:] -= through_key
         d_x = norm_backward(d_normed)
@@ -238,7 +263,7 @@ def _attention(
 
 def _attend(
     weights: Weights, gradient: Weights, name: str, x: Tensor, q: Tensor, dk: Tensor, v: Tensor, n_heads: int
-) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]]:
+) -> tuple[Tensor, Callable[[Tensor, Tensor, Tensor, Tensor], None]]:
     """x + W_o (v_1 + w (v_0 - v_1)), w = sigmoid(q · (k_0 - k_1)/sqrt(d_head)), written into x; and its reverse.
 
     Args:
@@ -252,29 +277,28 @@ def _attend(
         n_heads: heads.
 
     Returns:
-        (S, Q B, d), and the function of its derivative that gives those of q, dk and v.
+        (S, Q B, d), and the function that is given its derivative and writes those by q, dk and v where it is told.
     """
     w_out = weights[f"{name}.self_attn.out_proj.weight"]
-    q_h, k_h, v_h = (z.unflatten(-1, (n_heads, -1)) for z in (q, dk[:, None], v))
+
+    def by_head(z: Tensor) -> Tensor:
+        return z.unflatten(-1, (n_heads, -1))
+
+    q_h, k_h, v_h = by_head(q), by_head(dk[:, None]), by_head(v)
     scale = q_h.shape[-1] ** -0.5
     w = torch.sigmoid((q_h * k_h).sum(-1, keepdim=True) * scale)
     dv = v_h[:, :1] - v_h[:, 1:]
     out = torch.addcmul(v_h[:, 1:], w, dv).flatten(-2).flatten(1, 2)
-    y = x.baddbmm_(out, w_out.mT)
+    y = x.add_(product(out, w_out.mT))
 
-    def backward(d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        gradient[f"{name}.self_attn.out_proj.weight"] = torch.bmm(d.mT, out)
-        gradient[f"{name}.self_attn.out_proj.bias"] = d.sum(1)
-        d_out = torch.bmm(d, w_out).view_as(q_h)
+    def backward(d: Tensor, to_q: Tensor, to_k: Tensor, to_v: Tensor) -> None:
+        _linear(gradient, f"{name}.self_attn.out_proj", d, out)
+        d_out = product(d, w_out).view_as(q_h)
         d_score = (d_out * dv).sum(-1, keepdim=True) * (w * (1 - w) * scale)
-        to_first = d_out * w
-        d_v = torch.stack([to_first.sum(1), (d_out - to_first).sum(1)], dim=1).flatten(-2)
-        return (d_score * k_h).flatten(-2), (d_score * q_h).sum(1).flatten(-2), d_v
+        torch.mul(d_score, k_h, out=by_head(to_q))
+        torch.sum(d_score * q_h, 1, out=by_head(to_k))
+        first, second = by_head(to_v).unbind(1)
+        torch.sum(torch.mul(d_out, w), 1, out=first)
+        torch.sub(d_out.sum(1), first, out=second)
 
     return y, backward
-
-
-def _without_keys(d_bias: Tensor) -> Tensor:
-    """The (S, 3d) gradient of the biases of queries, keys and values, rounding of the keys' taken away."""
-    d = d_bias.shape[1] // 3
-    return torch.cat([d_bias[:, :d], torch.zeros_like(d_bias[:, :d]), d_bias[:, 2 * d :]], dim=1)

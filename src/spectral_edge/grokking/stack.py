@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from spectral_edge.grokking.gradient import Layout, clipped_gradient
+from spectral_edge.grokking.gradient import clipped_gradient
+from spectral_edge.grokking.products import one_thread
 from spectral_edge.grokking.transformer import ModularTransformer
 
 __all__ = ["ModelStack"]
-
-_LOG = logging.getLogger(__name__)
-_Gradient = Callable[[Layout, int, float, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-# Shapes that one process may compile for: which came before must not decide how a run is computed. Torch's own limit
-# of 8 is meant for shapes that change by mistake.
-_SHAPES = 100_000
 
 
 class ModelStack:
@@ -31,20 +25,16 @@ class ModelStack:
     Args:
         models: at least one; all of one shape, on one device.
         max_norm: largest norm of a model's gradient.
-        compiled: fuse the arithmetic with ``torch.compile``: about a sixth off a step of the paper's model, after
-            some seconds, or half a minute the first time on a machine. Without a compiler it says so and goes on
-            without. Last bits depend on it.
 
     Raises:
         ValueError: the models differ in shape or number of heads.
     """
 
-    def __init__(self, models: Sequence[ModularTransformer], max_norm: float, compiled: bool = False) -> None:
+    def __init__(self, models: Sequence[ModularTransformer], max_norm: float) -> None:
         self._models = list(models)
         self._max_norm = max_norm
-        self._gradient = _compiled() if compiled else clipped_gradient
-        self.layout: Layout = _layout(models[0])
-        if any(_layout(model) != self.layout or model.n_heads != models[0].n_heads for model in models):
+        self._layout = _layout(models[0])
+        if any(_layout(model) != self._layout or model.n_heads != models[0].n_heads for model in models):
             raise ValueError("ModelStack: models of one stack must have one shape, and as many heads")
         self._gather()
 
@@ -55,56 +45,38 @@ class ModelStack:
         """
         if self._addresses() != self._gathered:
             self._gather()
-        with torch.no_grad():
-            gradient, loss = self._gradient(
-                self.layout, self._models[0].n_heads, self._max_norm, self._parameters, rows, labels
+        with torch.no_grad(), one_thread():
+            loss = clipped_gradient(
+                self._weights, self._derivatives, self._gradient, self._models[0].n_heads, self._max_norm, rows, labels
             )
-        for model, own in zip(self._models, gradient, strict=True):
-            for parameter, values in zip(model.parameters(), self._cut(own), strict=True):
+        for model, own in zip(self._models, self._grads, strict=True):
+            for parameter, values in zip(model.parameters(), own, strict=True):
                 parameter.grad = values if parameter.requires_grad else None
         return loss
 
     def _gather(self) -> None:
         """Put the parameters of all models into one tensor, and let the models look at their rows of it."""
         with torch.no_grad():
-            self._parameters = torch.stack(
+            parameters = torch.stack(
                 [torch.cat([parameter.flatten() for parameter in model.parameters()]) for model in self._models]
             )
-        for model, own in zip(self._models, self._parameters, strict=True):
-            for parameter, values in zip(model.parameters(), self._cut(own), strict=True):
-                parameter.data = values
+        self._gradient = torch.empty_like(parameters)
+        self._weights, self._derivatives = self._cut(parameters), self._cut(self._gradient)
+        self._grads = [[whole[s] for whole in self._derivatives.values()] for s in range(len(self._models))]
+        for s, model in enumerate(self._models):
+            for parameter, whole in zip(model.parameters(), self._weights.values(), strict=True):
+                parameter.data = whole[s]
         self._gathered = self._addresses()
 
     def _addresses(self) -> list[tuple[int, torch.dtype]]:
         return [(parameter.data_ptr(), parameter.dtype) for model in self._models for parameter in model.parameters()]
 
-    def _cut(self, own: Tensor) -> list[Tensor]:
-        """One model's row as views of its parameters' shapes."""
-        sizes = [torch.Size(shape).numel() for _, shape in self.layout]
-        return [piece.view(shape) for piece, (_, shape) in zip(own.split(sizes), self.layout, strict=True)]
+    def _cut(self, flat: Tensor) -> dict[str, Tensor]:
+        """(S, n) as views (S, *shape) by the names of the parameters."""
+        sizes = [torch.Size(shape).numel() for _, shape in self._layout]
+        pieces = zip(self._layout, flat.split(sizes, dim=1), strict=True)
+        return {name: piece.unflatten(1, shape) for (name, shape), piece in pieces}
 
 
-def _layout(model: ModularTransformer) -> Layout:
+def _layout(model: ModularTransformer) -> tuple[tuple[str, tuple[int, ...]], ...]:
     return tuple((name, tuple(parameter.shape)) for name, parameter in model.named_parameters())
-
-
-def _compiled() -> _Gradient:
-    """:func:`clipped_gradient` through ``torch.compile``, or as it is where there is no compiler."""
-    torch._dynamo.config.recompile_limit = _SHAPES
-    torch._dynamo.config.accumulated_recompile_limit = _SHAPES
-    fused = torch.compile(clipped_gradient, fullgraph=True, dynamic=False)
-    chosen: _Gradient = fused
-
-    def gradient(
-        layout: Layout, n_heads: int, max_norm: float, parameters: Tensor, rows: Tensor, labels: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        nonlocal chosen
-        try:
-            return chosen(layout, n_heads, max_norm, parameters, rows, labels)
-        except torch._dynamo.exc.TorchDynamoException as problem:
-            why = str(problem).strip().split("\n")[0]
-            _LOG.warning("spectral-edge: steps are not compiled, and a sixth slower: %s", why)
-            chosen = clipped_gradient
-            return chosen(layout, n_heads, max_norm, parameters, rows, labels)
-
-    return gradient

@@ -107,7 +107,6 @@ class Training:
     Args:
         config: the protocol.
         device: where the model lives.
-        compiled: see :class:`~spectral_edge.grokking.stack.ModelStack`.
 
     Raises:
         ValueError: unknown operation or unusable modulus, from :class:`ModularTask`; or several operations with
@@ -119,7 +118,7 @@ class Training:
     2
     """
 
-    def __init__(self, config: TrainingConfig, device: torch.device | str = "cpu", compiled: bool = False) -> None:
+    def __init__(self, config: TrainingConfig, device: torch.device | str = "cpu") -> None:
         torch.manual_seed(config.seed)
         np.random.seed(config.seed)  # noqa: NPY002 - the protocol's own generator
         random.seed(config.seed)
@@ -137,8 +136,7 @@ class Training:
             weight_decay=config.weight_decay,
             fused=True,
         )
-        self._stack = ModelStack([self.model], config.max_grad_norm, compiled)
-        self.compiled = compiled
+        self._stack = ModelStack([self.model], config.max_grad_norm)
         self.steps = 0
         self.stop_step: int | None = None
         self.diverged: str | None = None  # at which step, and what to do
@@ -274,7 +272,7 @@ def train_together(trainings: Sequence[Training]) -> Iterator[Training]:
     running = [training for training in trainings if not training.finished]
     while running:
         first = running[0]
-        stack = ModelStack([t.model for t in running], first.config.max_grad_norm, first.compiled)
+        stack = ModelStack([t.model for t in running], first.config.max_grad_norm)
         count = len(running)
         while len(running) == count:
             _step(running, stack)
@@ -292,8 +290,6 @@ def check_alike(trainings: Sequence[Training]) -> None:
     differing = [name for name in shared if len({getattr(t.config, name) for t in trainings}) > 1]
     if len({len(t.tasks) for t in trainings}) > 1:
         differing.append("the number of operations")
-    if len({t.compiled for t in trainings}) > 1:
-        differing.append("compiled")
     if differing:
         raise ValueError(f"runs that are trained together must agree in {', '.join(differing)}")
 

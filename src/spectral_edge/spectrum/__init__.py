@@ -7,7 +7,7 @@ from spectral_edge.spectrum.displacement import (
     rolling_singular_values,
     update_gram,
 )
-from spectral_edge.spectrum.edge import SpectralEdge, edge_from_gram, gram_matrix, spectral_edge
+from spectral_edge.spectrum.edge import SpectralEdge, edge_from_gram, gram_matrix, singular_values_of, spectral_edge
 from spectral_edge.spectrum.inner_products import InnerProducts
 from spectral_edge.spectrum.sketch import CountSketch, noise_floor
 from spectral_edge.spectrum.weights import attention_matrices, random_gap_ratios, weight_singular_values
@@ -27,6 +27,7 @@ __all__ = [
     "noise_floor",
     "random_gap_ratios",
     "rolling_singular_values",
+    "singular_values_of",
     "spectral_edge",
     "stacked_updates",
     "update_gram",

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spectral_edge.spectrum.edge import singular_values_of
+
 __all__ = [
     "DisplacementPCA",
     "displacement_gram",
@@ -30,7 +32,7 @@ class DisplacementPCA:
 
     Attributes:
         singular_values: (T, T) float64; row t - 1 has the t singular values of the first t displacements,
-            descending, then zeros.
+            descending, then zeros; see :func:`singular_values_of`.
         centered: whether the mean displacement of the window was subtracted.
     """
 
@@ -49,7 +51,7 @@ class DisplacementPCA:
         """sigma_1 / sigma_2, (T,); infinite where there is no second direction, as at t = 1."""
         sigma = self.singular_values
         first, second = sigma[:, 0], sigma[:, 1] if len(sigma) > 1 else np.zeros(len(sigma))
-        return np.divide(first, second, out=np.full_like(first, np.inf), where=second > 1e-7 * first)
+        return np.divide(first, second, out=np.full_like(first, np.inf), where=second > 0)
 
 
 def displacement_gram(snapshots: Sequence[Tensor], known: Floats | None = None) -> Floats:
@@ -117,9 +119,8 @@ def displacement_pca(gram: Floats, center: bool = False) -> DisplacementPCA:
     sigma = np.zeros_like(gram)
     for t in range(1, len(gram) + 1):
         block = gram[:t, :t]
-        if center:
-            block = block - block.mean(0) - block.mean(1)[:, None] + block.mean()
-        sigma[t - 1, :t] = _singular_values(block)
+        mean = block.mean(0) + block.mean(1)[:, None] - block.mean() if center else 0.0
+        sigma[t - 1, :t] = _singular_values(block, mean)
     return DisplacementPCA(sigma, center)
 
 
@@ -174,11 +175,12 @@ def rolling_singular_values(gram: Floats, window: int) -> Floats:
     return _singular_values(np.stack([gram[i : i + window, i : i + window] for i in starts]))
 
 
-def _singular_values(gram: Floats) -> Floats:
-    """(…, n), descending, of Gram matrices (…, n, n)."""
-    symmetric = torch.from_numpy((gram + gram.swapaxes(-1, -2)) / 2)
+def _singular_values(gram: Floats, mean: Floats | float = 0.0) -> Floats:
+    """(…, n), descending, of Gram matrices (…, n, n) less ``mean``, what centring takes from them."""
+    centred = gram - mean
+    symmetric = torch.from_numpy((centred + centred.swapaxes(-1, -2)) / 2)
     # Not NumPy's: see edge.py.
-    return torch.linalg.eigvalsh(symmetric).clamp(min=0).sqrt().flip(-1).numpy()
+    return singular_values_of(torch.linalg.eigvalsh(symmetric).numpy(), gram)
 
 
 def _square(gram: Floats, function: str) -> Floats:

@@ -7,17 +7,21 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["SpectralEdge", "edge_from_gram", "gram_matrix", "spectral_edge"]
+__all__ = ["SpectralEdge", "edge_from_gram", "gram_matrix", "singular_values_of", "spectral_edge"]
+
+Floats = NDArray[np.float64]
 
 # Columns turned into float64 at a time: 20 rows of them stay in a core's cache.
 _BLOCK = 8_192
 # Eigenvalues of a float64 Gram matrix carry an error of about eps * lambda_1, so v_k is contaminated by v_1 by
 # eps * (sigma_1 / sigma_k)^2; at 1e-5 that is 2e-6, the resolution of the float32 updates themselves.
 _DIRECTION_CUTOFF = 1e-5
-# Below sqrt(eps) * sigma_1 a singular value is rounding noise of the Gram matrix.
-_ZERO_CUTOFF = 1e-7
+# A float64 Gram matrix has errors of about eps ||G||, hence its eigenvalues; as singular values sqrt(eps ||G||), with
+# room for W of some tens. How large the error comes out depends on the CPU, so none of it is shown.
+_ROUNDING = 1e-7
 _MAX_POSITION = 10
 
 
@@ -26,7 +30,8 @@ class SpectralEdge:
     """The spectrum of a (W, D) window X of updates, and its right singular vectors on demand.
 
     Attributes:
-        singular_values: (W,) float64, descending; eigenvalues of the Gram matrix are their squares.
+        singular_values: (W,) float64, descending; eigenvalues of the Gram matrix are their squares. Exactly 0 from the
+            rank on: see :func:`singular_values_of`.
         left: (W, W) float64, column j is u_j; the sign makes its largest entry positive, i.e. the update that
             moves most along v_j moves in its positive direction. Needs no D-sized data, so every shard agrees.
         centered: whether the window mean was subtracted (then at most W - 1 singular values are non-zero).
@@ -45,8 +50,8 @@ class SpectralEdge:
 
     @property
     def rank(self) -> int:
-        """Number of singular values above rounding (sigma_k > 1e-7 sigma_1)."""
-        return int((self.singular_values > _ZERO_CUTOFF * self.singular_values[0]).sum())
+        """Number of singular values that are not 0."""
+        return int((self.singular_values > 0).sum())
 
     @property
     def gap_ratios(self) -> np.ndarray:
@@ -183,6 +188,24 @@ def gram_matrix(updates: Tensor, others: Tensor | None = None, rows: Sequence[in
     return gram
 
 
+def singular_values_of(eigenvalues: Floats, gram: Floats) -> Floats:
+    """sigma_k = sqrt(lambda_k) of Gram matrices, descending; exactly 0 where it is at most 1e-7 sqrt(||G||_F).
+
+    Such a value is rounding: eigenvalues of a float64 Gram matrix have errors of about eps ||G||, negative ones among
+    them. The size of the error differs from one CPU to the next, so nothing may depend on it.
+
+    Args:
+        eigenvalues: (…, W), ascending, of the matrices, centred or not.
+        gram: (…, W, W), uncentred: centring subtracts numbers of its size.
+
+    Returns:
+        (…, W) float64.
+    """
+    sigma = np.sqrt(np.maximum(eigenvalues[..., ::-1], 0))
+    largest = np.sqrt(np.linalg.norm(gram, axis=(-2, -1)))[..., None]
+    return np.where(sigma > _ROUNDING * largest, sigma, 0.0)
+
+
 def spectral_edge(updates: Tensor | np.ndarray, center: bool = True) -> SpectralEdge:
     """Find the spectral edge of a window of updates: SVD of X (W, D) through its Gram matrix X X^T.
 
@@ -233,12 +256,11 @@ def edge_from_gram(
             f"spectral_edge: updates {rows} are exactly zero (no step was taken, or the parameters are frozen or "
             "too coarse to move); drop them before the analysis"
         )
-    if center:
-        g = g - g.mean(0) - g.mean(1)[:, None] + g.mean()
+    centred = g - g.mean(0) - g.mean(1)[:, None] + g.mean() if center else g
     # Not NumPy's: its threads go on spinning for a tenth of a second, and take the cores from what torch does next.
-    values, vectors = (part.numpy() for part in torch.linalg.eigh(torch.from_numpy((g + g.T) / 2)))
-    sigma = np.sqrt(np.maximum(values[::-1], 0))
-    if sigma[0] <= _ZERO_CUTOFF * norms.max():
+    values, vectors = (part.numpy() for part in torch.linalg.eigh(torch.from_numpy((centred + centred.T) / 2)))
+    sigma = singular_values_of(values, g)
+    if sigma[0] == 0:
         raise ValueError("spectral_edge: all updates are equal, so nothing is left after centring; use center=False")
     left = vectors[:, ::-1].copy()
     largest = np.abs(left).argmax(0)

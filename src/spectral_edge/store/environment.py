@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 
 __all__ = ["describe_environment"]
 
@@ -23,7 +24,8 @@ def describe_environment() -> dict[str, Any]:
     Returns:
         ``git_commit`` and ``git_modified`` (None if the package does not lie in a git checkout of its own),
         ``spectral_edge``, ``python``, ``torch`` and ``numpy`` versions, ``platform``, ``cpu`` (None if
-        unknown), ``cpu_cores``, ``torch_threads``, ``deterministic`` (whether torch was told to use only
+        unknown), ``cpu_cores``, ``openblas`` and ``aten`` (for which processors the code is that NumPy's products
+        and PyTorch's operations run here), ``torch_threads``, ``deterministic`` (whether torch was told to use only
         deterministic algorithms) and ``accelerator`` (name of the first GPU or None).
 
     Cost:
@@ -31,7 +33,7 @@ def describe_environment() -> dict[str, Any]:
 
     Example:
         >>> sorted(describe_environment())[:4]
-        ['accelerator', 'cpu', 'cpu_cores', 'deterministic']
+        ['accelerator', 'aten', 'cpu', 'cpu_cores']
     """
     commit, modified = _git_state()
     return {
@@ -44,10 +46,17 @@ def describe_environment() -> dict[str, Any]:
         "platform": f"{platform.system()}-{platform.machine()}",
         "cpu": _cpu_model(),
         "cpu_cores": os.cpu_count(),
+        "openblas": next((library["architecture"] for library in _openblas()), None),
+        "aten": torch.backends.cpu.get_cpu_capability(),
         "torch_threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "accelerator": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
     }
+
+
+def _openblas() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ThreadpoolController().select(internal_api="openblas").info()
+    return found
 
 
 def _git_state() -> tuple[str | None, bool | None]:

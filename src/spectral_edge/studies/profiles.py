@@ -29,8 +29,7 @@ def profile_runs(profile: Profile, seeds: tuple[int, ...]) -> list[RunConfig]:
 
     * quick: the four operations that grok, to the published stopping rule.
     * paper: six operations with weight decay 1 and 0, on one grid of steps; three tasks on one trunk; x2_y2 with one
-      of its partners (the first two seeds), and x2_y2 and add alone, on the nonzero residues that these use. Compiled,
-      which pays from some ten thousand steps a process on.
+      of its partners (the first two seeds), and x2_y2 and add alone, on the nonzero residues that these use.
     """
     if profile == "quick":
         return [RunConfig(training=TrainingConfig(operation=name, seed=seed)) for seed in seeds for name in GROKKING]
@@ -57,7 +56,6 @@ def discovery_runs(seeds: tuple[int, ...] = SEEDS) -> list[RunConfig]:
     groups = [
         RunConfig(
             training=TrainingConfig(operation=name, p=p, seed=seed, min_steps=_LEAST, max_steps=4 * _GRID),
-            compiled=True,
         )
         for name, p in (("symmetric", 120), ("dihedral", 90), ("velocity", 98), ("add", 91))
         for seed in seeds
@@ -81,7 +79,7 @@ def _is_compared(training: TrainingConfig) -> bool:
 
 
 def _shared(operation: str, seed: int) -> RunConfig:
-    return RunConfig(training=TrainingConfig(operation=operation, seed=seed, nonzero=True), compiled=True)
+    return RunConfig(training=TrainingConfig(operation=operation, seed=seed, nonzero=True))
 
 
 def _single(operation: str, seed: int, weight_decay: float, nonzero: bool = False) -> RunConfig:
@@ -94,4 +92,4 @@ def _single(operation: str, seed: int, weight_decay: float, nonzero: bool = Fals
         min_steps=_GRID,
         max_steps=_PATIENCE if groks else _GRID,
     )
-    return RunConfig(training=training, window=40, keep_updates=True, compiled=True)
+    return RunConfig(training=training, window=40, keep_updates=True)

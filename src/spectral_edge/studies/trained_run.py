@@ -46,14 +46,22 @@ class TrainedRun:
             ValueError: there are no evaluations yet.
         """
         run, config = open_run(path)
-        metrics = run.metrics()
-        if not metrics:
+        metrics, snapshots = run.metrics(), run.snapshot_steps()
+        finished = run.status.get("state") == "finished"
+        if not metrics and not finished:
             raise ValueError(f"{run.path}: the run has no evaluations yet; let it train first")
-        if run.status.get("state") == "finished" and metrics[-1]["step"] != run.snapshot_steps()[-1]:
+        for name, lines in (("metrics.jsonl", metrics), ("index.jsonl", snapshots)):
+            if not lines:
+                raise RunCorruptError(
+                    f"{run.path / name}: is missing or empty, but the run has trained. Restore the file, or move the "
+                    "run away and train it again."
+                )
+        evaluated = metrics[-1]["step"]
+        if finished and evaluated != snapshots[-1]:
+            altered = "index.jsonl" if snapshots[-1] < evaluated else "metrics.jsonl"
             raise RunCorruptError(
-                f"{run.path / 'metrics.jsonl'}: the last evaluation is of step {metrics[-1]['step']}, the last "
-                f"snapshot of step {run.snapshot_steps()[-1]}; the file was altered. Move the run away and train it "
-                "again."
+                f"{run.path / altered}: lines are missing at its end: the last evaluation is of step {evaluated}, the "
+                f"last snapshot of step {snapshots[-1]}. Restore the file, or move the run away and train it again."
             )
         return cls(run, config, metrics, threads)
 

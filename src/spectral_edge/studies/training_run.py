@@ -42,9 +42,7 @@ class RunConfig(BaseModel):
     threads: int = Field(1, ge=1)
     """Threads of the training process: floating-point sums, hence the bits of the result, depend on it."""
     device: TrainingDevice = "cpu"
-    """Where the model is trained; so do they on it."""
-    compiled: bool = False
-    """Fuse the arithmetic of a step with torch.compile, a sixth faster after up to half a minute; and so on this."""
+    """Training device. Results differ bitwise between devices."""
 
     @property
     def run_id(self) -> str:
@@ -107,18 +105,18 @@ def train_runs(runs: Sequence[tuple[Path, RunConfig]], on_status: Say | None = N
         on_status: called with each new status of each run.
 
     Raises:
-        StoreError, ValueError: as :func:`train_run`; also if threads, device or ``compiled`` differ.
+        StoreError, ValueError: as :func:`train_run`; also if threads or device differ.
         FloatingPointError: of the first run whose loss is no longer finite, after the others are finished.
     """
     configs = [config for _, config in runs]
     if len({path for path, _ in runs}) < len(runs):
         raise ValueError("train_runs: a run is given twice")
-    if len({(config.threads, config.device, config.compiled) for config in configs}) > 1:
-        raise ValueError("train_runs: runs that are trained together need the same threads, device and compiled")
+    if len({(config.threads, config.device) for config in configs}) > 1:
+        raise ValueError("train_runs: runs that are trained together need the same threads and device")
     check_device(configs[0].device)
     torch.set_num_threads(configs[0].threads)
     # An impossible configuration is refused before anything is written.
-    trainings = [Training(config.training, config.device, config.compiled) for config in configs]
+    trainings = [Training(config.training, config.device) for config in configs]
     check_alike(trainings)
     with ExitStack() as stack:
         found = [RunDirectory.create(path, config, describe_environment()) for path, config in runs]

@@ -14,7 +14,7 @@ from spectral_edge.store import Analysis, ClaimRow, NullSummary, StoreError
 from spectral_edge.studies.autoencoder.study import AUTOENCODER, RULES, export_autoencoder
 from spectral_edge.studies.study import _summary
 from spectral_edge.studies.trained_run import TrainedRun
-from tiny_runs import TINY_ANALYSIS
+from support.tiny_runs import TINY_ANALYSIS
 
 NULLS = ["random_directions", "angle_matched", "fixed_angle", "combinatorial", "random_features"]
 

@@ -12,7 +12,7 @@ from spectral_edge.studies.co_usage.study import CO_USAGE, RULES, is_published
 from spectral_edge.studies.study import AnalysisConfig
 from spectral_edge.studies.trained_run import TrainedRun
 from spectral_edge.studies.verdicts import adjust_table
-from tiny_runs import TINY_ANALYSIS, tiny
+from support.tiny_runs import TINY_ANALYSIS, tiny
 
 
 @pytest.fixture(scope="module")

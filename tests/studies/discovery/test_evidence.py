@@ -16,7 +16,7 @@ from spectral_edge.studies.discovery import (
 from spectral_edge.studies.profiles import discovery_runs
 from spectral_edge.studies.trained_run import TrainedRun
 from spectral_edge.studies.training_run import run_folder
-from tiny_runs import TINY_ANALYSIS, tiny
+from support.tiny_runs import TINY_ANALYSIS, tiny
 
 RUNS = [tiny("add.renamed1"), tiny("mul"), tiny("dihedral", p=14), tiny("random_table")]
 

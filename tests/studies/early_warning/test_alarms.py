@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planted_warnings import CONFIG, STEPS, planted_second, planted_sweep, watched
 from spectral_edge.studies.early_warning import (
     Fold,
     alarm_step,
@@ -15,6 +14,7 @@ from spectral_edge.studies.early_warning import (
     statistics_of,
     watched_values,
 )
+from support.planted_warnings import CONFIG, STEPS, planted_second, planted_sweep, watched
 
 LOSS = next(s for s in statistics_of(CONFIG) if s.name == "test_loss_fall")
 SINCE = next(s for s in statistics_of(CONFIG) if s.name == "steps_since_armed")

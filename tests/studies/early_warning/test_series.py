@@ -5,7 +5,7 @@ import torch
 from spectral_edge.studies.early_warning import WarningConfig, second_runs, statistics_of, sweep_runs, watch_runs
 from spectral_edge.studies.trained_run import TrainedRun
 from spectral_edge.studies.training_run import run_folder, train_run
-from tiny_runs import tiny
+from support.tiny_runs import tiny
 
 CONFIG = WarningConfig(step_window=4, window=5, stride=5, memorised_accuracy=0.1, event_accuracy=0.02)
 

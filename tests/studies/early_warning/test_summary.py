@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from planted_warnings import CONFIG, planted_second, planted_sweep, watched
 from spectral_edge.statistics import proportion_interval
 from spectral_edge.studies.early_warning import (
     GROK,
@@ -17,6 +16,7 @@ from spectral_edge.studies.early_warning import (
     trace_statistics,
     warning_points,
 )
+from support.planted_warnings import CONFIG, planted_second, planted_sweep, watched
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from spectral_edge.studies import run_folder, train_run
 from spectral_edge.studies.modes.sensitivity import COLUMNS, SENSITIVITY, SETTING_COLUMNS
 from spectral_edge.studies.modes.study import MODES
 from spectral_edge.studies.trained_run import TrainedRun
-from tiny_runs import TINY_ANALYSIS, tiny
+from support.tiny_runs import TINY_ANALYSIS, tiny
 
 LAST = 60
 BASES = ("sum", "discrete_log", "output:x2_y2", "gaussian_radial", "gaussian_angular")

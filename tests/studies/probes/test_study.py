@@ -15,7 +15,7 @@ from spectral_edge.studies.probes.cross_terms import CrossTermProbe
 from spectral_edge.studies.probes.study import PROBES, RULES
 from spectral_edge.studies.trained_run import TrainedRun
 from spectral_edge.studies.verdicts import adjust_table
-from tiny_runs import TINY_ANALYSIS
+from support.tiny_runs import TINY_ANALYSIS
 
 
 @pytest.fixture(scope="module")

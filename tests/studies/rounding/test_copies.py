@@ -11,7 +11,7 @@ from spectral_edge.studies import AnalysisConfig, analyze_run, run_folder, train
 from spectral_edge.studies.profiles import GROKKING, SEEDS
 from spectral_edge.studies.rounding import compare_copies, measure_copy, rounding_runs
 from spectral_edge.studies.trained_run import TrainedRun
-from tiny_runs import TINY_ANALYSIS, tiny
+from support.tiny_runs import TINY_ANALYSIS, tiny
 
 # Any accuracy will do as a stop, at the tenth evaluation, step 50: the window fits, and weights have parted.
 STOP = {"stop_accuracy": 1e-9, "stop_patience": 10}

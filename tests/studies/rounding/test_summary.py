@@ -3,9 +3,9 @@ import itertools
 import numpy as np
 import pytest
 
-from planted_copies import copy_row, planted_rounding
 from spectral_edge.studies.rounding import rounding_points
 from spectral_edge.studies.rounding.summary import published_peaks, relabelled_pvalue
+from support.planted_copies import copy_row, planted_rounding
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from spectral_edge.studies import run_folder, train_run
 from spectral_edge.studies.shared_trunk.study import RULES, SHARED_TRUNK, published_numbers
 from spectral_edge.studies.study import AnalysisConfig
 from spectral_edge.studies.trained_run import TrainedRun
-from tiny_runs import TINY_ANALYSIS, tiny
+from support.tiny_runs import TINY_ANALYSIS, tiny
 
 P = 13
 

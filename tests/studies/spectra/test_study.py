@@ -9,7 +9,7 @@ from spectral_edge.studies import AnalysisConfig, run_folder, train_run
 from spectral_edge.studies.spectra.history import Setting, settings_of
 from spectral_edge.studies.spectra.study import RULES, SPECTRA
 from spectral_edge.studies.trained_run import TrainedRun
-from tiny_runs import tiny
+from support.tiny_runs import tiny
 
 CONFIG = AnalysisConfig(window=9, stride=5, random_directions=20, permutations=20)
 

@@ -1,7 +1,7 @@
 import pytest
 
 from spectral_edge.studies import train_run
-from sweeping import LONG, contents, tiny_spec
+from support.sweeping import LONG, contents, tiny_spec
 
 
 @pytest.fixture(scope="session")

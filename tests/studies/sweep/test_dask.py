@@ -19,7 +19,7 @@ from spectral_edge.studies.engines import EngineError
 from spectral_edge.studies.engines import dask as dask_engine
 from spectral_edge.studies.engines.dask import DaskEngine
 from spectral_edge.studies.sweep import run_sweep
-from sweeping import LONG, contents, holder_in_mid_run, tiny_spec, trajectory_files, until
+from support.sweeping import LONG, contents, holder_in_mid_run, tiny_spec, trajectory_files, until
 
 WORKER = ("--no-nanny", "--nthreads", "1")
 

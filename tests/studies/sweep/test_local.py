@@ -13,7 +13,7 @@ from spectral_edge.studies.engines.versions import versions
 from spectral_edge.studies.run_analysis import stored_analysis
 from spectral_edge.studies.sweep import run_sweep, sweep_states
 from spectral_edge.studies.sweep.unit import complete_unit
-from sweeping import (
+from support.sweeping import (
     LONG,
     command,
     contents,
@@ -24,7 +24,7 @@ from sweeping import (
     until,
     written,
 )
-from tiny_runs import TINY_ANALYSIS
+from support.tiny_runs import TINY_ANALYSIS
 
 
 @pytest.fixture(scope="module")

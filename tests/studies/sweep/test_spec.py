@@ -1,7 +1,7 @@
 import pytest
 
 from spectral_edge.studies.sweep import SpecError, SweepSpec, read_spec, run_sweep
-from sweeping import tiny_spec
+from support.sweeping import tiny_spec
 
 
 def problems_of(**parts):

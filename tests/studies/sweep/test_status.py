@@ -6,7 +6,7 @@ import pytest
 from spectral_edge.store import RunDirectory, StoreError, SweepFile, hold_lock, write_sweep
 from spectral_edge.studies import run_folder
 from spectral_edge.studies.sweep import sweep_states
-from tiny_runs import tiny
+from support.tiny_runs import tiny
 
 
 @pytest.fixture

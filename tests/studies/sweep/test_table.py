@@ -7,7 +7,7 @@ import pytest
 import spectral_edge as se
 from spectral_edge.statistics import mean_interval
 from spectral_edge.studies import run_folder, train_run
-from tiny_runs import tiny
+from support.tiny_runs import tiny
 
 # An accuracy that every model reaches stands for one that groks, one that none reaches for one that does not.
 RUNS = [

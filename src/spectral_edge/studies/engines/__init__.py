@@ -4,7 +4,7 @@
 here.
 """
 
-from spectral_edge.studies.engines.engine import Ended, Engine, EngineError, single_threaded_libraries
+from spectral_edge.studies.engines.engine import Ended, Engine, EngineError, prepare_workers
 from spectral_edge.studies.engines.local import LocalEngine, call_all
 
-__all__ = ["Ended", "Engine", "EngineError", "LocalEngine", "call_all", "single_threaded_libraries"]
+__all__ = ["Ended", "Engine", "EngineError", "LocalEngine", "call_all", "prepare_workers"]

@@ -15,14 +15,14 @@ from typing import Any, Self
 from distributed import Client, Future, KilledWorker, LocalCluster, wait
 from distributed import TimeoutError as DaskTimeoutError
 
-from spectral_edge.studies.engines.engine import Ended, EngineError, single_threaded_libraries
+from spectral_edge.studies.engines.engine import Ended, EngineError, arithmetic_settings, prepare_workers
 from spectral_edge.studies.engines.versions import version_differences, versions
 
 __all__ = ["DaskEngine"]
 
 _CONNECT_SECONDS = 10
 _WORKER_SECONDS = 60
-_START_WORKERS = "OMP_NUM_THREADS=1 dask worker {address} --nworkers 4 --nthreads 1"
+_START_WORKERS = "{settings} dask worker {address} --nworkers 4 --nthreads 1"
 
 
 class DaskEngine:
@@ -42,9 +42,10 @@ class DaskEngine:
         self._queue: deque[tuple[str, Callable[..., Any], tuple[Any, ...]]] = deque()
         self._placed: dict[Future[Any], str] = {}
         self._workers_seen = time.monotonic()
+        self._settings = arithmetic_settings()
         with ExitStack() as opened:
             if address is None:
-                single_threaded_libraries()
+                prepare_workers()
                 address = opened.enter_context(_cluster(jobs)).scheduler_address
             self._address = address
             self._client = opened.enter_context(_connect(address))
@@ -116,7 +117,7 @@ class DaskEngine:
             ) from None
         problems = []
         threads = {address: worker["nthreads"] for address, worker in self._client.scheduler_info()["workers"].items()}
-        for address, found in self._client.run(_describe, on_error="return").items():
+        for address, found in self._client.run(_describe, list(self._settings), on_error="return").items():
             if isinstance(found, Exception):
                 problems.append(f"{address} cannot import this version of spectral-edge ({found})")
                 continue
@@ -127,8 +128,11 @@ class DaskEngine:
                 problems.append(
                     f"{address} has {threads[address]} threads, not 1: runs in one process disturb each other"
                 )
-            elif found[1] != "1":
-                problems.append(f"{address} has OMP_NUM_THREADS={found[1]}, not 1: the last digits depend on it")
+            problems += [
+                f"{address} has {name}={found[1].get(name)}, not {value}: the last digits depend on it"
+                for name, value in self._settings.items()
+                if found[1].get(name) != value
+            ]
         if problems:
             lines = "\n  ".join(problems)
             raise EngineError(
@@ -138,7 +142,8 @@ class DaskEngine:
             )
 
     def _how_to_start(self) -> str:
-        return _START_WORKERS.format(address=self._address)
+        settings = " ".join(f"{name}={value}" for name, value in self._settings.items())
+        return _START_WORKERS.format(address=self._address, settings=settings)
 
     def _lost(self) -> EngineError:
         return EngineError(
@@ -169,6 +174,6 @@ def _cluster(jobs: int) -> LocalCluster:
     )
 
 
-def _describe() -> tuple[dict[str, str], str | None]:
-    """What a worker computes with."""
-    return versions(), os.environ.get("OMP_NUM_THREADS")
+def _describe(settings: list[str]) -> tuple[dict[str, str], dict[str, str | None]]:
+    """What a worker computes with: versions, and the environment variables named."""
+    return versions(), {name: os.environ.get(name) for name in settings}

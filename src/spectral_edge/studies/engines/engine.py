@@ -7,9 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-__all__ = ["Ended", "Engine", "EngineError", "single_threaded_libraries"]
+from spectral_edge.arithmetic import portable_settings, use_portable_arithmetic
 
-LIBRARY_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+__all__ = ["Ended", "Engine", "EngineError", "arithmetic_settings", "prepare_workers"]
+
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+# Freed memory stays with the process: a step allocates and frees 40 MB of activations, and the system fills a page that
+# was given back with zeros when it is asked for again, which took an eighth of the step. Variables of glibc.
+_KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 28), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
 
 
 class EngineError(Exception):
@@ -61,9 +66,15 @@ class Engine(Protocol):
         """Stop what is under way and let go of the processes."""
 
 
-def single_threaded_libraries() -> None:
-    """Let processes that are started from now on use one thread a process, which is fastest and reproducible.
+def arithmetic_settings() -> dict[str, str]:
+    """Environment variables that decide the last digits of what a process computes."""
+    return {"OMP_NUM_THREADS": "1"} | portable_settings()
 
-    Linear-algebra libraries read this from the environment when they are loaded.
+
+def prepare_workers() -> None:
+    """Let processes that are started from now on compute alike on one thread each, which is fastest, too.
+
+    Libraries read this from the environment when they are loaded.
     """
-    os.environ.update(dict.fromkeys(LIBRARY_THREADS, "1"))
+    os.environ.update(_ONE_THREAD | _KEEP_MEMORY)
+    use_portable_arithmetic()

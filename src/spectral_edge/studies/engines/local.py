@@ -14,7 +14,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any, Self
 
-from spectral_edge.studies.engines.engine import Ended, EngineError, single_threaded_libraries
+from spectral_edge.studies.engines.engine import Ended, EngineError, prepare_workers
 
 __all__ = ["LocalEngine", "call_all"]
 
@@ -129,7 +129,7 @@ def call_all(
 
 class _Worker:
     def __init__(self) -> None:
-        single_threaded_libraries()
+        prepare_workers()
         context = get_context("spawn")
         self.here, there = context.Pipe()
         self.process = context.Process(target=_serve, args=(there, os.getpid()), daemon=True)

@@ -10,7 +10,7 @@ from typing import Any, Self
 from submitit import AutoExecutor, Job
 from submitit.core.utils import DelayedSubmission, FailedJobError, FailedSubmissionError, UncompletedJobError
 
-from spectral_edge.studies.engines.engine import Ended, EngineError, single_threaded_libraries
+from spectral_edge.studies.engines.engine import Ended, EngineError, prepare_workers
 
 __all__ = ["SlurmEngine"]
 
@@ -53,7 +53,7 @@ class SlurmEngine:
         self._folder = folder
         self._queue: list[tuple[str, Callable[..., Any], tuple[Any, ...]]] = []
         self._placed: dict[str, Job[Any]] = {}
-        single_threaded_libraries()  # jobs inherit the environment
+        prepare_workers()  # jobs inherit the environment
         try:
             self._executor = AutoExecutor(folder, cluster=cluster, slurm_max_num_timeout=_MOST_TIMEOUTS)
         except RuntimeError:

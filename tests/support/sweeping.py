@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spectral_edge.store import RunDirectory, StoreError, read_lock
 from spectral_edge.studies.sweep import SweepSpec
-from tiny_runs import TINY
+from support.tiny_runs import TINY
 
 # Checkpoints at 500 and 1000 steps, seconds apart: long enough to be killed in between.
 LONG = {"max_steps": 1200, "eval_every": 100}

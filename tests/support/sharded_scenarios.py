@@ -1,4 +1,4 @@
-"""What each process of a group does and checks; run as `python -m recording.sharded_scenarios RANK SIZE FOLDER`.
+"""What each process of a group does and checks; run as `python -m support.sharded_scenarios RANK SIZE FOLDER`.
 
 References are computed from whole parameters, gathered by the test and never by the library.
 """
@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import spectral_edge as se
-from recording.sharded_models import (
+from spectral_edge.recording.watching import restore
+from spectral_edge.store import StoreError
+from support.sharded_models import (
     adamw,
     fsdp,
     full_state,
@@ -28,8 +30,6 @@ from recording.sharded_models import (
     two_meshes,
     whole,
 )
-from spectral_edge.recording.watching import restore
-from spectral_edge.store import StoreError
 
 WINDOW = 4
 

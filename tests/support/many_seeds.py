@@ -6,8 +6,8 @@ import itertools
 
 import numpy as np
 
-from report.synthetic import FakeAnalysis, fake_row, make_analysis
 from spectral_edge.store.results import ClaimRow, Claims, Interval, NullSummary, Verdict
+from support.synthetic import FakeAnalysis, fake_row, make_analysis
 
 SEEDS = (42, 137, 2024)
 STATEMENTS = {

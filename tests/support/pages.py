@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
 
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", flags=re.M | re.S)

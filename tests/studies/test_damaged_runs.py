@@ -1,0 +1,57 @@
+"""A run with a missing or damaged file is refused by the name of that file, whatever reads it."""
+
+import shutil
+
+import pytest
+
+from spectral_edge.cli import main
+from spectral_edge.store import RunCorruptError
+from spectral_edge.studies.trained_run import TrainedRun
+
+
+def missing(file):
+    file.unlink()
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def altered(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes(content)
+
+
+FILES = ("config.json", "index.jsonl", "metrics.jsonl", "trajectory/step_00000060.safetensors")
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    return shutil.copytree(trained["add"], tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["index.jsonl", "metrics.jsonl"])
+def test_a_finished_run_without_a_list_is_damaged_and_the_list_is_named(run, name):
+    (run / name).unlink()
+    with pytest.raises(RunCorruptError, match=name):
+        TrainedRun.open(run)
+
+
+def test_a_run_in_training_without_its_index_is_damaged_too(run):
+    (run / "status.json").unlink()
+    (run / "index.jsonl").unlink()
+    with pytest.raises(RunCorruptError, match=r"index\.jsonl"):
+        TrainedRun.open(run)
+
+
+@pytest.mark.parametrize("damage", [missing, cut, altered])
+@pytest.mark.parametrize("name", FILES)
+def test_analyze_ends_with_one_line_that_names_the_file(run, capsys, name, damage):
+    damage(run / name)
+    window = ["--window", "9", "--stride", "5", "--random-directions", "20", "--permutations", "20"]
+    assert main(["analyze", str(run), *window]) == 1
+    said = capsys.readouterr().err
+    assert name in said
+    assert len([line for line in said.splitlines() if line.startswith("spectral-edge:")]) == 1
+    assert "Traceback" not in said
