@@ -91,9 +91,7 @@ def rows() -> Iterator[Row]:
     torch.set_num_threads(1)
     sides = (PlainTraining(), se.Training(se.TrainingConfig()), Products(), Together())
     found = in_turns(ROUNDS, *((lambda side=side: [side.step() for _ in range(STEPS)]) for side in sides))
-    plain, ours, products, together = (
-        [1e3 * seconds / STEPS for seconds in side] for side in zip(*found, strict=True)
-    )
+    plain, ours, products, together = ([1e3 * seconds / STEPS for seconds in side] for side in zip(*found, strict=True))
 
     def over(side: list[float], other: list[float]) -> list[float]:
         return [a / b for a, b in zip(side, other, strict=True)]

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from support.pages import ROOT, blocks, fences, pages, run_python, run_shell
+from support.pages import ROOT, blocks, fences, pages, run_python
 
 PRINTED = {
     "README.md": ["FourierProfile"],
@@ -18,29 +18,29 @@ PRINTED = {
 
 ELSEWHERE = {
     # A sweep of thirteen runs here; dask with real workers, Slurm with stand-ins for its programs: there is no cluster.
-    ("sweeps.md", "python"): ["tests/test_sweeps_page.py"],
-    ("sweeps.md", "toml"): ["tests/test_sweeps_page.py"],
+    ("sweeps.md", "python"): ["tests/check_sweeps_page.py"],
+    ("sweeps.md", "toml"): ["tests/check_sweeps_page.py"],
     ("sweeps.md", ""): [
-        "tests/test_sweeps_page.py",
-        "tests/studies/sweep/test_dask.py",
-        "tests/studies/sweep/test_slurm.py",
+        "tests/check_sweeps_page.py",
+        "tests/studies/sweep/check_dask.py",
+        "tests/studies/sweep/check_slurm.py",
     ],
     # Each diff is applied to a copy of the source, and what follows it is run there.
-    ("extending.md", "diff"): ["tests/test_extending_page.py"],
-    ("extending.md", "python"): ["tests/test_extending_page.py"],
-    ("extending.md", "toml"): ["tests/test_extending_page.py"],
-    ("extending.md", "bash"): ["tests/test_extending_page.py"],
+    ("extending.md", "diff"): ["tests/check_extending_page.py"],
+    ("extending.md", "python"): ["tests/check_extending_page.py"],
+    ("extending.md", "toml"): ["tests/check_extending_page.py"],
+    ("extending.md", "bash"): ["tests/check_extending_page.py"],
     # `spectral-edge serve` waits for a browser: the tests of the application start it.
-    ("quickstart.md", ""): ["tests/serve/test_pages.py"],
+    ("quickstart.md", ""): ["tests/serve/check_pages.py"],
     # Minutes to hours of training, and a loop that stands for anybody's; each command has its tests.
     ("README.md", ""): [
-        "tests/serve/test_pages.py",
+        "tests/serve/check_pages.py",
         "tests/cli/test_cli.py",
         "tests/cli/test_sweep.py",
-        "tests/studies/test_reproduce.py",
+        "tests/studies/check_reproduce.py",
     ],
     # How the site's list of pages is written, read by the build itself.
-    ("index.md", "{toctree}"): ["tests/test_site.py"],
+    ("index.md", "{toctree}"): ["tests/check_site.py"],
 }
 
 
@@ -64,19 +64,6 @@ def test_every_block_is_run_or_named(page):
         covered = ELSEWHERE.get((page.name, language), [])
         assert runs or covered, f"{page.name}: nothing runs its blocks of {language or 'no language'}"
         assert [test for test in covered if not (ROOT / test).exists()] == []
-
-
-def test_the_quickstart_leads_to_an_edge(tmp_path):
-    install, *commands = blocks(ROOT / "docs" / "quickstart.md", "bash")
-    assert install == "pip install '.[serve]'\n"  # `make clean-install` does it
-    trained, analysed, reported = (run_shell(code, tmp_path) for code in commands)
-    assert "\ngrokked at step " in trained
-    for number in (
-        "C6   stop       v1             concentration    sum",
-        "C6   stop       v1:PC1         variance_share",
-    ):
-        assert number in analysed
-    assert reported.strip().endswith("report.html")
 
 
 @pytest.mark.parametrize("page", pages(), ids=name)

@@ -55,7 +55,9 @@ def test_a_sketch_with_a_directory_gives_exact_directions(tmp_path):
 def test_a_coarse_sketch_still_gives_the_exact_directions(tmp_path):
     _, reference = recorded(tmp_path, "float32")
     _, sketched = recorded(tmp_path, "sketch", sketch_size=8)
-    assert np.abs(sketched.edge().singular_values / reference.edge().singular_values - 1).max() > 0.01
+    coarse, exact = sketched.edge().singular_values, reference.edge().singular_values
+    assert coarse[-1] == exact[-1] == 0.0  # centring takes one of four: what is left of it is rounding
+    assert np.abs(coarse[:-1] / exact[:-1] - 1).max() > 0.01
     assert torch.equal(sketched.edge().directions(2), reference.edge().directions(2))
 
 

@@ -18,6 +18,8 @@ _PROJECTIONS = 40
 # Overlap |<z, z'>| above which two functions, or one and the conjugate of the other, count as the same.
 _SAME = 0.5
 _NULL_SHUFFLES = 10
+# Eigenvalues that differ by less of the largest one are equal.
+_EQUAL = 1e-10
 _SPACE_AT_MOST = 1 / 3
 
 
@@ -69,7 +71,23 @@ def scree_of(interactions: Interactions, rng: np.random.Generator) -> Scree:
     limit = np.quantile(null, 0.95, axis=0)
     above = int(np.argmin(values > limit)) if (values <= limit).any() else len(values)
     kept = min(above, int(_SPACE_AT_MOST * interactions.n_tokens))
-    return Scree(values, limit, functions[:, :kept])
+    return Scree(values, limit, _settled(values, functions)[:, :kept])
+
+
+def _settled(values: Floats, functions: Floats) -> Floats:
+    """The same eigenfunctions, but those of equal eigenvalues turned to where fixed vectors fall on their space.
+
+    Rounding decides which of them an eigensolver returns, and circles are sought from pairs of them. Only data without
+    noise have such spaces; where eigenvalues differ, nothing changes.
+    """
+    settled = functions.copy()
+    bounds = np.flatnonzero(np.abs(np.diff(values)) > _EQUAL * values[0]) + 1
+    for space in np.split(np.arange(len(values)), bounds):
+        if len(space) > 1:
+            part = functions[:, space]
+            fixed = np.random.default_rng(0).standard_normal(part.shape)
+            settled[:, space] = np.linalg.qr(part @ (part.T @ fixed))[0]
+    return settled
 
 
 def _spectrum(kernel: Floats) -> tuple[Floats, Floats]:

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from spectral_edge.bases import operation
-from spectral_edge.store import read_discoveries
 from spectral_edge.studies.discovery import (
     analysis_step,
     curve_of,
@@ -50,20 +49,6 @@ def test_a_row_says_where_it_came_from(gathered):
     untrained = next(row for row in found.rows if row.source == "untrained")
     assert (untrained.step, untrained.test_accuracy) == (0, None)
     assert all(row.agreement is None for row in found.rows if row.operation == "random_table")
-
-
-def test_what_is_stored_is_what_was_found_and_is_not_found_again(gathered):
-    out, found, _ = gathered
-    assert read_discoveries(out / "discoveries.json") == found
-    again = gather_evidence(out, RUNS, TINY_ANALYSIS, jobs=1)
-    assert again.rows == found.rows  # with the seconds of the first time: nothing was computed
-
-
-def test_another_configuration_is_measured_anew(gathered):
-    out, found, _ = gathered
-    other = gather_evidence(out, RUNS[1:2], TINY_ANALYSIS.model_copy(update={"window": 5}), jobs=1)
-    assert {row.window for row in other.rows} == {5, None}
-    assert {row.window for row in found.rows} == {9, None}
 
 
 def test_the_seven_points_have_a_row_for_what_was_measured(gathered):

@@ -1,6 +1,5 @@
 import os
 import signal
-import time
 
 import pytest
 
@@ -51,27 +50,3 @@ def test_a_killed_process_costs_its_own_call_only():
         assert str(ended["strange"].error) == "Unpicklable: one and two"
         assert "pickle" in str(ended["silent"].error)
         assert ended["after"].result() != os.getpid()
-
-
-def test_leaving_stops_what_is_under_way():
-    with LocalEngine(1) as engine:
-        engine.place("pid", os.getpid)
-        (ended,) = engine.collect(60)
-        engine.place("sleeps", time.sleep, 600)
-        engine.place("waits", time.sleep, 600)
-        assert engine.running == {"sleeps"}
-        started = time.monotonic()
-    assert time.monotonic() - started < 10
-    with pytest.raises(ProcessLookupError):
-        os.kill(ended.value, 0)
-
-
-def test_a_worker_killed_while_idle_is_replaced():
-    with LocalEngine(1) as engine:
-        engine.place("pid", os.getpid)
-        (first,) = engine.collect(30)
-        os.kill(first.value, signal.SIGKILL)
-        time.sleep(0.5)
-        engine.place("again", os.getpid)
-        (second,) = engine.collect(30)
-    assert second.result() != first.value
