@@ -135,8 +135,9 @@ def null_rows() -> Iterator[Row]:
         "moved": "963 MB of responses, written once, read four times",
     }
     yield median_row(name, "s", seconds, at_most=20, **size)
+    # Without a goal: the plain version spends most of its time in the same matrix products, on two threads.
     note = f"plain: {PLAIN_DIRECTIONS} directions on two threads, scaled to {DIRECTIONS}"
-    yield median_row(f"{name}, against a plain version", "x", ratios, at_least=8, note=note, **size)
+    yield median_row(f"{name}, against a plain version", "x", ratios, note=note, **size)
 
 
 def run_row(path: Path) -> Row:
@@ -151,7 +152,7 @@ def run_row(path: Path) -> Row:
         f"analysis of a finished run of {open_run(path)[1].training.operation}, two cores",
         "s",
         seconds,
-        at_most=30,
+        at_most=50,  # a null of 20 s a checkpoint, and what else there is
         arithmetic="1.3 TFLOP float32 a checkpoint",
         moved="1 GB of responses a checkpoint",
         note="addition is analysed at two checkpoints, the other operations at one",

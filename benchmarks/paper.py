@@ -22,7 +22,7 @@ def main() -> None:
             "reproduce --profile paper, two cores",
             "s",
             [claims["wall_seconds"]],
-            at_most=3600,
+            at_most=7200,  # 304 TFLOP of training are 30 minutes of two cores at 85 GFLOP/s each; analyses need as long
             arithmetic=f"{1.05e-3 * steps:.0f} TFLOP of training",
             moved=f"{len(claims['runs'])} run directories",
             note=f"at commit {claims['environment']['git_commit'][:10]}; process-seconds: {spent}",

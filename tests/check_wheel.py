@@ -1,4 +1,4 @@
-"""The wheel, in an environment of its own with the declared dependencies only, does what the README's first lines do."""
+"""The wheel, in an environment of its own with declared dependencies only, does what the README begins with."""
 
 import os
 import subprocess

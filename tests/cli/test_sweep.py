@@ -42,15 +42,6 @@ def test_progress_and_status_are_lines(swept, capsys):
     assert "step 60 of at most 60\n2 finished" in capsys.readouterr().out
 
 
-def test_runs_that_failed_are_named_after_the_others_have_finished(tmp_path, capsys):
-    spec = written(tiny_spec(runs=[{"learning_rate": 1e30}, {"seed": 2}]), tmp_path / "spec.json")
-    assert main(["sweep", str(spec), "--out", str(tmp_path / "out"), "--jobs", "1", "--json"]) == 1
-    printed = capsys.readouterr()
-    assert [run["state"] for run in json.loads(printed.out)["runs"]] == ["failed", "finished"]
-    assert "1 of 2 runs failed; the others are finished." in printed.err
-    assert "lower the learning rate" in printed.err
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -209,21 +209,6 @@ def test_an_unknown_task_is_grouped_by_its_output(tmp_path):
     assert "grouped by output (a³ + ab)" in Page(read(tmp_path)).words()
 
 
-def test_equal_results_give_equal_files(tmp_path):
-    analysis = strip(make_analysis("add"), "profile.stop.sum", "character.stop")
-    for name in ("first", "second"):
-        write_report(make_claims([analysis]), [analysis], tmp_path / name)
-    written = {
-        name: {
-            path.relative_to(tmp_path / name): path.read_bytes()
-            for path in (tmp_path / name).rglob("*")
-            if path.is_file()
-        }
-        for name in ("first", "second")
-    }
-    assert written["first"] == written["second"]
-
-
 def test_interactive_plots_are_the_same_each_time(analyses):
     runs = {"add": analyses[1]}
     assert interactive_training(runs) == interactive_training(runs)

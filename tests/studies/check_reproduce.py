@@ -99,3 +99,10 @@ def test_errors_of_a_worker_reach_the_user(tmp_path):
     run_folder(tmp_path, tiny("mul")).write_text("in the way")
     with pytest.raises(StoreError, match=r"mul.*file"):
         reproduce(tmp_path, CONFIG)
+
+
+def test_only_what_the_claims_need_is_computed(tmp_path):
+    claims, analyses = reproduce(tmp_path, CONFIG.model_copy(update={"claims": ("C8",)}))
+    assert {row.claim for row in claims.rows} == {"C8"}
+    assert [v.claim for v in claims.verdicts] == ["C8"]
+    assert len(analyses) == 3

@@ -23,13 +23,6 @@ def test_profile_quick_is_the_four_operations_with_seed_42():
     assert {(run.training.seed, run.training.p, run.training.weight_decay) for run in runs} == {(42, 97, 1.0)}
 
 
-def test_only_what_the_claims_need_is_computed(tmp_path):
-    claims, analyses = reproduce(tmp_path, CONFIG.model_copy(update={"claims": ("C8",)}))
-    assert {row.claim for row in claims.rows} == {"C8"}
-    assert [v.claim for v in claims.verdicts] == ["C8"]
-    assert len(analyses) == 3
-
-
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

@@ -1,0 +1,34 @@
+"""What the parameters of one training are to be, bit by bit, and how to train it in a process of its own."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from spectral_edge.arithmetic import portable_settings
+
+# SHA-256 of the flat float32 parameters of addition, seed 42, by step: computed on an AMD EPYC (Zen 3) and, up to step
+# 10, by an emulated Intel Haswell (`qemu-x86_64 -cpu Haswell`), which gives the bits of a real Emerald Rapids with
+# 256-bit registers. They belong to the torch and numpy of requirements.txt.
+EXPECTED = {1: "847edb36edc7f464", 10: "ed00171fbe6169b6", 100: "6f26fd9f5aa7df66"}
+CODE = """
+import hashlib, torch
+torch.set_num_threads(1)
+import spectral_edge as se
+training = se.Training(se.TrainingConfig(operation="add", seed=42))
+for step in range(1, 101):
+    training.step()
+    if step in (1, 10, 100):
+        flat = torch.cat([p.detach().flatten() for p in training.model.parameters()])
+        print(step, hashlib.sha256(flat.numpy().tobytes()).hexdigest()[:16])
+"""
+
+needs_avx2 = pytest.mark.skipif(not portable_settings(), reason="not a Linux on x86-64 with AVX2 and FMA")
+
+
+def hashes(**environment):
+    done = subprocess.run(
+        [sys.executable, "-c", CODE], env=os.environ | environment, capture_output=True, text=True, check=True
+    )
+    return {int(step): digest for step, digest in (line.split() for line in done.stdout.splitlines())}
