@@ -5,9 +5,12 @@ import pkgutil
 import pytest
 
 import spectral_edge
+from support.extras import OF_EXTRAS
 
 MODULES = ["spectral_edge"] + [
-    m.name for m in pkgutil.walk_packages(spectral_edge.__path__, "spectral_edge.") if not m.name.endswith("__main__")
+    m.name
+    for m in pkgutil.walk_packages(spectral_edge.__path__, "spectral_edge.")
+    if not m.name.endswith(("__main__", *OF_EXTRAS))
 ]
 
 

@@ -51,7 +51,6 @@ def test_progress_and_status_are_lines(swept, capsys):
         (["sweep", "SPEC", "--scheduler", "tcp://node1:8786"], "--scheduler belongs to --engine dask"),
         (["sweep", "SPEC", "--engine", "dask", "--scheduler", "tcp://a:1", "--jobs", "2"], "--jobs does not apply"),
         (["sweep", "SPEC", "--jobs", "0"], "--jobs: 0 runs at a time; give at least 1"),
-        (["sweep", "SPEC", "--engine", "slurm"], "there is no Slurm here"),
     ],
 )
 def test_bad_input_is_named_with_status_1_and_nothing_is_written(arguments, words, tmp_path, monkeypatch, capsys):
