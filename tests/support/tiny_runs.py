@@ -9,3 +9,7 @@ TINY_ANALYSIS = AnalysisConfig(window=9, stride=5, random_directions=20, permuta
 
 def tiny(operation="add", **changes):
     return RunConfig(training=TrainingConfig(operation=operation, **(TINY | changes)), window=4)
+
+
+EVIDENCE_RUNS = [tiny("add.renamed1"), tiny("mul"), tiny("dihedral", p=14), tiny("random_table")]
+"""What basis discovery is tried on: a renamed group, a known one, one that is not abelian, and none."""

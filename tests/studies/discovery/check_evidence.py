@@ -1,21 +1,11 @@
 """Evidence that is gathered again."""
 
-import pytest
-
 from spectral_edge.store import read_discoveries
 from spectral_edge.studies.discovery import (
     gather_evidence,
 )
-from support.tiny_runs import TINY_ANALYSIS, tiny
-
-RUNS = [tiny("add.renamed1"), tiny("mul"), tiny("dihedral", p=14), tiny("random_table")]
-
-
-@pytest.fixture(scope="module")
-def gathered(tmp_path_factory):
-    out = tmp_path_factory.mktemp("evidence")
-    said = []
-    return out, gather_evidence(out, RUNS, TINY_ANALYSIS, jobs=1, say=said.append), said
+from support.tiny_runs import EVIDENCE_RUNS as RUNS
+from support.tiny_runs import TINY_ANALYSIS
 
 
 def test_what_is_stored_is_what_was_found_and_is_not_found_again(gathered):

@@ -8,23 +8,14 @@ from spectral_edge.studies.discovery import (
     discover_at,
     discover_source,
     functions_of,
-    gather_evidence,
     seven_points,
     stop_rows,
 )
 from spectral_edge.studies.profiles import discovery_runs
 from spectral_edge.studies.trained_run import TrainedRun
 from spectral_edge.studies.training_run import run_folder
-from support.tiny_runs import TINY_ANALYSIS, tiny
-
-RUNS = [tiny("add.renamed1"), tiny("mul"), tiny("dihedral", p=14), tiny("random_table")]
-
-
-@pytest.fixture(scope="module")
-def gathered(tmp_path_factory):
-    out = tmp_path_factory.mktemp("evidence")
-    said = []
-    return out, gather_evidence(out, RUNS, TINY_ANALYSIS, jobs=1, say=said.append), said
+from support.tiny_runs import EVIDENCE_RUNS as RUNS
+from support.tiny_runs import TINY_ANALYSIS
 
 
 def test_every_run_is_read_from_every_source_it_has(gathered):

@@ -6,8 +6,6 @@ import resource
 import signal
 import threading
 
-import pytest
-
 from spectral_edge.studies import run_folder
 from spectral_edge.studies.engines import LocalEngine
 from spectral_edge.studies.sweep import run_sweep, sweep_states
@@ -22,12 +20,6 @@ from support.sweeping import (
     until,
     written,
 )
-
-
-@pytest.fixture(scope="module")
-def engine():
-    with LocalEngine(1) as engine:
-        yield engine
 
 
 def test_a_worker_killed_in_mid_run_is_named_and_the_same_sweep_continues_from_its_checkpoint(

@@ -1,6 +1,7 @@
 import pytest
 
 from spectral_edge.studies import train_run
+from spectral_edge.studies.engines import LocalEngine
 from support.sweeping import LONG, contents, tiny_spec
 
 
@@ -10,3 +11,9 @@ def long_run_alone(tmp_path_factory):
     path = tmp_path_factory.mktemp("alone") / "run"
     train_run(path, tiny_spec(runs=[LONG]).configurations[0])
     return contents(path)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    with LocalEngine(1) as engine:
+        yield engine

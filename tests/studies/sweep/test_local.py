@@ -2,7 +2,6 @@ import pytest
 
 from spectral_edge.store import StoreError, hold_lock, read_lock
 from spectral_edge.studies import analyze_run, completion, run_folder, train_run
-from spectral_edge.studies.engines import LocalEngine
 from spectral_edge.studies.engines.versions import versions
 from spectral_edge.studies.run_analysis import stored_analysis
 from spectral_edge.studies.sweep import run_sweep, sweep_states
@@ -12,12 +11,6 @@ from support.sweeping import (
     tiny_spec,
 )
 from support.tiny_runs import TINY_ANALYSIS
-
-
-@pytest.fixture(scope="module")
-def engine():
-    with LocalEngine(1) as engine:
-        yield engine
 
 
 def test_a_second_call_computes_nothing_and_changes_no_file(tmp_path, engine):
