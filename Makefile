@@ -67,7 +67,7 @@ test: .venv/test
 # Everything else: style, types, rooms; frameworks, browsers, groups of processes, the whole tiny paper, the documentation,
 # a wheel in a bare environment (files check_*.py); and the rooms that compute, under other arithmetic.
 check: test lint types rooms .venv/full
-	$(BIN)/python -m pytest -n 2 -o python_files='check_*.py'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -o python_files='check_*.py'
 	$(MAKE) roundings
 
 # These two make one machine round like another.

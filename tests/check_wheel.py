@@ -52,7 +52,7 @@ def test_a_run_is_trained_analysed_and_reported(bare, tmp_path):
     call(command, "train", *TINY.split(), "--out", "mine", "--quiet", cwd=tmp_path)
     (run,) = (tmp_path / "mine" / "runs").iterdir()
     call(command, "analyze", run, *ANALYSIS.split(), "--quiet", cwd=tmp_path)
-    call(command, "report", run, "--quiet", cwd=tmp_path)
+    call(command, "report", run, *ANALYSIS.split(), "--quiet", cwd=tmp_path)
     page = next(tmp_path.rglob("report.html")).read_text()
     assert "<style" in page  # the template and its style sheet are files of the wheel
     assert "C6" in page

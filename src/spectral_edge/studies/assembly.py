@@ -86,5 +86,10 @@ def find_analyses(path: Path, config: AnalysisConfig) -> list[Analysis]:
     folders = [path] if (path / "config.json").exists() else sorted((path / "runs").glob("*/"))
     found = [analysis for folder in folders if (analysis := stored_analysis(folder, config)) is not None]
     if not found:
-        raise RunMissingError(f"{path}: no analysed run here. Run `spectral-edge analyze` on a run directory first.")
+        others = any(any(folder.glob("analysis-*")) for folder in folders)
+        raise RunMissingError(
+            f"{path}: no analysed run here"
+            + (" with these options, but one with others; pass the options that `analyze` had." if others else ".")
+            + " Run `spectral-edge analyze` on a run directory first."
+        )
     return found
