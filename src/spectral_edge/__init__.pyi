@@ -1,6 +1,7 @@
 # The public names and where they live: read at import, so that a room is loaded when one of its names is first used.
 from . import (
     bases,
+    comparison,
     discovery,
     grokking,
     modes,
@@ -22,6 +23,20 @@ from .bases import (
     operation,
     register_operation,
     to_grid,
+)
+from .comparison import (
+    Comparison,
+    Concentration,
+    OtherPhases,
+    OverRuns,
+    Peakedness,
+    VarianceShare,
+    compare,
+    iterate_random_directions,
+    load_comparison,
+    of_direction,
+    of_set,
+    over_runs,
 )
 from .discovery import DiscoveredBasis, discover_basis
 from .grokking import (
@@ -49,6 +64,8 @@ from .studies import SweepTable, sweep_table
 
 __all__ = [
     "CharacterSpectrum",
+    "Comparison",
+    "Concentration",
     "DiscoveredBasis",
     "Evaluation",
     "FourierProfile",
@@ -59,7 +76,10 @@ __all__ = [
     "ModularTransformer",
     "NullDistribution",
     "Operation",
+    "OtherPhases",
+    "OverRuns",
     "ParameterSubset",
+    "Peakedness",
     "Recorder",
     "Recording",
     "RecordingStoppedError",
@@ -69,8 +89,10 @@ __all__ = [
     "Training",
     "TrainingConfig",
     "UpdateWindow",
+    "VarianceShare",
     "attention_weights",
     "character_spectrum",
+    "compare",
     "discover_basis",
     "discrepancy",
     "effective_rank",
@@ -79,8 +101,13 @@ __all__ = [
     "functional_modes",
     "grouping",
     "head_purity",
+    "iterate_random_directions",
     "iterate_responses",
+    "load_comparison",
+    "of_direction",
+    "of_set",
     "operation",
+    "over_runs",
     "principal_scores",
     "random_directions",
     "register_operation",

@@ -6,8 +6,7 @@ from torch import nn
 import spectral_edge as se
 from oracles.plain_transformer import PlainTransformer
 from spectral_edge.grokking import tangent
-from spectral_edge.modes import difference_quotient, map_responses
-from spectral_edge.modes import response as module
+from spectral_edge.modes import map_responses, responder, response
 
 
 @pytest.fixture
@@ -107,14 +106,10 @@ def test_directions_may_be_numpy_float64(model, method):
 def test_result_does_not_depend_on_the_batching(model, monkeypatch, method, forward):
     directions = se.random_directions(5, se.attention_weights(model).dim, seed=4)
     whole = se.functional_modes(model, directions, PAIRS, method=method, forward=forward)
-    monkeypatch.setattr(module, "_DIRECTIONS_AT_ONCE", 2)
-    for place, name in (
-        (module, "INPUTS_AT_ONCE"),
-        (difference_quotient, "INPUTS_AT_ONCE"),
-        (tangent, "_INPUTS_AT_ONCE"),
-    ):
-        monkeypatch.setattr(place, name, 50)
-    pieces = se.functional_modes(model, directions, PAIRS, method=method, forward=forward)
+    for place in (response, responder):
+        monkeypatch.setattr(place, "DIRECTIONS_AT_ONCE", 2)
+    monkeypatch.setattr(tangent, "_INPUTS_AT_ONCE", 50)
+    pieces = se.functional_modes(model, directions, PAIRS, method=method, forward=forward, batch_size=50)
     rounding = 1e-4 if method == "jvp" else 1e-2  # a quotient divides the rounding of h by its step
     torch.testing.assert_close(whole.response, pieces.response, rtol=rounding, atol=1e-2 * rounding)
 

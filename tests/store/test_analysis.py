@@ -128,7 +128,7 @@ def test_interrupted_rewrite_leaves_the_old_analysis(tmp_path: Path, monkeypatch
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(analysis_room, "_write_document", killed)
+    monkeypatch.setattr(analysis_room, "write_document", killed)
     with pytest.raises(KeyboardInterrupt):
         write_analysis(tmp_path, [], SUMMARY, {"x": np.zeros(2)})
     stored = read_analysis(tmp_path)

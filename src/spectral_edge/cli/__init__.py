@@ -18,6 +18,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "train": ("train", "Train", "Train one model, or several seeds of it, and record updates"),
     "analyze": ("analyze", "Analyze", "Find the edge of a trained run and test its functional modes"),
+    "compare": ("compare", "Compare", "Hold a run's edge directions against matched random ones"),
     "discover": ("discover", "Discover", "Read the basis of a trained run"),
     "discover-evidence": ("discover", "DiscoverEvidence", "Train every model that basis discovery is tested on"),
     "early-warning": ("early_warning", "EarlyWarning", "Ask whether the update spectrum warns"),

@@ -1,8 +1,9 @@
 """What a parameter direction does to the function: responses and functional modes."""
 
+from spectral_edge.modes.inputs import Forward, Inputs, input_count
+from spectral_edge.modes.responder import DIRECTIONS_AT_ONCE, Method, Responder, responder_of
 from spectral_edge.modes.response import (
     FunctionalModes,
-    Method,
     discrepancy,
     functional_modes,
     iterate_responses,
@@ -11,11 +12,17 @@ from spectral_edge.modes.response import (
 )
 
 __all__ = [
+    "DIRECTIONS_AT_ONCE",
+    "Forward",
     "FunctionalModes",
+    "Inputs",
     "Method",
+    "Responder",
     "discrepancy",
     "functional_modes",
+    "input_count",
     "iterate_responses",
     "map_responses",
     "mode_energy",
+    "responder_of",
 ]

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from spectral_edge.modes.inputs import Forward, Inputs, input_batches
 from spectral_edge.parameters import ParameterSubset, reshard, spacing, to_local
 from spectral_edge.spectrum import InnerProducts
 
-__all__ = ["INPUTS_AT_ONCE", "Forward", "difference_quotient", "epsilon_of", "warn_if_coarse"]
-
-Forward = Callable[[nn.Module, Tensor], Tensor]
-
-INPUTS_AT_ONCE = 256
-"""Inputs whose activations are held at once."""
+__all__ = ["difference_quotient", "epsilon_of", "warn_if_coarse"]
 
 # Share of a quotient's step that may be rounding.
 _COARSE = 0.05
@@ -45,13 +41,14 @@ def difference_quotient(
     forward: Forward,
     epsilon: float,
     central: bool,
+    batch_size: int,
     directions: Tensor,
-    inputs: Tensor,
+    inputs: Inputs,
 ) -> Tensor:
     """[h(θ + eps v) - h(θ)]/eps or, ``central``, [h(θ + eps v) - h(θ - eps v)]/2 eps, along k directions: (k, N, d)."""
 
     def read() -> Tensor:
-        return torch.cat([forward(model, batch) for batch in inputs.split(INPUTS_AT_ONCE)])
+        return torch.cat([forward(model, batch).flatten(1) for batch in input_batches(inputs, batch_size)])
 
     def moved_by(step: float, direction: Tensor) -> Tensor:
         with _moved(model, parameters, step * direction):

@@ -130,15 +130,37 @@ class SpectralEdge:
         Raises:
             ValueError: as :meth:`coefficients`, or the updates are no longer kept.
         """
+        return self._combined(np.eye(max(k, 0)), out)
+
+    def combinations(self, coefficients: np.ndarray) -> Tensor:
+        """Rows sum_j c_ij v_j of the first r right singular vectors, shape (n, D); norms are those of the rows of c.
+
+        Memory is that of the result, however large r is: the v_j are never formed.
+
+        Args:
+            coefficients: (n, r), r at most :attr:`identifiable`.
+
+        Raises:
+            ValueError: as :meth:`coefficients`, or the updates are no longer kept.
+
+        >>> edge = spectral_edge(torch.diag(torch.tensor([3.0, 2.0, 1.0])), center=False)
+        >>> edge.combinations(np.array([[0.6, 0.8]])).abs()
+        tensor([[0.6000, 0.8000, 0.0000]])
+        """
+        return self._combined(np.asarray(coefficients, dtype=np.float64), None)
+
+    def _combined(self, combination: Floats, out: Tensor | None) -> Tensor:
         if self._exact is not None:
-            return self._exact().directions(k, out=out)
-        coefficients = torch.from_numpy(self.coefficients(k))
+            return self._exact()._combined(combination, out)
+        coefficients = torch.from_numpy(combination @ self.coefficients(combination.shape[1]))
         parts = self._parts()
         first = parts[0]
         shares = coefficients.to(first.device).split([len(part) for part in parts], dim=1)
         if out is None:
-            out = first.new_empty(k, first.shape[1], dtype=torch.promote_types(first.dtype, torch.float32))
-        squares = torch.zeros(k, dtype=torch.float64, device=first.device)
+            out = first.new_empty(
+                len(combination), first.shape[1], dtype=torch.promote_types(first.dtype, torch.float32)
+            )
+        squares = torch.zeros(len(combination), dtype=torch.float64, device=first.device)
         for start in range(0, first.shape[1], _BLOCK):
             columns = slice(start, start + _BLOCK)
             pieces = [share @ part[:, columns].double() for share, part in zip(shares, parts, strict=True)]
@@ -146,7 +168,8 @@ class SpectralEdge:
             squares += exact.square().sum(1)
             out[:, columns] = exact
         # sigma carries the rounding of the Gram matrix; the norms of a part say nothing about the whole.
-        return out if self._sharded else out.div_(squares.sqrt()[:, None])
+        wanted = torch.from_numpy(np.linalg.norm(combination, axis=1)).to(squares.device)
+        return out if self._sharded else out.div_((squares.sqrt() / wanted)[:, None])
 
     def as_sketch(self, noise_floor: float, exact: Callable[[], SpectralEdge]) -> SpectralEdge:
         """This spectrum as that of sketched updates.

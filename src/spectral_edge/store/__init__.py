@@ -37,6 +37,7 @@ from spectral_edge.store.errors import (
 from spectral_edge.store.files import append_line, read_lines, set_aside, sha256_file, write_atomically
 from spectral_edge.store.growing_lines import GrowingLines
 from spectral_edge.store.locks import LockHolder, LockState, hold_lock, read_lock
+from spectral_edge.store.records import read_document, write_document
 from spectral_edge.store.results import (
     Checkpoint,
     ClaimRow,
@@ -100,6 +101,7 @@ __all__ = [
     "read_analysis",
     "read_claims",
     "read_discoveries",
+    "read_document",
     "read_early_warnings",
     "read_lines",
     "read_lock",
@@ -114,6 +116,7 @@ __all__ = [
     "write_atomically",
     "write_claims",
     "write_discoveries",
+    "write_document",
     "write_early_warnings",
     "write_rounding",
     "write_sae_lens",

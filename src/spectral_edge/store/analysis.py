@@ -12,9 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from spectral_edge.store.errors import RunMissingError, storage_error
 from spectral_edge.store.files import write_atomically
-from spectral_edge.store.records import read_document
+from spectral_edge.store.records import read_document, write_document
 from spectral_edge.store.results import ClaimRow, Claims, RunSummary
-from spectral_edge.store.strict_json import encode_json
 from spectral_edge.store.tensors import decode_arrays, encode_arrays, read_verified
 
 __all__ = ["Analysis", "read_analysis", "read_claims", "write_analysis", "write_claims"]
@@ -71,7 +70,7 @@ def write_analysis(folder: Path, rows: list[ClaimRow], summary: RunSummary, arra
     _make_folder(folder)
     arrays_file = folder / _arrays_name(digest)
     write_atomically(arrays_file, data)
-    _write_document(folder / "rows.json", document)
+    write_document(folder / "rows.json", document)
     for other in folder.glob("arrays-*.safetensors"):
         if other.name != arrays_file.name:
             other.unlink(missing_ok=True)
@@ -110,7 +109,7 @@ def write_claims(path: Path, claims: Claims) -> None:
         StoreError: ``path`` is a directory, the environment holds what JSON cannot, or the disk refuses.
     """
     _make_folder(path.parent)
-    _write_document(path, claims)
+    write_document(path, claims)
 
 
 def read_claims(path: Path) -> Claims:
@@ -135,7 +134,3 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as cause:
         raise storage_error(folder, cause, "created") from cause
-
-
-def _write_document(path: Path, document: BaseModel) -> None:
-    write_atomically(path, encode_json(document.model_dump(mode="json", by_alias=True), path, indent=1) + b"\n")

@@ -8,10 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from spectral_edge.store.errors import RunMissingError
-from spectral_edge.store.files import write_atomically
-from spectral_edge.store.records import read_document
+from spectral_edge.store.records import read_document, write_document
 from spectral_edge.store.results import Interval
-from spectral_edge.store.strict_json import encode_json
 
 __all__ = [
     "AlarmRow",
@@ -172,7 +170,7 @@ def write_early_warnings(path: Path, warnings: EarlyWarnings) -> None:
     Raises:
         StoreError: the disk refuses.
     """
-    write_atomically(path, encode_json(warnings.model_dump(mode="json", by_alias=True), path) + b"\n")
+    write_document(path, warnings, indent=None)
 
 
 def read_early_warnings(path: Path) -> EarlyWarnings:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from spectral_edge.store.errors import RunCorruptError, SchemaError, StoreError
-from spectral_edge.store.files import read_file, read_lines
+from spectral_edge.store.files import read_file, read_lines, write_atomically
 from spectral_edge.store.strict_json import decode_json, encode_json
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "read_object",
     "read_records",
     "step_file_name",
+    "write_document",
 ]
 
 SCHEMA = 1
@@ -162,6 +163,15 @@ def read_document(path: Path, model: type[Model]) -> Model:
             f"schema {SCHEMA}. Read it with the version that wrote it, or make it again."
         )
     return parse_record(model, value, str(path))
+
+
+def write_document(path: Path, document: BaseModel, indent: int | None = 1) -> None:
+    """Write a document as JSON, as one step; :func:`read_document` reads it.
+
+    Raises:
+        StoreError: it holds what JSON cannot, or the disk refuses.
+    """
+    write_atomically(path, encode_json(document.model_dump(mode="json", by_alias=True), path, indent=indent) + b"\n")
 
 
 def read_object(path: Path) -> dict[str, Any]:

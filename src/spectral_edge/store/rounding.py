@@ -8,9 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from spectral_edge.store.errors import RunMissingError
-from spectral_edge.store.files import write_atomically
-from spectral_edge.store.records import read_document
-from spectral_edge.store.strict_json import encode_json
+from spectral_edge.store.records import read_document, write_document
 
 __all__ = ["CopyRow", "PartingRow", "Rounding", "read_rounding", "write_rounding"]
 
@@ -75,7 +73,7 @@ def write_rounding(path: Path, rounding: Rounding) -> None:
     Raises:
         StoreError: the disk refuses.
     """
-    write_atomically(path, encode_json(rounding.model_dump(mode="json", by_alias=True), path, indent=1) + b"\n")
+    write_document(path, rounding)
 
 
 def read_rounding(path: Path) -> Rounding:

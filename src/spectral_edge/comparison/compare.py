@@ -1,0 +1,208 @@
+"""Hold directions against matched nulls by any statistic, on any model: one pass over the draws of each null."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from spectral_edge.comparison.measurement import PERMUTED, DrawPlan, Measurement, left_as_found
+from spectral_edge.comparison.nulls import NULLS, DirectionNull, available_draws, direction_null
+from spectral_edge.comparison.progress import Progress
+from spectral_edge.comparison.result import Alternative, Comparison
+from spectral_edge.comparison.space import CannotDrawError, DirectionSpace
+from spectral_edge.comparison.statistic import named_statistics
+from spectral_edge.modes import Forward, Inputs, Responder, responder_of
+from spectral_edge.parameters import ParameterSubset
+from spectral_edge.spectrum import SpectralEdge
+
+__all__ = ["compare"]
+
+Nulls = str | DirectionNull | Sequence[str | DirectionNull] | None
+
+
+def compare(
+    model: nn.Module,
+    directions: SpectralEdge | Tensor | np.ndarray,
+    inputs: Inputs | np.ndarray,
+    statistics: Any,
+    *,
+    parameters: ParameterSubset | None = None,
+    forward: Forward | None = None,
+    k: int | None = None,
+    nulls: Nulls = None,
+    draws: int = 200,
+    seed: int = 0,
+    alternative: Alternative = "greater",
+    batch_size: int | None = None,
+) -> Comparison:
+    """Ask of each direction whether it is special, or whether any matched direction would do it.
+
+    A direction v has a response h(x) = d model(x; θ + εv)/dε; a statistic makes one number of it; a null draws other
+    directions v' and the same number of each. effect = (measured - mean of draws)/SD of draws; p = (b + 1)/(n + 1), b
+    the draws at least as extreme.
+
+    Args:
+        model: any module. Its weights, mode and the random state are left as they were.
+        directions: an edge, of which the first ``k`` directions are tested; or rows (k, D). Scaled to unit length, as
+            draws are.
+        inputs: a tensor or a mapping of tensors, batched along the first axis, moved to the model's device.
+        statistics: one, several, or a mapping from names: functions of a response (N, d), :class:`Concentration`,
+            :class:`VarianceShare`, :class:`Peakedness`, :func:`of_direction`, :func:`of_set`, or your own
+            (:class:`Statistic`). All are computed in one pass.
+        parameters: what the directions live in; the attention weights if left out.
+        forward: ``forward(model, batch)``, (n, …), flattened to (n, d); see :func:`functional_modes`.
+        k: number of edge directions; the edge's position k* if left out.
+        nulls: names among ``isotropic``, ``span``, ``weights``, ``blocks``, ``inputs``, or nulls such as
+            :class:`OtherPhases`. Left out: each that can be had, for each statistic and direction.
+        draws: of each null, at least 2. The smallest p-value is 1/(draws + 1).
+        seed: of the draws.
+        alternative: whether large or small values of the statistics would be special.
+        batch_size: inputs at once; 256 if left out.
+
+    Returns:
+        The comparison: ``.table``, ``.plot()``, ``.save(path)``. Interrupted from the keyboard, it has what was done.
+
+    Raises:
+        ValueError: directions do not fit the parameters, a statistic is not one finite number or changes with the
+            direction's sign, a null asked for by name cannot be had (the message says why), or an argument is out of
+            range.
+
+    Cost: (nulls that do not depend on the direction + k x those that do) x draws responses; the expected time is printed
+    first. Memory: one draw (or 8, up to 64 MB), its response, and at most three copies of the parameters.
+
+    >>> layer = nn.Linear(2, 1, bias=False)  # the response to v is v·x
+    >>> weights = ParameterSubset(dict(layer.named_parameters()))
+    >>> found = compare(
+    ...     layer, torch.tensor([[1.0, 0.0]]), torch.tensor([[5.0, 0.1], [-7.0, 0.2]]),
+    ...     {"size": lambda h: float(h.square().sum())}, parameters=weights, nulls="isotropic", draws=99,
+    ... )
+    >>> found
+    Comparison(1 directions, size against isotropic, 99 draws)
+    >>> bool(found.rows[0].effect > 0)
+    True
+    """
+    chosen = named_statistics(statistics)
+    _check_numbers(draws, seed, alternative, k)
+    with left_as_found(model):
+        respond = responder_of(model, inputs, parameters=parameters, forward=forward, batch_size=batch_size)
+        edge = directions if isinstance(directions, SpectralEdge) else None
+        space = DirectionSpace(respond.parameters, edge)
+        tested = respond.checked(_tested_rows(directions, k))
+        lengths = [space.inner(row, row) ** 0.5 for row in tested]
+        tested = tested / tested.new_tensor(lengths)[:, None]
+        progress = Progress()
+        measurement = Measurement.of(respond, tested, chosen, draws, seed, progress)
+        plans, left_out = _plans(nulls, space, measurement)
+        permuted = _permuted(nulls, measurement, left_out)
+        progress.begin(len(tested), sum(plan.responses for plan in plans))
+        complete = measurement.take_all(plans, permuted)
+    protocol = _protocol(respond, edge, measurement, draws, seed)
+    return Comparison(tuple(measurement.rows(plans, permuted)), protocol, alternative, complete, left_out)
+
+
+def _check_numbers(draws: int, seed: int, alternative: str, k: int | None) -> None:
+    if draws < 2:
+        raise ValueError(f"compare: draws = {draws}; an effect needs the spread of at least 2 draws")
+    if seed < 0:
+        raise ValueError(f"compare: seed = {seed}; need a nonnegative integer")
+    if alternative not in ("greater", "less"):
+        raise ValueError(f"compare: alternative = {alternative!r} is unknown; use 'greater' or 'less'")
+    if k is not None and k < 1:
+        raise ValueError(f"compare: k = {k}; at least one direction is needed")
+
+
+def _tested_rows(directions: SpectralEdge | Tensor | np.ndarray, k: int | None) -> Tensor:
+    if isinstance(directions, SpectralEdge):
+        return directions.directions(directions.position if k is None else k)
+    rows = torch.as_tensor(directions)
+    rows = rows[None] if rows.ndim == 1 else rows
+    if k is not None and k > len(rows):
+        raise ValueError(f"compare: k = {k} directions asked for, but {len(rows)} were given")
+    return rows if k is None else rows[:k]
+
+
+def _plans(nulls: Nulls, space: DirectionSpace, measurement: Measurement) -> tuple[list[DrawPlan], dict[str, str]]:
+    """The draws to be made, and the nulls that cannot be had with the reason; one asked for by name raises."""
+    left_out: dict[str, str] = {}
+    plans: list[DrawPlan] = []
+    for null in _asked_for(nulls):
+        samplers, problem = _samplers(null, space, measurement)
+        if problem is not None and nulls is not None:
+            can = ", ".join(plan.null for plan in plans)
+            raise ValueError(
+                f"compare: null {null.name!r} cannot be drawn: {problem}" + (f"; {can} can" if can else "")
+            )
+        if problem is not None:
+            left_out[null.name] = problem
+        if samplers:
+            most = available_draws(null)
+            number = measurement.draws if most is None else most
+            plans.append(DrawPlan(null.name, null.per_direction, samplers, number, most is not None, measurement))
+    return plans, left_out
+
+
+def _asked_for(nulls: Nulls) -> list[DirectionNull]:
+    if nulls is None:
+        return list(NULLS)
+    several = [nulls] if isinstance(nulls, str) or not isinstance(nulls, Sequence) else list(nulls)
+    if not several:
+        raise ValueError("compare: nulls is empty; leave it out for all that can be had")
+    found = [direction_null(null) for null in several if null != PERMUTED]
+    names = [null.name for null in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"compare: null {twice!r} is asked for twice")
+    return found
+
+
+def _samplers(
+    null: DirectionNull, space: DirectionSpace, measurement: Measurement
+) -> tuple[dict[int, Any], str | None]:
+    """The sampler of each direction (0 for all), and why one cannot be had."""
+    if not null.per_direction:
+        try:
+            return {0: null.sampler(space, None)}, None
+        except CannotDrawError as problem:
+            return {}, str(problem)
+    found, why = {}, None
+    for number, row in enumerate(measurement.tested):
+        try:
+            found[number] = null.sampler(space, row.float().cpu())
+        except CannotDrawError as problem:
+            why = f"direction {number + 1}: {problem}"
+    return found, why
+
+
+def _permuted(nulls: Nulls, measurement: Measurement, left_out: dict[str, str]) -> bool:
+    """Whether the null of permuted labels is to be drawn."""
+    several = [nulls] if isinstance(nulls, str) else nulls if isinstance(nulls, Sequence) else []
+    asked = PERMUTED in [name for name in several if isinstance(name, str)]
+    can = bool(measurement.labelled)
+    why = "no statistic has labels to permute; give it permute_labels(generator), as se.Concentration has"
+    if asked and not can:
+        raise ValueError(f"compare: null 'inputs' cannot be drawn: {why}")
+    if nulls is None and not can:
+        left_out[PERMUTED] = why
+    return can and (asked or nulls is None)
+
+
+def _protocol(
+    respond: Responder, edge: SpectralEdge | None, measurement: Measurement, draws: int, seed: int
+) -> dict[str, Any]:
+    return {
+        "model": type(respond.model).__name__,
+        "parameters": list(respond.parameters.names),
+        "dim": respond.parameters.full_dim,
+        "inputs": measurement.inputs,
+        "method": respond.method,
+        "directions": len(measurement.tested),
+        "window": None if edge is None else len(edge.singular_values),
+        "centered": None if edge is None else edge.centered,
+        "position": None if edge is None else edge.position,
+        "draws": draws,
+        "seed": seed,
+    }

@@ -1,0 +1,253 @@
+"""What a direction is held against: random directions, each kind matched to it in something.
+
+A null of your own is a small class: a name, whether its draws depend on the tested direction, and ``sampler``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spectral_edge.comparison.space import CannotDrawError, DirectionSpace, RandomStream
+from spectral_edge.spectrum import SpectralEdge
+
+__all__ = [
+    "NULLS",
+    "Blocks",
+    "DirectionNull",
+    "Isotropic",
+    "OtherPhases",
+    "Sampler",
+    "Span",
+    "Weights",
+    "direction_null",
+]
+
+Sampler = Callable[[RandomStream], Tensor]
+
+# Beyond this cosine what is left to randomness is rounding and a few per cent of the direction.
+_PARALLEL = 0.99
+
+
+class DirectionNull(Protocol):
+    """A way to draw directions.
+
+    Attributes:
+        name: how the table calls it.
+        per_direction: whether draws depend on the tested direction; if not, one set of draws serves all of them.
+
+    A null of finitely many draws also has ``available``, their number.
+    """
+
+    @property
+    def name(self) -> str:
+        """How the table calls it."""
+        ...
+
+    @property
+    def per_direction(self) -> bool:
+        """Whether draws depend on the tested direction."""
+        ...
+
+    def sampler(self, space: DirectionSpace, direction: Tensor | None) -> Sampler:
+        """Return the function that turns a stream of random numbers into one direction (D,) of unit length.
+
+        Args:
+            space: the parameters, their values and the edge.
+            direction: the tested direction (D,); ``None`` where draws do not depend on it.
+
+        Raises:
+            CannotDrawError: there are no such draws; says why.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class _Null:
+    name: ClassVar[str]
+    per_direction: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class Isotropic(_Null):
+    """Would *any* direction do it? Uniform on the unit sphere of the parameters.
+
+    The weakest null: a trained direction has a history, and under weight decay points along the weights.
+    """
+
+    name: ClassVar[str] = "isotropic"
+
+    def sampler(self, space: DirectionSpace, direction: Tensor | None) -> Sampler:
+        """Draws need nothing but the parameters' layout."""
+        return space.isotropic
+
+
+@dataclass(frozen=True)
+class Span(_Null):
+    """Is it the *leading* direction, or any the weights moved in? Uniform on the unit sphere of the window's span.
+
+    The span is that of the identifiable right singular vectors of the window; each has the same weight in a draw,
+    whatever its singular value.
+    """
+
+    name: ClassVar[str] = "span"
+
+    def sampler(self, space: DirectionSpace, direction: Tensor | None) -> Sampler:
+        """Needs an edge of at least two identifiable directions."""
+        edge = space.edge
+        if edge is None:
+            raise CannotDrawError("it needs the window of updates; pass a SpectralEdge in place of a tensor")
+        rank = edge.identifiable
+        if rank < 2:
+            raise CannotDrawError("the window has one identifiable direction, so its span has no other")
+
+        def draw(stream: RandomStream) -> Tensor:
+            coefficients = stream.generator().standard_normal(rank)
+            return edge.combinations(coefficients[None] / np.linalg.norm(coefficients))[0].float().cpu()
+
+        return draw
+
+
+@dataclass(frozen=True)
+class Weights(_Null):
+    """Is it more than *shrinking weights*? Random, with the tested direction's own signed cosine to θ.
+
+    v = cos·θ/||θ|| + sin·r, r uniform on the unit sphere orthogonal to θ. Under weight decay weights shrink along
+    themselves, so an edge points largely along θ, and θ as a direction is as structured as the edge (paper's models).
+    """
+
+    name: ClassVar[str] = "weights"
+    per_direction: ClassVar[bool] = True
+
+    def sampler(self, space: DirectionSpace, direction: Tensor | None) -> Sampler:
+        """Refused where θ is zero or |cos| > 0.99: nothing is left to draw."""
+        assert direction is not None
+        cosine = space.cosine_to_weights(direction)
+        if abs(cosine) > _PARALLEL:
+            raise CannotDrawError(
+                f"its cosine to the weights is {cosine:.4f}, beyond {_PARALLEL}: too little of it is left to vary"
+            )
+
+        def draw(stream: RandomStream) -> Tensor:
+            row, theta = space.isotropic(stream), space.normalised(space.weights())
+            row.add_(theta, alpha=-space.inner(row, theta))
+            return space.normalised(row).mul_((1 - cosine**2) ** 0.5).add_(theta, alpha=cosine)
+
+        return draw
+
+
+@dataclass(frozen=True)
+class Blocks(_Null):
+    """Is it *where* the entries are, or how large they are in each tensor? The entries permuted inside each tensor.
+
+    Keeps the norm of every tensor's part and the distribution of its entries.
+    """
+
+    name: ClassVar[str] = "blocks"
+    per_direction: ClassVar[bool] = True
+
+    def sampler(self, space: DirectionSpace, direction: Tensor | None) -> Sampler:
+        """Refused where a tensor is sharded: its entries are not all here."""
+        assert direction is not None
+        sharded = [shard.name for shard in space.parameters.shards if shard.mesh is not None]
+        if sharded:
+            raise CannotDrawError(f"{sharded[0]} is sharded over processes, so its entries cannot be exchanged here")
+        sizes = [shard.dim for shard in space.parameters.shards]
+        own = direction
+
+        def draw(stream: RandomStream) -> Tensor:
+            row = own.float().cpu().clone()
+            for number, piece in enumerate(row.split(sizes)):
+                stream.generator(number).shuffle(piece.numpy())
+            return space.normalised(row)
+
+        return draw
+
+
+@dataclass(frozen=True)
+class OtherPhases(_Null):
+    """Is it *this* edge, or any edge of the run? Edge directions of other windows, applied to the present weights.
+
+    Args:
+        edges: of windows that do not overlap the tested one, in the same parameters.
+        k: directions of each; all of them together are the draws, so their number is fixed.
+
+    Raises:
+        ValueError: there are no edges, or one has fewer identifiable directions.
+    """
+
+    edges: Sequence[SpectralEdge]
+    k: int = 1
+
+    name: ClassVar[str] = "other_phases"
+
+    def __post_init__(self) -> None:
+        if not self.edges or self.k < 1:
+            raise ValueError(f"OtherPhases: {len(self.edges)} edges and k = {self.k}; at least one of each is needed")
+        for number, edge in enumerate(self.edges):
+            if edge.identifiable < self.k:
+                raise ValueError(
+                    f"OtherPhases: edges[{number}] has {edge.identifiable} identifiable directions, below k = {self.k}"
+                )
+
+    @property
+    def available(self) -> int:
+        """Number of draws."""
+        return self.k * len(self.edges)
+
+    def sampler(self, space: DirectionSpace, direction: Tensor | None) -> Sampler:
+        """Refused where the edges have another number of parameters."""
+        first = self.edges[0].directions(1)
+        if first.shape[1] != space.parameters.dim:
+            raise CannotDrawError(
+                f"its edges have {first.shape[1]} parameters, the tested directions {space.parameters.dim}"
+            )
+
+        def draw(stream: RandomStream) -> Tensor:
+            edge, number = divmod(stream.row, self.k)
+            one = np.zeros((1, self.k))
+            one[0, number] = 1
+            return self.edges[edge].combinations(one)[0].float().cpu()
+
+        return draw
+
+
+NULLS: tuple[DirectionNull, ...] = (Isotropic(), Span(), Weights(), Blocks())
+"""Those that need no arguments, in the order of the table; :class:`OtherPhases` is made with its edges."""
+
+
+def direction_null(null: str | DirectionNull) -> DirectionNull:
+    """Return the null of a name; a null itself is returned as it is.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    if not isinstance(null, str):
+        return null
+    named = {known.name: known for known in NULLS}
+    if null not in named:
+        raise ValueError(
+            f"null = {null!r} is unknown; choose {', '.join(named)}, inputs, or pass one such as se.OtherPhases(edges)"
+        )
+    return named[null]
+
+
+def available_draws(null: DirectionNull) -> int | None:
+    """How many draws a null has; ``None`` if as many as wanted."""
+    return getattr(null, "available", None)
+
+
+def check_unit(row: Tensor, dim: int, null: str, number: int) -> Tensor:
+    """Return a draw of anyone's null, checked.
+
+    Raises:
+        ValueError: it has another shape, or is zero or not finite.
+    """
+    if row.shape != (dim,) or not torch.isfinite(row).all():
+        raise ValueError(f"null {null!r}: draw {number} is not a finite vector of {dim} entries: {tuple(row.shape)}")
+    return row

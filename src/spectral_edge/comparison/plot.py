@@ -1,0 +1,70 @@
+"""Draw a comparison: each direction against the bands of each null."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from spectral_edge.comparison.result import Comparison, NullRow
+
+__all__ = ["plot_comparison"]
+
+_COLOURS = {
+    "isotropic": "#4477aa",
+    "span": "#228833",
+    "weights": "#aa3377",
+    "blocks": "#66ccee",
+    "inputs": "#999999",
+}
+_OTHER = "#ccbb44"
+_SPREAD = 0.7
+
+
+def plot_comparison(comparison: Comparison) -> Figure:
+    """One panel a statistic; a band is the middle 90 % of a null's draws, its line their mean, the dot the direction.
+
+    Raises:
+        ValueError: there is nothing to draw.
+    """
+    from matplotlib.figure import Figure  # on call: importing the library should not wait for a plotting package
+
+    if not comparison.rows:
+        raise ValueError("plot: the comparison has no rows")
+    statistics = list(dict.fromkeys(row.statistic for row in comparison.rows))
+    nulls = list(dict.fromkeys(row.null for row in comparison.rows))
+    directions = max(len({row.direction for row in comparison.rows}), 1)
+    width = max(4.0, 1.4 + 0.36 * len(nulls) * directions)
+    figure = Figure(figsize=(min(width * len(statistics), 16), 3.6), layout="constrained")
+    panels = figure.subplots(1, len(statistics), squeeze=False)[0]
+    for axes, statistic in zip(panels, statistics, strict=True):
+        _panel(axes, [row for row in comparison.rows if row.statistic == statistic], nulls)
+        axes.set_title(statistic.replace("_", " "))
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize="small")
+    return figure
+
+
+def _panel(axes: Axes, rows: list[NullRow], nulls: list[str]) -> None:
+    directions = list(dict.fromkeys(row.direction for row in rows))
+    for number, null in enumerate(nulls):
+        colour = _COLOURS.get(null, _OTHER)
+        shift = _SPREAD * ((number + 0.5) / len(nulls) - 0.5)
+        for row in (row for row in rows if row.null == null and len(row.values)):
+            low, high = np.quantile(row.values, [0.05, 0.95])
+            x, half = directions.index(row.direction) + shift, 0.4 * _SPREAD / len(nulls)
+            axes.fill_between([x - half, x + half], low, high, color=colour, alpha=0.35, linewidth=0)
+            axes.plot([x - half, x + half], [row.values.mean()] * 2, color=colour, linewidth=1.5)
+        axes.fill_between([], [], [], color=colour, alpha=0.35, linewidth=0, label=null)
+    for at, direction in enumerate(directions):
+        measured = next(row.measured for row in rows if row.direction == direction)
+        label = "measured" if at == 0 else None
+        axes.hlines(measured, at - _SPREAD / 2, at + _SPREAD / 2, color="black", linewidth=0.8)
+        axes.plot([at], [measured], "o", color="black", markersize=5, label=label)
+    axes.set_xticks(range(len(directions)), ["set" if d is None else f"v{d}" for d in directions])
+    axes.set_xlim(-0.6, len(directions) - 0.4)
+    axes.spines[["top", "right"]].set_visible(False)

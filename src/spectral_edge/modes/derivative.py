@@ -1,0 +1,75 @@
+"""Responses as exact derivatives: forward mode through any model, or a model's own closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jvp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from spectral_edge.modes.inputs import Forward, Inputs, input_batches
+from spectral_edge.parameters import ParameterSubset, attention_weights
+
+__all__ = ["brings_derivative", "closed_form", "differentiable_attention", "jacobian_vector_product"]
+
+
+@contextmanager
+def differentiable_attention() -> Iterator[None]:
+    """Attention that has a forward-mode derivative while the block runs; fused kernels and the fast path have none."""
+    was = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was)
+
+
+def jacobian_vector_product(
+    model: nn.Module,
+    parameters: ParameterSubset,
+    forward: Forward,
+    batch_size: int,
+    directions: Tensor,
+    inputs: Inputs,
+) -> Tensor:
+    """dh/dε along k directions at ε = 0, (k, N, d), by ``torch.func.jvp`` batched over directions."""
+    values = {name: parameter.detach() for name, parameter in parameters.parameters.items()}
+    bound = _Bound(model, forward)
+
+    def function(batch: Inputs, subset: dict[str, Tensor]) -> Tensor:
+        return functional_call(bound, {f"model.{k}": v for k, v in subset.items()}, (batch,))
+
+    def tangents(batch: Inputs) -> Tensor:
+        def tangent(direction: dict[str, Tensor]) -> Tensor:
+            return jvp(partial(function, batch), (values,), (direction,))[1].flatten(1)
+
+        return vmap(tangent)(parameters.unflatten(directions))
+
+    return torch.cat([tangents(batch) for batch in input_batches(inputs, batch_size)], dim=1)
+
+
+def brings_derivative(model: nn.Module, parameters: ParameterSubset) -> bool:
+    """Whether the model has its own ``residual_jvp(pairs, tangents)`` and the subset is the one that it is for."""
+    return hasattr(model, "residual_jvp") and parameters.names == attention_weights(model).names
+
+
+def closed_form(model: nn.Module, parameters: ParameterSubset, directions: Tensor, inputs: Inputs) -> Tensor:
+    """The derivative that the model brings, (k, N, d)."""
+    return model.residual_jvp(inputs, parameters.unflatten(directions))  # type: ignore[operator]
+
+
+class _Bound(nn.Module):
+    """A model together with the function that reads it, so that ``functional_call`` swaps the model's parameters."""
+
+    def __init__(self, model: nn.Module, read: Forward) -> None:
+        super().__init__()
+        self.model = model
+        self.read = read
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        return self.read(self.model, inputs)

@@ -1,0 +1,173 @@
+"""One model on fixed inputs, checked once, and its response to any directions."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from spectral_edge.modes.derivative import (
+    brings_derivative,
+    closed_form,
+    differentiable_attention,
+    jacobian_vector_product,
+)
+from spectral_edge.modes.difference_quotient import difference_quotient, epsilon_of, warn_if_coarse
+from spectral_edge.modes.inputs import Forward, Inputs, default_forward, input_batches, inputs_on
+from spectral_edge.parameters import ParameterSubset, attention_weights, reshard, to_local, unwrap_model
+
+__all__ = ["DIRECTIONS_AT_ONCE", "INPUTS_AT_ONCE", "Method", "Responder", "responder_of"]
+
+Method = Literal["jvp", "finite_difference", "central_difference"]
+_METHODS = get_args(Method)
+
+INPUTS_AT_ONCE = 256
+"""Inputs whose activations are held at once, if no batch size is asked for."""
+
+DIRECTIONS_AT_ONCE = 8
+"""With INPUTS_AT_ONCE inputs of a small model: their activations then stay inside a core's share of the cache."""
+
+
+@dataclass(frozen=True)
+class Responder:
+    """Responses of one model on fixed inputs to any directions; made by :func:`responder_of`, which checks them.
+
+    Attributes:
+        model: without wrappers.
+        parameters: what the directions live in.
+        inputs: on the model's device.
+        method: how responses are computed.
+        epsilon: step of a difference quotient; ``None`` for ``jvp``.
+        group: directions that are best computed at once.
+    """
+
+    model: nn.Module
+    parameters: ParameterSubset
+    inputs: Inputs = field(repr=False)
+    method: Method
+    epsilon: float | None
+    group: int
+    _respond: Callable[[Tensor, Inputs], Tensor] = field(repr=False)
+
+    def checked(self, directions: Tensor | np.ndarray) -> Tensor:
+        """Return directions (k, D) in the parameters' type and place.
+
+        Raises:
+            ValueError: their shape does not fit, or one is zero or not finite.
+        """
+        held = to_local(next(iter(self.parameters.parameters.values())))
+        rows = torch.as_tensor(directions).detach().to(held)
+        if rows.ndim != 2 or rows.shape[1] != self.parameters.dim:
+            raise ValueError(
+                f"directions must be (k, {self.parameters.dim}) for these parameters, not {tuple(rows.shape)}; pass "
+                "the parameters that they were recorded with (parameters=recorder.parameters)"
+            )
+        for number, row in enumerate(rows, start=1):
+            if not torch.isfinite(row).all() or (not self.parameters.sharded and not row.any()):
+                raise ValueError(f"direction {number} is zero or not finite; drop it before the analysis")
+        return rows
+
+    def __call__(self, directions: Tensor) -> Tensor:
+        """Responses (k, N, d) to directions (k, D) that :meth:`checked` has passed, all at once."""
+        with reading(self.model):
+            return self._respond(directions, self.inputs)
+
+
+def responder_of(
+    model: nn.Module,
+    inputs: Inputs | np.ndarray,
+    *,
+    parameters: ParameterSubset | None = None,
+    method: Method = "jvp",
+    relative_epsilon: float = 0.005,
+    forward: Forward | None = None,
+    batch_size: int | None = None,
+) -> Responder:
+    """Check model, parameters and inputs, and settle how responses are computed; arguments as ``functional_modes``.
+
+    Raises:
+        ValueError: there are no inputs, tensors of a mapping differ in length, or the method is unknown.
+
+    Warns:
+        UserWarning: ``"jvp"`` was asked for and the model has no forward-mode derivative; tried on one input.
+    """
+    if method not in _METHODS:
+        raise ValueError(f"method = {method!r} is unknown; choose one of {', '.join(_METHODS)}")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size = {batch_size}; at least one input is needed at a time")
+    model = unwrap_model(model)
+    reshard(model)
+    parameters = attention_weights(model) if parameters is None else parameters
+    inputs = inputs_on(to_local(next(iter(parameters.parameters.values()))).device, inputs)
+    size = INPUTS_AT_ONCE if batch_size is None else batch_size
+    own = forward is None and brings_derivative(model, parameters)
+    if method == "jvp" and own:
+        # It shares more between more directions, and knows itself how many inputs fit the cache.
+        respond = partial(closed_form, model, parameters)
+        return Responder(model, parameters, inputs, "jvp", None, 2 * DIRECTIONS_AT_ONCE, respond)
+    read = default_forward if forward is None else forward
+    exact = partial(jacobian_vector_product, model, parameters, read, size)
+    if method == "jvp":
+        why = _no_forward_mode(model, parameters, inputs, exact, relative_epsilon, read)
+        if why is None:
+            return Responder(model, parameters, inputs, "jvp", None, DIRECTIONS_AT_ONCE, exact)
+        method = "central_difference"
+        warnings.warn(
+            f"{type(model).__name__} cannot be differentiated in forward mode: {why}. Using central differences with "
+            f"relative_epsilon = {relative_epsilon}, whose error falls with its square",
+            stacklevel=3,
+        )
+    epsilon = epsilon_of(parameters, relative_epsilon)
+    warn_if_coarse(parameters, epsilon)
+    quotient = partial(difference_quotient, model, parameters, read, epsilon, method == "central_difference", size)
+    return Responder(model, parameters, inputs, method, epsilon, DIRECTIONS_AT_ONCE, quotient)
+
+
+@contextmanager
+def reading(model: nn.Module) -> Iterator[None]:
+    """The model in ``eval`` mode, without gradients, and differentiable in forward mode, while the block runs."""
+    was = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with differentiable_attention(), torch.no_grad():
+            yield
+    finally:
+        for module, training in was:  # some may have been in eval mode by themselves, as a frozen batch norm
+            module.training = training
+
+
+def _no_forward_mode(
+    model: nn.Module,
+    parameters: ParameterSubset,
+    inputs: Inputs,
+    exact: Callable[[Tensor, Inputs], Tensor],
+    relative_epsilon: float,
+    read: Forward,
+) -> str | None:
+    """Why the model has no forward-mode derivative, ``None`` if it has; tried along a random direction, on one input."""
+    if parameters.sharded:
+        return "its parameters are sharded"
+    one = next(input_batches(inputs, 1))
+    theta = parameters.flatten()
+    direction = torch.randn(theta.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
+    direction = (direction / direction.norm()).to(theta)[None]
+
+    def moves() -> bool:
+        epsilon = epsilon_of(parameters, relative_epsilon)
+        return bool(difference_quotient(model, parameters, read, epsilon, True, 1, direction, one).any())
+
+    with reading(model):
+        try:
+            if exact(direction, one).any() or not moves():
+                return None
+            return "the derivative is exactly zero although the function moves (a detach or no_grad on the way)"
+        except (RuntimeError, NotImplementedError) as problem:
+            moves()  # a mistake in ``forward`` or its inputs shows here as itself
+            return str(problem).strip().split("\n")[0]

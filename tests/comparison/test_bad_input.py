@@ -1,0 +1,168 @@
+"""Each mistake has an error that names the thing, the place and the remedy."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import spectral_edge as se
+from spectral_edge.store import RunCorruptError, RunMissingError, SchemaError, StoreError
+from support.linear_models import DIM, INS, gaussian, linear_model, unit
+
+INPUTS = gaussian(12, INS)
+V = unit(gaussian(DIM, seed=1))[None]
+
+
+def energy(h):
+    return float(h.square().sum())
+
+
+def compare(statistics=energy, directions=V, inputs=INPUTS, **settings):
+    model, parameters = linear_model()
+    settings = {"parameters": parameters, "draws": 20} | settings
+    return se.compare(model, directions, inputs, statistics, **settings)
+
+
+def nan_for(number):
+    calls = iter(range(10_000))
+    return lambda h: float("nan") if next(calls) == number else energy(h)
+
+
+@pytest.mark.parametrize(
+    ("statistics", "message"),
+    [
+        ({"mine": lambda h: float("inf")}, r"'mine' of direction 1 is inf"),
+        ({"mine": lambda h: h.square().sum(1)}, r"'mine' of direction 1 is an array of shape \(12,\)"),
+        ({"mine": lambda h: "much"}, "'mine' of direction 1 is str"),
+        ({"mine": nan_for(4)}, r"'mine' of draw 2 of the null 'isotropic' is nan"),
+        ({"mine": lambda h: float(h.sum())}, r"'mine'.* sign of an edge direction is arbitrary"),
+        ({"mine": se.of_direction(lambda v: float(v[0]))}, r"'mine'.* sign of an edge direction is arbitrary"),
+        ({"mine": se.of_set(lambda h: float(h.sum()))}, r"'mine'.* sign of an edge direction is arbitrary"),
+        ([energy, energy], "two statistics are called 'energy'"),
+        ([], "no statistic"),
+        (3, "cannot be called"),
+    ],
+)
+def test_statistics(statistics, message):
+    with pytest.raises(ValueError, match=message):
+        compare(statistics, nulls="isotropic")
+
+
+def test_a_statistic_that_takes_something_unknown():
+    energy.takes = "weights"
+    try:
+        with pytest.raises(ValueError, match=r"'energy' takes 'weights'; choose response, direction, set"):
+            compare(energy)
+    finally:
+        del energy.takes
+
+
+def test_the_direction_is_named():
+    two = torch.cat([V, unit(gaussian(DIM, seed=2))[None]])
+    with pytest.raises(ValueError, match=r"of direction 2 is nan"):
+        compare({"mine": nan_for(2)}, two, nulls="isotropic")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"nulls": "span"}, r"'span' cannot be drawn: it needs the window of updates; pass a SpectralEdge"),
+        ({"nulls": ["isotropic", "span"]}, r"'span' cannot be drawn.*isotropic can"),
+        ({"nulls": "inputs"}, r"'inputs' cannot be drawn: no statistic has labels"),
+        ({"nulls": "gaussian"}, r"'gaussian' is unknown; choose isotropic, span, weights, blocks, inputs"),
+        ({"nulls": []}, "nulls is empty"),
+        ({"nulls": ["span", "span"], "directions": se.spectral_edge(gaussian(6, DIM))}, "'span' is asked for twice"),
+        ({"directions": gaussian(1, DIM + 1)}, rf"directions must be \(k, {DIM}\)"),
+        ({"directions": torch.zeros(1, DIM)}, "direction 1 is zero"),
+        ({"directions": torch.full((1, DIM), torch.nan)}, "direction 1 is zero or not finite"),
+        ({"draws": 1}, "draws = 1"),
+        ({"seed": -1}, "seed = -1"),
+        ({"alternative": "two-sided"}, "'two-sided' is unknown"),
+        ({"k": 0}, "k = 0"),
+        ({"k": 2}, "k = 2 directions asked for, but 1 were given"),
+        ({"batch_size": 0}, "batch_size = 0"),
+        ({"inputs": {"a": torch.ones(3, 2), "b": torch.ones(4, 2)}}, r"different lengths: 'a' 3, 'b' 4"),
+        ({"inputs": {}}, "there are no inputs"),
+        ({"inputs": torch.empty(0, INS)}, "there are no inputs"),
+    ],
+)
+def test_arguments(settings, message):
+    with pytest.raises(ValueError, match=message):
+        compare(**settings)
+
+
+def test_a_direction_along_the_weights_has_no_matched_draws():
+    theta = linear_model()[1].flatten()[None]
+    with pytest.raises(
+        ValueError, match=r"'weights' cannot be drawn: direction 1: its cosine to the weights is 1\.0000"
+    ):
+        compare(directions=theta, nulls="weights")
+    found = compare(directions=torch.cat([V, theta]))
+    assert found.table.filter(null="weights")["direction"].to_list() == [1]
+    assert found.left_out["weights"].startswith("direction 2")
+
+
+def test_weights_that_are_zero_have_no_angle():
+    model, parameters = linear_model()
+    torch.nn.init.zeros_(model.weight)
+    with pytest.raises(ValueError, match="all zero"):
+        se.compare(model, V, INPUTS, energy, parameters=parameters, nulls="weights")
+
+
+def test_labels_that_do_not_fit():
+    with pytest.raises(ValueError, match="5 labels for 12 inputs"):
+        compare(se.Concentration(np.arange(5), 5), nulls="isotropic")
+    with pytest.raises(ValueError, match=r"labels must be \(N,\) integers"):
+        compare(se.Concentration(np.ones(12), 5), nulls="isotropic")
+
+
+def test_an_output_that_is_no_tensor():
+    class Pair(torch.nn.Linear):
+        def forward(self, x):
+            return (super().forward(x), None)
+
+    model = Pair(INS, 4, bias=False)
+    with pytest.raises(ValueError, match=r"Pair returns a tuple, not a tensor; say what to read of it: forward="):
+        se.compare(model, V, INPUTS, energy, parameters=se.select_parameters(model, "weight"))
+
+
+def test_too_few_draws_for_a_level():
+    found = compare(nulls="isotropic", draws=10)
+    with pytest.raises(ValueError, match=r"level = 0\.05 cannot be reached: with 10 draws .* draws=20"):
+        found.beyond(0.05)
+
+
+@pytest.mark.parametrize(
+    ("null", "matched", "message"),
+    [
+        ("weights", {}, "'weights' needs direction="),
+        ("blocks", {"direction": torch.ones(3)}, r"\(3,\)"),
+        ("span", {}, "needs the window"),
+        ("isotropic", {"seed": -1}, "seed = -1"),
+    ],
+)
+def test_random_directions(null, matched, message):
+    with pytest.raises(ValueError, match=message):
+        se.iterate_random_directions(3, linear_model()[1], null, **matched)
+
+
+def test_damaged_files_are_refused_by_name(tmp_path):
+    path = tmp_path / "result.json"
+    with pytest.raises(RunMissingError, match=r"result\.json"):
+        se.load_comparison(path)
+    compare(nulls="isotropic").save(path)
+    whole = path.read_text()
+    path.write_text(whole[: len(whole) // 2])
+    with pytest.raises(RunCorruptError, match=r"result\.json"):
+        se.load_comparison(path)
+    document = json.loads(whole)
+    document["rows"][0]["values"][3] = "much"
+    path.write_text(json.dumps(document))
+    with pytest.raises(RunCorruptError, match=r"rows\.0\.values\.3"):
+        se.load_comparison(path)
+    path.write_text(json.dumps(json.loads(whole) | {"schema": 9}))
+    with pytest.raises(SchemaError, match="9"):
+        se.load_comparison(path)
+    with pytest.raises(StoreError):
+        compare(nulls="isotropic").save(tmp_path / "missing" / "result.json")

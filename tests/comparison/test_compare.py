@@ -1,0 +1,243 @@
+"""The contract of compare: a test for each line of it."""
+
+import random
+
+import numpy as np
+import polars
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+import spectral_edge as se
+from support.linear_models import DIM, INS, OUTS, gaussian, linear_model, response, unit
+
+COLUMNS = [
+    *("direction", "statistic", "null", "measured", "null_mean", "null_std", "null_quantile95"),
+    *("effect", "pvalue", "pvalue_adjusted", "draws"),
+]
+
+
+def energy(h):
+    return float(h.square().sum())
+
+
+def first_input(h):
+    return float(h[0].square().sum())
+
+
+@pytest.fixture
+def layer():
+    return linear_model()
+
+
+@pytest.fixture
+def edge():
+    return se.spectral_edge(gaussian(10, DIM, seed=3))
+
+
+INPUTS = gaussian(20, INS, seed=4)
+
+
+def compare(layer, directions, statistics, inputs=INPUTS, **settings):
+    model, parameters = layer
+    return se.compare(model, directions, inputs, statistics, parameters=parameters, **{"draws": 30} | settings)
+
+
+def test_the_table_is_the_closed_form_of_a_linear_model(layer):
+    tested = torch.stack([unit(gaussian(DIM, seed=s)) for s in (7, 8)])
+    found = compare(layer, tested, {"energy": energy, "first": first_input}, nulls="isotropic", draws=50, seed=5)
+    assert found.table.columns == COLUMNS
+    draws = torch.cat(list(se.iterate_random_directions(50, layer[1], seed=5)))
+    pvalues = []
+    for number, direction in enumerate(tested, start=1):
+        for name, statistic in (("energy", energy), ("first", first_input)):
+            null = np.array([statistic(response(v, INPUTS)) for v in draws])
+            measured = statistic(response(direction, INPUTS))
+            (row,) = found.table.filter(direction=number, statistic=name).to_dicts()
+            assert row["null"] == "isotropic"
+            assert row["draws"] == 50
+            assert row["measured"] == pytest.approx(measured, rel=1e-5)
+            assert row["null_mean"] == pytest.approx(null.mean(), rel=1e-5)
+            assert row["null_std"] == pytest.approx(null.std(), rel=1e-5)
+            assert row["null_quantile95"] == pytest.approx(np.quantile(null, 0.95), rel=1e-5)
+            assert row["effect"] == pytest.approx((measured - null.mean()) / null.std(), rel=1e-4)
+            assert row["pvalue"] == pytest.approx((1 + (null >= measured).sum()) / 51)
+            pvalues.append(row["pvalue"])
+    np.testing.assert_allclose(found.table["pvalue_adjusted"], stats.false_discovery_control(pvalues))
+
+
+def test_p_values_are_adjusted_within_a_null(layer, edge):
+    table = compare(layer, edge, {"energy": energy, "first": first_input}, k=2).table
+    for null in table["null"].unique():
+        part = table.filter(null=null)
+        np.testing.assert_allclose(part["pvalue_adjusted"], stats.false_discovery_control(part["pvalue"]))
+
+
+def test_directions_of_any_length_are_held_against_unit_draws_as_unit_vectors(layer):
+    direction = gaussian(1, DIM, seed=9)
+    short, long = (compare(layer, scale * direction, energy, nulls="isotropic").rows[0] for scale in (0.01, 50))
+    assert short.measured == pytest.approx(long.measured, rel=1e-5)
+    assert short.measured == pytest.approx(energy(response(unit(direction[0]), INPUTS)), rel=1e-5)
+
+
+def test_small_values_can_be_asked_for(layer):
+    direction = unit(gaussian(DIM, seed=9))[None]
+    greater, less = (compare(layer, direction, energy, nulls="isotropic", alternative=a) for a in ("greater", "less"))
+    (high,), (low,) = greater.table["pvalue"], less.table["pvalue"]
+    assert high + low == pytest.approx(1 + 1 / 31)  # without ties
+    assert greater.table["effect"].to_list() == less.table["effect"].to_list()
+
+
+def test_an_edge_is_tested_up_to_its_position_unless_k_says_otherwise(layer, edge):
+    assert compare(layer, edge, energy, nulls="span").table["direction"].to_list() == list(range(1, edge.position + 1))
+    found = compare(layer, edge, energy, k=3, nulls="span").table
+    directions = edge.directions(3)
+    assert found["direction"].to_list() == [1, 2, 3]
+    assert found["measured"].to_list() == pytest.approx([energy(response(v, INPUTS)) for v in directions], rel=1e-5)
+
+
+def test_left_out_nulls_are_those_that_can_be_had(layer, edge):
+    labels = np.arange(20) % 5
+    statistics = [energy, se.Concentration(labels, 5)]
+    table = compare(layer, edge, statistics, k=1).table
+    of = {name: table.filter(statistic=name)["null"].to_list() for name in ("energy", "concentration")}
+    assert of == {
+        "energy": ["isotropic", "span", "weights", "blocks"],
+        "concentration": ["isotropic", "span", "weights", "blocks", "inputs"],
+    }
+    without_window = compare(layer, edge.directions(1), energy)
+    assert without_window.table["null"].to_list() == ["isotropic", "weights", "blocks"]
+    assert set(without_window.left_out) == {"span", "inputs"}
+
+
+def test_statistics_of_directions_and_of_sets(layer, edge):
+    largest = se.of_direction(lambda v: float(v.abs().max()), name="largest")
+    spread = se.of_set(lambda h: float(h.flatten(1).double().norm(dim=1).prod()), name="spread")
+    found = compare(layer, edge, [largest, spread, energy], k=3, nulls=["isotropic", "weights"], seed=2)
+    rows = found.table.filter(statistic="largest", null="isotropic")
+    assert rows["direction"].to_list() == [1, 2, 3]
+    assert rows["measured"].to_list() == pytest.approx(edge.directions(3).abs().max(dim=1).values.tolist())
+    (of_set,) = found.table.filter(statistic="spread", null="isotropic").to_dicts()
+    assert (of_set["direction"], of_set["draws"]) == (None, 30)
+    draws = torch.cat(list(se.iterate_random_directions(90, layer[1], seed=2))).reshape(30, 3, DIM)
+    products = [np.prod([float(response(v, INPUTS).norm()) for v in three]) for three in draws]
+    assert of_set["null_mean"] == pytest.approx(np.mean(products), rel=1e-4)
+    (single,) = found.table.filter(statistic="energy", null="isotropic", direction=1).to_dicts()
+    assert single["draws"] == 30
+
+
+def test_a_set_of_matched_draws_has_one_for_each_direction(layer, edge):
+    theta = unit(layer[1].flatten())
+    cosines = se.of_set(lambda h: float(h.square().sum()), name="any")
+    found = compare(layer, edge, {"any": cosines, "cosine": se.of_direction(lambda v: float((v @ theta) ** 2))}, k=2)
+    for row in found.table.filter(statistic="cosine", null="weights").to_dicts():
+        assert row["null_mean"] == pytest.approx(row["measured"], rel=1e-3)
+        assert row["effect"] is None  # all draws have the direction's own cosine: their spread is rounding
+    assert found.table.filter(statistic="any", null="weights")["draws"].to_list() == [30]
+
+
+class Tokens(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed = nn.Embedding(11, 8)
+        self.mix = nn.Linear(8, 8)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, input_ids, attention_mask):
+        return self.drop(self.mix(self.embed(input_ids)) * attention_mask[..., None]).tanh()
+
+
+def test_inputs_may_be_a_dict_and_responses_of_any_shape():
+    model = Tokens()
+    parameters = se.select_parameters(model, "mix")
+    ids = torch.randint(11, (9, 5), generator=torch.Generator().manual_seed(0))
+    inputs = {"input_ids": ids, "attention_mask": torch.ones(9, 5)}
+    tested = unit(gaussian(parameters.dim))[None]
+    shapes = set()
+
+    def size(h):
+        shapes.add(tuple(h.shape))
+        return energy(h)
+
+    arguments = {"parameters": parameters, "nulls": "isotropic", "draws": 20}
+    whole = se.compare(model, tested, inputs, size, **arguments)
+    parts = se.compare(model, tested, inputs, size, batch_size=2, **arguments)
+    assert shapes == {(9, 5 * 8)}
+    np.testing.assert_allclose(whole.rows[0].values, parts.rows[0].values, rtol=1e-5)
+    named = se.compare(model, tested, inputs, size, forward=lambda m, batch: m(**batch)[:, -1], **arguments)
+    assert named.rows[0].measured < whole.rows[0].measured
+
+
+def test_model_mode_random_state_and_weights_are_left_as_found(layer, edge):
+    model = Tokens().train()
+    model.mix.eval()
+    parameters = se.select_parameters(model, "mix")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    states = torch.get_rng_state(), random.getstate()
+
+    def noisy(m, batch):
+        torch.rand(1)
+        random.random()
+        return m(batch, torch.ones(len(batch), batch.shape[1]))
+
+    ids = torch.randint(11, (9, 5), generator=torch.Generator().manual_seed(0))
+    with pytest.warns(UserWarning, match="random operation"):
+        se.compare(model, gaussian(1, parameters.dim), ids, energy, parameters=parameters, forward=noisy, draws=5)
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert random.getstate() == states[1]
+    assert (model.training, model.mix.training, model.drop.training) == (True, False, True)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_the_expected_time_is_printed_first(layer, edge, capsys):
+    def slow_to_say(h):
+        return energy(h)
+
+    compare(layer, edge, slow_to_say, k=1, nulls="isotropic")
+    assert "30" in capsys.readouterr().err
+
+
+def test_interrupted_it_returns_what_is_done(layer):
+    calls = []
+
+    def stops(h):
+        calls.append(1)
+        if len(calls) == 20:
+            raise KeyboardInterrupt
+        return energy(h)
+
+    found = compare(layer, unit(gaussian(DIM, seed=1))[None], stops, nulls=["isotropic", "weights"])
+    first, second = found.table.to_dicts()
+    assert not found.complete
+    assert "interrupted" in repr(found)
+    assert (first["null"], first["draws"]) == ("isotropic", 17)  # one call measured, one turned the sign round
+    assert first["effect"] is not None
+    assert (second["null"], second["draws"], second["effect"], second["pvalue"]) == ("weights", 0, None, None)
+
+
+def test_the_result_has_a_line_a_page_a_plot_and_a_file(layer, edge, tmp_path):
+    found = compare(layer, edge, {"energy": energy, "first": first_input}, k=2)
+    assert "\n" not in repr(found)
+    assert "<table" in found._repr_html_()
+    figure = found.plot(tmp_path / "figure.png")
+    assert len(figure.axes) == 2
+    assert (tmp_path / "figure.png").stat().st_size > 5_000
+    found.save(tmp_path / "result.json")
+    again = se.load_comparison(tmp_path / "result.json")
+    assert again.table.equals(found.table)
+    assert (again.protocol, again.alternative, again.complete) == (found.protocol, found.alternative, True)
+    pandas = pytest.importorskip("pandas")
+    assert isinstance(found.to_pandas(), pandas.DataFrame)
+    assert list(found.to_pandas().columns) == COLUMNS
+
+
+def test_rows_beyond_a_level(layer):
+    strong = torch.zeros(OUTS, INS)
+    strong[:, 0] = 0.5
+    spike = torch.cat([10 * torch.ones(20, 1), gaussian(20, INS - 1)], dim=1)
+    found = compare(layer, strong.reshape(1, -1), energy, spike, nulls="isotropic", draws=99)
+    assert found.beyond(0.05)["pvalue"].to_list() == [0.01]
+    assert isinstance(found.beyond(0.05), polars.DataFrame)
