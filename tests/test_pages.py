@@ -8,8 +8,12 @@ import pytest
 from support.pages import ROOT, blocks, fences, pages, run_python
 
 PRINTED = {
-    "README.md": ["FourierProfile"],
+    "README.md": ["FourierProfile", "Comparison("],
     "quickstart.md": ["FourierProfile(k=3, M=23; F@ω: "],
+    "special.md": [
+        "Comparison(1 directions, concentration, variance_share against",
+        "largest against isotropic, one_tensor",
+    ],
     "discovery.md": ["law=Z_31, sum"],
     "early_warning.md": ["32\n"],
     "watching.md": ["torch.Size([3, 100])", "[10, 20, 30, 40]", "recording 384 parameters in 2 tensors"],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import spectral_edge as se
 from spectral_edge.cli import COMMANDS, main
 from support.tiny_runs import TINY
 
@@ -144,3 +145,23 @@ def test_early_warning_says_which_run_is_missing(tmp_path, capsys):
     assert "there is no run here" in error
     assert "-s42-" in error
     assert not (tmp_path / "out").exists()
+
+
+def test_compare_writes_table_figure_and_file(run_path, tmp_path, capsys):
+    options = ["--checkpoint", "final", "--window", "9", "--stride", "5", "--draws", "20", "--out", str(tmp_path)]
+    assert main(["compare", str(run_path), *options, "--k", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {row["null"] for row in found["rows"]} == {"isotropic", "span", "weights", "blocks", "inputs"}
+    assert {row["direction"] for row in found["rows"]} == {1, 2}
+    assert (tmp_path / "comparison.png").stat().st_size > 10_000
+    assert se.load_comparison(tmp_path / "comparison.json").protocol["step"] == 60
+    assert main(["compare", str(run_path), *options, "--nulls", "weights"]) == 0
+    assert "concentration" in capsys.readouterr().out
+
+
+def test_compare_says_what_it_cannot_do(run_path, tmp_path, capsys):
+    assert main(["compare", str(run_path)]) == 1  # the tiny run never reaches a stop
+    assert "--step" in capsys.readouterr().err
+    assert main(["compare", str(run_path), "--step", "60", "--window", "50"]) == 1
+    assert "window" in capsys.readouterr().err
+    assert main(["compare", str(tmp_path), "--step", "60"]) == 1

@@ -154,6 +154,40 @@ def modes_are_those_of_the_whole(folder: Path) -> None:
     torch.testing.assert_close(found.response, expected.response, atol=2e-4, rtol=0)
 
 
+def a_comparison_is_that_of_the_whole(folder: Path) -> None:
+    """Draws are shards of the whole model's draws, and effects those of one process; blocks cannot be had."""
+    model = fsdp()
+    optimizer = adamw(model)
+    with se.watch(model, optimizer, parameters="weight", window=WINDOW, verbose=False) as recorder:
+        train(model, optimizer, WINDOW)
+        edge = recorder.edge()
+        inputs = torch.randn(9, 4, generator=torch.Generator().manual_seed(5))
+        statistics = {"size": lambda h: float(h.square().sum())}
+        forward = lambda m, x: m(x)  # noqa: E731
+        with pytest.warns(UserWarning, match="central differences"):
+            found = se.compare(
+                model, edge, inputs, statistics, parameters=recorder.parameters, forward=forward, k=1, draws=6
+            )
+        directions = edge.directions(1)
+    alone = mlp()
+    alone.load_state_dict(full_state(model))
+    subset = se.select_parameters(alone, "weight")
+    whole = subset.flatten(gathered(recorder, directions[0]))
+    drawn = torch.cat(list(se.iterate_random_directions(3, subset, "weights", direction=whole)))
+    here = se.iterate_random_directions(3, recorder.parameters, "weights", direction=directions[0])
+    for ours, theirs in zip(torch.cat(list(here)), drawn, strict=True):
+        torch.testing.assert_close(subset.flatten(gathered(recorder, ours)), theirs, atol=1e-6, rtol=0)
+    nulls = ["isotropic", "weights"]
+    expected = se.compare(
+        alone, whole[None], inputs, statistics, parameters=subset, forward=forward, nulls=nulls, draws=6
+    )
+    assert found.table["null"].to_list() == ["isotropic", "span", "weights"]
+    assert "sharded" in found.left_out["blocks"]
+    for row in expected.rows:
+        (ours,) = [other for other in found.rows if other.null == row.null]
+        torch.testing.assert_close(torch.tensor(ours.values), torch.tensor(row.values), rtol=1e-2, atol=0)
+
+
 def ddp_needs_no_communication(folder: Path) -> None:
     model = DistributedDataParallel(mlp())
     optimizer = adamw(model)
@@ -350,6 +384,7 @@ SCENARIOS = [
     disk_is_the_whole,
     sketch_is_that_of_the_whole,
     modes_are_those_of_the_whole,
+    a_comparison_is_that_of_the_whole,
     ddp_needs_no_communication,
     training_is_unchanged,
     a_failure_in_one_process_stops_all,

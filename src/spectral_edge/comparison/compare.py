@@ -71,7 +71,7 @@ def compare(
             direction's sign, a null asked for by name cannot be had (the message says why), or an argument is out of
             range.
 
-    Cost: (nulls that do not depend on the direction + k x those that do) x draws responses; the expected time is printed
+    Cost: (nulls that do not depend on the direction + k x those that do) x draws responses; expected time is printed
     first. Memory: one draw (or 8, up to 64 MB), its response, and at most three copies of the parameters.
 
     >>> layer = nn.Linear(2, 1, bias=False)  # the response to v is v·x

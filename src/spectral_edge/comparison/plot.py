@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from spectral_edge.comparison.result import Comparison, NullRow
 
@@ -25,21 +26,28 @@ _OTHER = "#ccbb44"
 _SPREAD = 0.7
 
 
+class _ShownFigure(Figure):
+    """A figure that a notebook shows, whether or not pyplot has been used in it."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=110)
+        return buffer.getvalue()
+
+
 def plot_comparison(comparison: Comparison) -> Figure:
     """One panel a statistic; a band is the middle 90 % of a null's draws, its line their mean, the dot the direction.
 
     Raises:
         ValueError: there is nothing to draw.
     """
-    from matplotlib.figure import Figure  # on call: importing the library should not wait for a plotting package
-
     if not comparison.rows:
         raise ValueError("plot: the comparison has no rows")
     statistics = list(dict.fromkeys(row.statistic for row in comparison.rows))
     nulls = list(dict.fromkeys(row.null for row in comparison.rows))
     directions = max(len({row.direction for row in comparison.rows}), 1)
     width = max(4.0, 1.4 + 0.36 * len(nulls) * directions)
-    figure = Figure(figsize=(min(width * len(statistics), 16), 3.6), layout="constrained")
+    figure = _ShownFigure(figsize=(min(width * len(statistics), 16), 3.6), layout="constrained")
     panels = figure.subplots(1, len(statistics), squeeze=False)[0]
     for axes, statistic in zip(panels, statistics, strict=True):
         _panel(axes, [row for row in comparison.rows if row.statistic == statistic], nulls)

@@ -151,7 +151,7 @@ def _no_forward_mode(
     relative_epsilon: float,
     read: Forward,
 ) -> str | None:
-    """Why the model has no forward-mode derivative, ``None`` if it has; tried along a random direction, on one input."""
+    """Why the model has no forward-mode derivative, ``None`` if it has; tried on one input and a random direction."""
     if parameters.sharded:
         return "its parameters are sharded"
     one = next(input_batches(inputs, 1))
