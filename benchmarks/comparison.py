@@ -41,10 +41,11 @@ def rows() -> Iterator[Row]:
     model = Transformer()
     parameters = se.select_parameters(model, ".")
     tokens = torch.randint(1000, (SEQUENCES, TOKENS))
-    updates = torch.stack(list(torch.cat([b for b in se.iterate_random_directions(WINDOW, parameters)])))
+    updates = torch.cat(list(se.iterate_random_directions(WINDOW, parameters)))
     edge = se.spectral_edge(updates, center=False)
     direction = edge.directions(1)
-    copies = f"{parameters.dim / 1e6:.0f} M parameters, {SEQUENCES} x {TOKENS} tokens, CPU, {torch.get_num_threads()} threads"
+    where = f"CPU, {torch.get_num_threads()} threads"
+    copies = f"{parameters.dim / 1e6:.0f} M parameters, a batch of {SEQUENCES} x {TOKENS} tokens, {where}"
 
     def responses() -> None:
         for _ in range(DRAWS + 1):

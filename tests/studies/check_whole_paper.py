@@ -75,7 +75,7 @@ def test_again_from_the_stored_trajectories_the_numbers_are_the_same(outcome):
 
 
 def test_every_row_is_the_one_that_was_kept(outcome):
-    """Before a claim is measured in another way, its numbers; ``python -m support.golden keep`` after a change on purpose."""
+    """A claim may be measured in another way, not with another number; ``support.golden`` keeps a change on purpose."""
     rows = json.loads((outcome[0] / "claims.json").read_text())["rows"]
     found = golden.differences(rows, golden.kept(golden.FOLDER / "tiny_paper.json.gz"), tolerance=1e-4)
     # Training an autoencoder, and a difference quotient, make rounding visible: their numbers hang on the processor.

@@ -1,6 +1,6 @@
 """Rows of a claims table held against rows that were kept before the code was changed.
 
-``python -m support.golden keep CLAIMS.json GOLDEN.json.gz`` keeps them; ``compare`` in place of ``keep`` prints what differs.
+``python -m support.golden keep CLAIMS.json GOLDEN.json.gz`` keeps them; ``compare`` prints what differs.
 """
 
 import gzip
