@@ -17,7 +17,18 @@ from typing import Any
 from spectral_edge.store import describe_environment
 
 PARTS = (
-    *("startup", "training", "sweep", "responses", "analysis", "reproduction", "paper", "growth", "recording"),
+    *(
+        "startup",
+        "training",
+        "sweep",
+        "responses",
+        "comparison",
+        "analysis",
+        "reproduction",
+        "paper",
+        "growth",
+        "recording",
+    ),
     "discovery",
 )
 ONE_THREAD = (

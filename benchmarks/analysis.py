@@ -25,8 +25,9 @@ from torch import nn
 import spectral_edge as se
 from benchmarks.rows import Row, median_row, show, timed
 from spectral_edge.grokking import TrainingConfig
-from spectral_edge.studies import AnalysisConfig, RunConfig, analyze_run, open_run, run_folder, train_run
+from spectral_edge.studies import AnalysisConfig, analyze_run
 from spectral_edge.studies.measurement import measure
+from spectral_edge.subjects import RunConfig, open_run, run_folder, train_run
 
 ROUNDS, DIRECTIONS, PLAIN_DIRECTIONS, THREADS, P = 5, 200, 3, 2, 97
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 import spectral_edge as se
 from benchmarks.rows import Row, in_turns, median_row, show
 
-ROUNDS, DRAWS, WINDOW = 3, 10, 4
-SEQUENCES, TOKENS, WIDTH, LAYERS = 8, 64, 512, 9
+ROUNDS, DRAWS, WINDOW = 3, 4, 10
+SEQUENCES, TOKENS, WIDTH, LAYERS = 16, 64, 512, 9
 NULLS = ("isotropic", "span", "weights", "blocks")
 
 
@@ -41,7 +41,9 @@ def rows() -> Iterator[Row]:
     model = Transformer()
     parameters = se.select_parameters(model, ".")
     tokens = torch.randint(1000, (SEQUENCES, TOKENS))
-    updates = torch.cat(list(se.iterate_random_directions(WINDOW, parameters)))
+    updates = torch.empty(WINDOW, parameters.dim)
+    for row, drawn in zip(updates, se.iterate_random_directions(WINDOW, parameters), strict=True):
+        row.copy_(drawn[0])
     edge = se.spectral_edge(updates, center=False)
     direction = edge.directions(1)
     where = f"CPU, {torch.get_num_threads()} threads"

@@ -20,8 +20,8 @@ import torch
 import spectral_edge as se
 from benchmarks.rows import Row, in_turns, median_row, show, timed
 from benchmarks.training import PlainTraining
-from spectral_edge.studies import RunConfig, train_run
-from spectral_edge.studies.engines import LocalEngine
+from spectral_edge.engines import LocalEngine
+from spectral_edge.subjects import RunConfig, train_run
 
 ROUNDS, RUNS, STEPS = 5, 2, 600
 

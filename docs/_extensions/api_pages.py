@@ -14,7 +14,7 @@ import spectral_edge as se
 
 ROOMS = (
     "parameters", "spectrum", "bases", "statistics", "discovery", "modes", "representation", "grokking", "store",
-    "recording", "comparison", "studies", "studies.engines", "studies.sweep", "report", "serve", "cli",
+    "recording", "comparison", "engines", "subjects", "studies", "studies.sweep", "report", "serve", "cli",
 )  # fmt: skip
 """In the order of the design: a line imports from those before it."""
 
@@ -24,7 +24,6 @@ _FURTHER = {
         "recording.storage.KeptUpdates", "recording.cost.Cost", "recording.layout.LayoutGuard",
         "recording.live.LiveSpectrum", "recording.archive.Archive", "recording.archive.RecordingConfig",
     ),
-    "studies": ("studies.trained_run.TrainedRun",),
     "serve": ("serve.security.Guard",),
     "report": (
         "report.tables.Column", "report.sections.HeadlineRow", "report.lines.Line", "studies.point.Point",

@@ -3,6 +3,7 @@ from . import (
     bases,
     comparison,
     discovery,
+    engines,
     grokking,
     modes,
     parameters,
@@ -13,6 +14,7 @@ from . import (
     statistics,
     store,
     studies,
+    subjects,
 )
 from .bases import (
     CharacterSpectrum,

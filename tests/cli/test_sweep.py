@@ -66,7 +66,7 @@ def test_bad_input_is_named_with_status_1_and_nothing_is_written(arguments, word
 
 @pytest.mark.parametrize("engine", ["dask", "slurm"])
 def test_an_engine_that_is_not_installed_is_named_with_the_remedy(engine, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, f"spectral_edge.studies.engines.{engine}", None)
+    monkeypatch.setitem(sys.modules, f"spectral_edge.engines.{engine}", None)
     spec = written(tiny_spec(runs=[{}]), tmp_path / "spec.json")
     assert main(["sweep", str(spec), "--engine", engine, "--out", str(tmp_path / "out")]) == 1
     assert f"pip install 'spectral-edge[{engine}]'" in capsys.readouterr().err

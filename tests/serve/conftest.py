@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import spectral_edge as se
-from spectral_edge.studies import train_run
+from spectral_edge.subjects import train_run
 from support.serve_requests import HOSTILE, opened
 from support.tiny_runs import tiny
 

@@ -14,7 +14,7 @@ from PIL import Image
 import spectral_edge as se
 from spectral_edge.serve.explorer import Explorer
 from spectral_edge.statistics import random_directions
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 from support.serve_requests import HOSTILE, opened
 
 ASKED = {"run": "runs/add", "step": 50, "window": 5, "stride": 5, "basis": "sum"}

@@ -8,8 +8,8 @@ import pytest
 
 from spectral_edge.serve.library import Library
 from spectral_edge.serve.spectra import Spectra, SpectrumChoice
-from spectral_edge.studies import train_run
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects import train_run
+from spectral_edge.subjects.trained_run import TrainedRun
 from support.tiny_runs import tiny
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from spectral_edge.store import StoreError, read_claims
-from spectral_edge.studies import ReproduceConfig, reproduce, run_folder
+from spectral_edge.studies import ReproduceConfig, reproduce
+from spectral_edge.subjects import run_folder
 from support.tiny_runs import TINY_ANALYSIS, tiny
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from spectral_edge.report import write_report
 from spectral_edge.store import read_claims
-from spectral_edge.studies import ReproduceConfig, RunConfig, reproduce
+from spectral_edge.studies import ReproduceConfig, reproduce
+from spectral_edge.subjects import RunConfig
 from support import golden
 from support.tiny_runs import TINY_ANALYSIS, tiny
 

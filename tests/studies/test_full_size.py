@@ -6,7 +6,8 @@ import pytest
 
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.store import read_claims
-from spectral_edge.studies import AnalysisConfig, ReproduceConfig, RunConfig, analyze_run, reproduce, train_run
+from spectral_edge.studies import AnalysisConfig, ReproduceConfig, analyze_run, reproduce
+from spectral_edge.subjects import RunConfig, train_run
 
 COMMITTED = Path(__file__).parents[2] / "results" / "paper" / "claims.json"
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 import spectral_edge as se
 from spectral_edge.studies.measurement import measure, measured_at_random, mixture_names
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 from support.tiny_runs import TINY_ANALYSIS
 
 

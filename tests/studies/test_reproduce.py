@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from spectral_edge.store import RunLockedError, StoreError, hold_lock
-from spectral_edge.studies import ReproduceConfig, analyze_run, assemble, reproduce, run_folder, train_run
+from spectral_edge.studies import ReproduceConfig, analyze_run, assemble, reproduce
+from spectral_edge.subjects import run_folder, train_run
 from support.tiny_runs import TINY_ANALYSIS, tiny
 
 

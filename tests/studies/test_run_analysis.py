@@ -6,16 +6,10 @@ import pytest
 
 import spectral_edge as se
 from spectral_edge.store import RunCorruptError, RunMissingError, read_claims, write_claims
-from spectral_edge.studies import (
-    QUICK_CLAIMS,
-    AnalysisConfig,
-    analyze_run,
-    assemble,
-    find_analyses,
-    open_run,
-)
+from spectral_edge.studies import QUICK_CLAIMS, AnalysisConfig, analyze_run, assemble, find_analyses
 from spectral_edge.studies.modes import study as mode_study
 from spectral_edge.studies.modes.study import MODES
+from spectral_edge.subjects import open_run
 from support.tiny_runs import TINY_ANALYSIS
 
 

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from spectral_edge.grokking import TrainingConfig
-from spectral_edge.studies import RunConfig, training_run
+from spectral_edge.subjects import RunConfig, training_run
 
 training_run._CHECKPOINT_EVERY = 10
 config = RunConfig.model_validate_json(Path(sys.argv[2]).read_text())

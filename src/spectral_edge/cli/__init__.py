@@ -71,8 +71,8 @@ def _run(name: str, arguments: list[str]) -> int:
     import tyro
     from pydantic import ValidationError
 
+    from spectral_edge.engines import EngineError
     from spectral_edge.store import StoreError
-    from spectral_edge.studies import EngineError
 
     module, command_class, _ = COMMANDS[name]
     loaded = import_module(f"spectral_edge.cli.{module}")

@@ -10,8 +10,8 @@ import tyro
 
 from spectral_edge.cli.output import Output, listed
 from spectral_edge.store import Checkpoint
-from spectral_edge.studies.compare_run import compare_run
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.compare_run import compare_run
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["Compare"]
 

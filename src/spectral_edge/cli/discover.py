@@ -11,10 +11,11 @@ import tyro
 from spectral_edge.cli.output import Output
 from spectral_edge.report import discoveries_markdown, update_findings, write_discovery_report
 from spectral_edge.store import DiscoverySource
-from spectral_edge.studies import AnalysisConfig, run_folder
+from spectral_edge.studies import AnalysisConfig
 from spectral_edge.studies.discovery import analysis_step, discover_at, gather_evidence, seven_points
-from spectral_edge.studies.profiles import discovery_runs
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects import run_folder
+from spectral_edge.subjects.profiles import discovery_runs
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["Discover", "DiscoverEvidence"]
 

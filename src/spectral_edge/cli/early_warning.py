@@ -11,7 +11,6 @@ import tyro
 from spectral_edge.cli.output import Output
 from spectral_edge.report import early_warning_markdown, update_findings, write_early_warning_report
 from spectral_edge.store import write_early_warnings
-from spectral_edge.studies import run_folder
 from spectral_edge.studies.early_warning import (
     WarningConfig,
     by_rank,
@@ -24,6 +23,7 @@ from spectral_edge.studies.early_warning import (
     warning_points,
     watch_runs,
 )
+from spectral_edge.subjects import run_folder
 
 __all__ = ["EarlyWarning"]
 

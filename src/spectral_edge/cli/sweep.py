@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 import tyro
 
 from spectral_edge.cli.output import Output
+from spectral_edge.engines import Engine, EngineError, LocalEngine
 from spectral_edge.studies import sweep_table
-from spectral_edge.studies.engines import Engine, EngineError, LocalEngine
 from spectral_edge.studies.sweep import Outcome, RunState, read_spec, run_sweep, sweep_states
 
 __all__ = ["Sweep", "with_default_action"]
@@ -82,10 +82,10 @@ class Run:
             return LocalEngine(self.jobs or cores)
         try:
             if self.engine == "dask":
-                from spectral_edge.studies.engines.dask import DaskEngine
+                from spectral_edge.engines.dask import DaskEngine
 
                 return DaskEngine(self.scheduler, self.jobs or cores)
-            from spectral_edge.studies.engines.slurm import SlurmEngine
+            from spectral_edge.engines.slurm import SlurmEngine
         except ImportError as problem:
             raise EngineError(
                 f"--engine {self.engine}: {problem}. Install it with: pip install 'spectral-edge[{self.engine}]'"

@@ -10,7 +10,7 @@ import tyro
 
 from spectral_edge.cli.output import Output, integers
 from spectral_edge.grokking import TrainingConfig
-from spectral_edge.studies import RunConfig, run_folder, train_runs
+from spectral_edge.subjects import RunConfig, run_folder, train_runs
 
 __all__ = ["Train"]
 

@@ -87,8 +87,11 @@ class DrawPlan:
             if not self.per_direction:
                 yield block, draw_rows(self.samplers[0], dim, self.null, seed, [row for row, _ in block])
             else:
-                rows = [draw_rows(self.samplers[j], dim, self.null, seed, [row]) for row, j in block]
-                yield block, rows[0] if len(rows) == 1 else torch.cat(rows)
+                yield block, self._matched(block, dim, seed)
+
+    def _matched(self, block: list[tuple[int, int]], dim: int, seed: int) -> Tensor:
+        rows = [draw_rows(self.samplers[j], dim, self.null, seed, [row]) for row, j in block]
+        return rows[0] if len(rows) == 1 else torch.cat(rows)
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,7 @@ class Measurement:
                         self._note_set(plan, row // self.k, torch.stack(members))
                         members.clear()
             self.progress.advance(len(block))
+            del rows, directions  # before the next are drawn
 
     def _note(self, plan: DrawPlan, row: int, j: int, direction: Tensor, response: Tensor | None) -> None:
         for statistic in self.singles:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from spectral_edge.comparison.space import CannotDrawError, DirectionSpace, RandomStream
+from spectral_edge.modes import all_finite
 from spectral_edge.spectrum import SpectralEdge
 
 __all__ = [
@@ -157,13 +157,11 @@ class Blocks(_Null):
         sharded = [shard.name for shard in space.parameters.shards if shard.mesh is not None]
         if sharded:
             raise CannotDrawError(f"{sharded[0]} is sharded over processes, so its entries cannot be exchanged here")
-        sizes = [shard.dim for shard in space.parameters.shards]
         own = direction
 
         def draw(stream: RandomStream) -> Tensor:
             row = own.float().cpu().clone()
-            for number, piece in enumerate(row.split(sizes)):
-                stream.generator(number).shuffle(piece.numpy())
+            space.each_tensor(row, lambda number, piece: stream.generator(number).shuffle(piece.numpy()))
             return space.normalised(row)
 
         return draw
@@ -248,6 +246,6 @@ def check_unit(row: Tensor, dim: int, null: str, number: int) -> Tensor:
     Raises:
         ValueError: it has another shape, or is zero or not finite.
     """
-    if row.shape != (dim,) or not torch.isfinite(row).all():
+    if row.shape != (dim,) or not all_finite(row):
         raise ValueError(f"null {null!r}: draw {number} is not a finite vector of {dim} entries: {tuple(row.shape)}")
     return row

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -14,6 +15,14 @@ from spectral_edge.parameters import ParameterSubset, Shard
 from spectral_edge.spectrum import InnerProducts, SpectralEdge
 
 __all__ = ["CannotDrawError", "DirectionSpace", "RandomStream"]
+
+
+# Entries below which starting threads costs more than drawing.
+_WORTH_THREADS = 1 << 20
+
+
+# Entries turned into float64 at once: they stay in a core's cache.
+_PIECE = 1 << 16
 
 
 class CannotDrawError(ValueError):
@@ -52,13 +61,12 @@ class DirectionSpace:
     parameters: ParameterSubset
     edge: SpectralEdge | None = None
 
-    @cached_property
-    def _inner(self) -> InnerProducts:
-        return InnerProducts(self.parameters.shards if self.parameters.sharded else ())
-
     def inner(self, left: Tensor, right: Tensor) -> float:
         """⟨left, right⟩ in float64, summed over processes where parameters are sharded."""
-        return float(self._inner(left[None], right[None]))
+        if self.parameters.sharded:
+            return float(InnerProducts(self.parameters.shards)(left[None], right[None]))
+        pieces = zip(left.split(_PIECE), right.split(_PIECE), strict=True)
+        return sum(float(one.double() @ other.double()) for one, other in pieces)
 
     def normalised(self, row: Tensor) -> Tensor:
         """``row`` divided by its norm, in place."""
@@ -82,11 +90,22 @@ class DirectionSpace:
 
     def isotropic(self, stream: RandomStream) -> Tensor:
         """A unit vector (D,) float32, uniform on the sphere; the same numbers however the parameters are sharded."""
-        row = torch.empty(self.parameters.dim)
-        pieces = row.split([shard.dim for shard in self.parameters.shards])
-        for number, (shard, piece) in enumerate(zip(self.parameters.shards, pieces, strict=True)):
-            _fill_normal(piece, shard, stream.generator(number))
+        row, shards = torch.empty(self.parameters.dim), self.parameters.shards
+        self.each_tensor(row, lambda number, piece: _fill_normal(piece, shards[number], stream.generator(number)))
         return self.normalised(row)
+
+    def each_tensor(self, row: Tensor, work: Callable[[int, Tensor], None]) -> None:
+        """Call ``work(number, piece)`` for the part of ``row`` in each tensor of the parameters, on all cores.
+
+        NumPy's generators let go of the interpreter while they draw or shuffle; each tensor has one of its own.
+        """
+        pieces = row.split([shard.dim for shard in self.parameters.shards])
+        if len(row) < _WORTH_THREADS:
+            for number, piece in enumerate(pieces):
+                work(number, piece)
+            return
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            list(pool.map(work, range(len(pieces)), pieces))
 
 
 def _fill_normal(piece: Tensor, shard: Shard, generator: np.random.Generator) -> None:

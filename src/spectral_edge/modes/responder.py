@@ -23,13 +23,15 @@ from spectral_edge.modes.difference_quotient import difference_quotient, epsilon
 from spectral_edge.modes.inputs import Forward, Inputs, default_forward, input_batches, inputs_on
 from spectral_edge.parameters import ParameterSubset, attention_weights, reshard, to_local, unwrap_model
 
-__all__ = ["DIRECTIONS_AT_ONCE", "INPUTS_AT_ONCE", "Method", "Responder", "responder_of"]
+__all__ = ["DIRECTIONS_AT_ONCE", "INPUTS_AT_ONCE", "Method", "Responder", "all_finite", "responder_of"]
 
 Method = Literal["jvp", "finite_difference", "central_difference"]
 _METHODS = get_args(Method)
 
 INPUTS_AT_ONCE = 256
 """Inputs whose activations are held at once, if no batch size is asked for."""
+
+_PIECE = 1 << 20
 
 DIRECTIONS_AT_ONCE = 8
 """With INPUTS_AT_ONCE inputs of a small model: their activations then stay inside a core's share of the cache."""
@@ -70,7 +72,7 @@ class Responder:
                 "the parameters that they were recorded with (parameters=recorder.parameters)"
             )
         for number, row in enumerate(rows, start=1):
-            if not torch.isfinite(row).all() or (not self.parameters.sharded and not row.any()):
+            if not all_finite(row) or (not self.parameters.sharded and not row.any()):
                 raise ValueError(f"direction {number} is zero or not finite; drop it before the analysis")
         return rows
 
@@ -128,6 +130,11 @@ def responder_of(
     warn_if_coarse(parameters, epsilon)
     quotient = partial(difference_quotient, model, parameters, read, epsilon, method == "central_difference", size)
     return Responder(model, parameters, inputs, method, epsilon, DIRECTIONS_AT_ONCE, quotient)
+
+
+def all_finite(row: Tensor) -> bool:
+    """Whether all entries of a vector are finite; in pieces, as ``isfinite`` makes a copy of what it is given."""
+    return all(bool(torch.isfinite(piece).all()) for piece in row.split(_PIECE))
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from spectral_edge.serve.reading import character_share, frequency_share, profil
 from spectral_edge.serve.spectra import Spectra
 from spectral_edge.statistics import NullDistribution
 from spectral_edge.store import Checkpoint, StoreError
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["api"]
 

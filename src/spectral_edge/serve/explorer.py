@@ -20,7 +20,7 @@ from spectral_edge.serve.library import Library
 from spectral_edge.serve.spectra import SpectrumChoice
 from spectral_edge.spectrum import SpectralEdge
 from spectral_edge.statistics import random_directions
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["DIRECTIONS", "RANDOM", "EdgeResponses", "Explorer", "Function"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spectral_edge.store import GrowingLines, RunCorruptError, RunDirectory, StoreError, read_lock
-from spectral_edge.studies import open_run
+from spectral_edge.subjects import open_run
 
 __all__ = ["Library", "RunLine", "UnknownRunError", "number"]
 

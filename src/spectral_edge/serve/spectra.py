@@ -17,7 +17,7 @@ from spectral_edge.parameters import ParameterSubset
 from spectral_edge.serve.library import Library
 from spectral_edge.spectrum import SpectralEdge, displacement_gram, edge_from_gram
 from spectral_edge.store import RunDirectory
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["Spectra", "SpectrumChoice", "SpectrumSeries"]
 

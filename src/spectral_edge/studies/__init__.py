@@ -3,13 +3,11 @@
 from spectral_edge.studies.assembly import analyses_of, assemble, find_analyses
 from spectral_edge.studies.catalogue import QUICK_CLAIMS, RULES, STUDIES
 from spectral_edge.studies.claim_rules import ClaimRule
-from spectral_edge.studies.engines import EngineError
 from spectral_edge.studies.progress import Progress
 from spectral_edge.studies.reproduce import ReproduceConfig, reproduce
 from spectral_edge.studies.run_analysis import analyze_run, stored_analysis
 from spectral_edge.studies.study import AnalysisConfig
 from spectral_edge.studies.sweep import SweepTable, sweep_table
-from spectral_edge.studies.training_run import RunConfig, open_run, run_folder, train_run, train_runs
 from spectral_edge.studies.verdicts import judge
 
 __all__ = [
@@ -18,21 +16,15 @@ __all__ = [
     "STUDIES",
     "AnalysisConfig",
     "ClaimRule",
-    "EngineError",
     "Progress",
     "ReproduceConfig",
-    "RunConfig",
     "SweepTable",
     "analyses_of",
     "analyze_run",
     "assemble",
     "find_analyses",
     "judge",
-    "open_run",
     "reproduce",
-    "run_folder",
     "stored_analysis",
     "sweep_table",
-    "train_run",
-    "train_runs",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 from spectral_edge.spectrum import SpectralEdge
 from spectral_edge.store import Checkpoint, ClaimRow
 from spectral_edge.studies.study import AnalysisConfig, is_published_protocol
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["AnalysedStep"]
 

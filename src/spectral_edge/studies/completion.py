@@ -9,7 +9,7 @@ from spectral_edge.store import RunDirectory
 from spectral_edge.studies.catalogue import studies_for
 from spectral_edge.studies.run_analysis import analyze_run
 from spectral_edge.studies.study import AnalysisConfig, Study
-from spectral_edge.studies.training_run import RunConfig, train_run
+from spectral_edge.subjects.training_run import RunConfig, train_run
 
 __all__ = ["complete_run", "studies_left"]
 

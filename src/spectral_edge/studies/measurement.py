@@ -24,9 +24,9 @@ from spectral_edge.representation import (
     response_shape,
 )
 from spectral_edge.statistics import random_directions
-from spectral_edge.studies.device import Device, check_device
 from spectral_edge.studies.study import AnalysisConfig
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.device import Device, check_device
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["Measured", "cross_term_probe", "measure", "measured_at_random", "mixture_names"]
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from spectral_edge.store import RunDirectory, StoreError
 from spectral_edge.studies.catalogue import studies_for
-from spectral_edge.studies.profiles import GROKKING
 from spectral_edge.studies.study import AnalysisConfig, Study
-from spectral_edge.studies.training_run import RunConfig, run_folder
+from spectral_edge.subjects.profiles import GROKKING
+from spectral_edge.subjects.training_run import RunConfig, run_folder
 
 __all__ = ["Progress", "progress_of"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from spectral_edge.engines import LocalEngine
 from spectral_edge.store import (
     Analysis,
     Claims,
@@ -23,12 +24,11 @@ from spectral_edge.studies.assembly import assemble
 from spectral_edge.studies.autoencoder import export_autoencoder, has_autoencoder
 from spectral_edge.studies.catalogue import QUICK_CLAIMS, RULES, claims_in_order, studies_for
 from spectral_edge.studies.completion import complete_run
-from spectral_edge.studies.engines import LocalEngine
-from spectral_edge.studies.profiles import SEEDS, Profile, profile_runs
 from spectral_edge.studies.progress import Progress, progress_of
 from spectral_edge.studies.run_analysis import analyze_run
 from spectral_edge.studies.study import AnalysisConfig
-from spectral_edge.studies.training_run import RunConfig, run_folder
+from spectral_edge.subjects.profiles import SEEDS, Profile, profile_runs
+from spectral_edge.subjects.training_run import RunConfig, run_folder
 
 __all__ = ["ReproduceConfig", "reproduce"]
 

@@ -9,7 +9,7 @@ from typing import Any
 from spectral_edge.store import Analysis, RunSummary
 from spectral_edge.studies.catalogue import QUICK_CLAIMS, STUDIES, studies_for
 from spectral_edge.studies.study import AnalysisConfig, Say
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["analyze_run", "stored_analysis"]
 

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.store import Analysis, ClaimRow, RunSummary, read_analysis, write_analysis
-from spectral_edge.studies.device import Device
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.device import Device
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["AnalysisConfig", "Findings", "Say", "Study", "is_published_protocol"]
 

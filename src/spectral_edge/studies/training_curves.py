@@ -9,7 +9,7 @@ from torch import Tensor
 
 from spectral_edge.spectrum import SpectralEdge, UpdateWindow
 from spectral_edge.studies.study import AnalysisConfig, Findings, Say, Study
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["TRAINING_CURVES"]
 

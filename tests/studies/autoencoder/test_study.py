@@ -13,7 +13,7 @@ from spectral_edge.representation import SparseAutoencoder
 from spectral_edge.store import Analysis, ClaimRow, NullSummary, StoreError
 from spectral_edge.studies.autoencoder.study import AUTOENCODER, RULES, export_autoencoder
 from spectral_edge.studies.study import _summary
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 from support.tiny_runs import TINY_ANALYSIS
 
 NULLS = ["random_directions", "angle_matched", "fixed_angle", "combinatorial", "random_features"]

@@ -6,12 +6,12 @@ import torch.nn.functional as F
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.modes import functional_modes
 from spectral_edge.statistics import random_directions
-from spectral_edge.studies import run_folder, train_run
 from spectral_edge.studies.co_usage import study as co_usage_study
 from spectral_edge.studies.co_usage.study import CO_USAGE, RULES, is_published
 from spectral_edge.studies.study import AnalysisConfig
-from spectral_edge.studies.trained_run import TrainedRun
 from spectral_edge.studies.verdicts import adjust_table
+from spectral_edge.subjects import run_folder, train_run
+from spectral_edge.subjects.trained_run import TrainedRun
 from support.tiny_runs import TINY_ANALYSIS, tiny
 
 

@@ -11,9 +11,9 @@ from spectral_edge.studies.discovery import (
     seven_points,
     stop_rows,
 )
-from spectral_edge.studies.profiles import discovery_runs
-from spectral_edge.studies.trained_run import TrainedRun
-from spectral_edge.studies.training_run import run_folder
+from spectral_edge.subjects.profiles import discovery_runs
+from spectral_edge.subjects.trained_run import TrainedRun
+from spectral_edge.subjects.training_run import run_folder
 from support.tiny_runs import EVIDENCE_RUNS as RUNS
 from support.tiny_runs import TINY_ANALYSIS
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from spectral_edge.studies.early_warning import WarningConfig, second_runs, statistics_of, sweep_runs, watch_runs
-from spectral_edge.studies.trained_run import TrainedRun
-from spectral_edge.studies.training_run import run_folder, train_run
+from spectral_edge.subjects.trained_run import TrainedRun
+from spectral_edge.subjects.training_run import run_folder, train_run
 from support.tiny_runs import tiny
 
 CONFIG = WarningConfig(step_window=4, window=5, stride=5, memorised_accuracy=0.1, event_accuracy=0.02)

@@ -10,10 +10,10 @@ import spectral_edge as se
 from spectral_edge.grokking import Training, TrainingConfig
 from spectral_edge.recording import watch
 from spectral_edge.store import Analysis, RunSummary
-from spectral_edge.studies import run_folder, train_run
 from spectral_edge.studies.modes.sensitivity import COLUMNS, SENSITIVITY, SETTING_COLUMNS
 from spectral_edge.studies.modes.study import MODES
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects import run_folder, train_run
+from spectral_edge.subjects.trained_run import TrainedRun
 from support.tiny_runs import TINY_ANALYSIS, tiny
 
 LAST = 60

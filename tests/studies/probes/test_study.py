@@ -13,8 +13,8 @@ from spectral_edge.studies.null_summary import subset_draws
 from spectral_edge.studies.probes.activations import ActivationProbes, residual_stream, untrained_models
 from spectral_edge.studies.probes.cross_terms import CrossTermProbe
 from spectral_edge.studies.probes.study import PROBES, RULES
-from spectral_edge.studies.trained_run import TrainedRun
 from spectral_edge.studies.verdicts import adjust_table
+from spectral_edge.subjects.trained_run import TrainedRun
 from support.tiny_runs import TINY_ANALYSIS
 
 

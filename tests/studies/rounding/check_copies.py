@@ -7,10 +7,11 @@ from spectral_edge.modes import functional_modes
 from spectral_edge.parameters import attention_weights
 from spectral_edge.statistics import fourier_profile, random_directions
 from spectral_edge.store import RunDirectory, read_rounding
-from spectral_edge.studies import AnalysisConfig, analyze_run, run_folder, train_run
-from spectral_edge.studies.profiles import GROKKING, SEEDS
+from spectral_edge.studies import AnalysisConfig, analyze_run
 from spectral_edge.studies.rounding import compare_copies, measure_copy, rounding_runs
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects import run_folder, train_run
+from spectral_edge.subjects.profiles import GROKKING, SEEDS
+from spectral_edge.subjects.trained_run import TrainedRun
 from support.tiny_runs import TINY_ANALYSIS, tiny
 
 # Any accuracy will do as a stop, at the tenth evaluation, step 50: the window fits, and weights have parted.

@@ -5,10 +5,10 @@ import pytest
 
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.modes import functional_modes
-from spectral_edge.studies import run_folder, train_run
 from spectral_edge.studies.shared_trunk.study import RULES, SHARED_TRUNK, published_numbers
 from spectral_edge.studies.study import AnalysisConfig
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects import run_folder, train_run
+from spectral_edge.subjects.trained_run import TrainedRun
 from support.tiny_runs import TINY_ANALYSIS, tiny
 
 P = 13

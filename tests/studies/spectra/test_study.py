@@ -5,10 +5,11 @@ import torch
 from oracles.displacement import displacement_sigma, window_sigma
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.store import Analysis, ClaimRow, RunSummary
-from spectral_edge.studies import AnalysisConfig, run_folder, train_run
+from spectral_edge.studies import AnalysisConfig
 from spectral_edge.studies.spectra.history import Setting, settings_of
 from spectral_edge.studies.spectra.study import RULES, SPECTRA
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects import run_folder, train_run
+from spectral_edge.subjects.trained_run import TrainedRun
 from support.tiny_runs import tiny
 
 CONFIG = AnalysisConfig(window=9, stride=5, random_directions=20, permutations=20)

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 import spectral_edge
-from spectral_edge.studies import run_folder
-from spectral_edge.studies.engines import EngineError
-from spectral_edge.studies.engines import dask as dask_engine
-from spectral_edge.studies.engines.dask import DaskEngine
-from spectral_edge.studies.engines.engine import arithmetic_settings
+from spectral_edge.engines import EngineError
+from spectral_edge.engines import dask as dask_engine
+from spectral_edge.engines.dask import DaskEngine
+from spectral_edge.engines.engine import arithmetic_settings
 from spectral_edge.studies.sweep import run_sweep
+from spectral_edge.subjects import run_folder
 from support.sweeping import LONG, contents, holder_in_mid_run, tiny_spec, trajectory_files, until
 
 WORKER = ("--no-nanny", "--nthreads", "1")

@@ -6,9 +6,9 @@ import resource
 import signal
 import threading
 
-from spectral_edge.studies import run_folder
-from spectral_edge.studies.engines import LocalEngine
+from spectral_edge.engines import LocalEngine
 from spectral_edge.studies.sweep import run_sweep, sweep_states
+from spectral_edge.subjects import run_folder
 from support.sweeping import (
     LONG,
     command,

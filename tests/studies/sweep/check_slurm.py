@@ -8,11 +8,11 @@ import pytest
 from submitit.core.core import Job
 
 from spectral_edge.cli import main
+from spectral_edge.engines import EngineError
+from spectral_edge.engines.slurm import SlurmEngine
 from spectral_edge.store import read_lock
-from spectral_edge.studies import run_folder
-from spectral_edge.studies.engines import EngineError
-from spectral_edge.studies.engines.slurm import SlurmEngine
 from spectral_edge.studies.sweep import run_sweep, sweep_states
+from spectral_edge.subjects import run_folder
 from support.sweeping import LONG, contents, holder_in_mid_run, tiny_spec, trajectory_files, until, written
 
 # Starts every task of the array at once, as a cluster with room would, from its own copy: submitit moves its file away.

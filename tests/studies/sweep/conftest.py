@@ -1,7 +1,7 @@
 import pytest
 
-from spectral_edge.studies import train_run
-from spectral_edge.studies.engines import LocalEngine
+from spectral_edge.engines import LocalEngine
+from spectral_edge.subjects import train_run
 from support.sweeping import LONG, contents, tiny_spec
 
 

@@ -1,11 +1,12 @@
 import pytest
 
+from spectral_edge.engines.versions import versions
 from spectral_edge.store import StoreError, hold_lock, read_lock
-from spectral_edge.studies import analyze_run, completion, run_folder, train_run
-from spectral_edge.studies.engines.versions import versions
+from spectral_edge.studies import analyze_run, completion
 from spectral_edge.studies.run_analysis import stored_analysis
 from spectral_edge.studies.sweep import run_sweep, sweep_states
 from spectral_edge.studies.sweep.unit import complete_unit
+from spectral_edge.subjects import run_folder, train_run
 from support.sweeping import (
     contents,
     tiny_spec,

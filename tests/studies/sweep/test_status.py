@@ -4,8 +4,8 @@ import socket
 import pytest
 
 from spectral_edge.store import RunDirectory, StoreError, SweepFile, hold_lock, write_sweep
-from spectral_edge.studies import run_folder
 from spectral_edge.studies.sweep import sweep_states
+from spectral_edge.subjects import run_folder
 from support.tiny_runs import tiny
 
 

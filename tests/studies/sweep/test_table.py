@@ -6,7 +6,7 @@ import pytest
 
 import spectral_edge as se
 from spectral_edge.statistics import mean_interval
-from spectral_edge.studies import run_folder, train_run
+from spectral_edge.subjects import run_folder, train_run
 from support.tiny_runs import tiny
 
 # An accuracy that every model reaches stands for one that groks, one that none reaches for one that does not.
@@ -31,7 +31,7 @@ def test_there_is_a_row_a_run_with_its_configuration_and_its_numbers(root):
     assert repr(table) == "SweepTable(5 runs, 5 finished, 1 skipped)"
     assert [state.run_id for state in table.skipped] == ["notes"]
     row = next(row for row in table.rows if row["run_id"] == RUNS[0].run_id)
-    directory, _ = se.studies.open_run(run_folder(root, RUNS[0]))
+    directory, _ = se.subjects.open_run(run_folder(root, RUNS[0]))
     last = directory.metrics()[-1]
     assert {name: row[name] for name in ("test_loss", "train_loss", "test_accuracy", "train_accuracy")} == {
         name: last[name] for name in ("test_loss", "train_loss", "test_accuracy", "train_accuracy")

@@ -29,9 +29,9 @@ from spectral_edge.studies.autoencoder.overlap import Perturbation, most_affecte
 from spectral_edge.studies.autoencoder.rows import CLAIM, MEAN, angle_rows, overlap_rows, quality_rows
 from spectral_edge.studies.autoencoder.stream import AutoencodedStream
 from spectral_edge.studies.claim_rules import ClaimRule, Rows
-from spectral_edge.studies.profiles import GROKKING
 from spectral_edge.studies.study import AnalysisConfig, Findings, Say, Study
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.profiles import GROKKING
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["AUTOENCODER", "RULES", "export_autoencoder", "has_autoencoder"]
 

@@ -21,9 +21,9 @@ from spectral_edge.store import Checkpoint, ClaimRow, Inputs
 from spectral_edge.studies.claim_rules import ClaimRule, Rows
 from spectral_edge.studies.co_usage.direction_splits import Alternatives, Compared, DirectionSplits, Split
 from spectral_edge.studies.measurement import measure, measured_at_random
-from spectral_edge.studies.profiles import GROKKING, TRITASK
 from spectral_edge.studies.study import AnalysisConfig, Findings, Say, Study, is_published_protocol
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.profiles import GROKKING, TRITASK
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["CO_USAGE", "RULES", "is_published"]
 

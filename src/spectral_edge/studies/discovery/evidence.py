@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from spectral_edge.engines import call_all
 from spectral_edge.store import Discoveries, DiscoveryRow, describe_environment, hold_lock, write_discoveries
 from spectral_edge.studies.discovery.measurement import discover_run
-from spectral_edge.studies.engines import call_all
 from spectral_edge.studies.study import AnalysisConfig
-from spectral_edge.studies.training_run import RunConfig, run_folder, train_run
+from spectral_edge.subjects.training_run import RunConfig, run_folder, train_run
 
 __all__ = ["gather_evidence"]
 
@@ -25,7 +25,7 @@ def gather_evidence(
 
     Args:
         out: result directory; runs go to ``out/runs/<run id>``.
-        runs: which, such as :func:`~spectral_edge.studies.profiles.discovery_runs`.
+        runs: which, such as :func:`~spectral_edge.subjects.profiles.discovery_runs`.
         config: window, stride and centring of edges, seed of random directions and of nulls.
         jobs: runs at a time, one thread each; as many as cores if left out.
         say: called with a line for each run that is done.

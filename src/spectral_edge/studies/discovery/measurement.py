@@ -22,7 +22,7 @@ from spectral_edge.store import (
 )
 from spectral_edge.studies.discovery.sources import Functions, functions_of, pairs_of
 from spectral_edge.studies.study import AnalysisConfig
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["analysis_step", "discover_run", "discover_source", "discoveries_path"]
 

@@ -10,7 +10,7 @@ from spectral_edge.discovery import DiscoveredBasis, GroupLaw, discover_basis, i
 from spectral_edge.store import DiscoverySource
 from spectral_edge.studies.discovery.sources import functions_of
 from spectral_edge.studies.study import AnalysisConfig
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["Picture", "discover_at"]
 

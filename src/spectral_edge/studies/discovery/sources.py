@@ -11,7 +11,7 @@ from spectral_edge.modes import functional_modes
 from spectral_edge.statistics import random_directions
 from spectral_edge.store import DiscoverySource
 from spectral_edge.studies.study import AnalysisConfig
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["Functions", "functions_of", "pairs_of"]
 

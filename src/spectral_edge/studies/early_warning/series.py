@@ -14,7 +14,7 @@ from spectral_edge.spectrum import displacement_gram, rolling_singular_values, s
 from spectral_edge.statistics import alarm_level, fall_from_maximum, first_alarm, rise_from_minimum
 from spectral_edge.studies.early_warning.protocol import Statistic, WarningConfig
 from spectral_edge.studies.spectra.history import recorded_spectra
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["WatchedRun", "alarm_step", "armed_step", "level_before", "watch_run", "watched_values"]
 

@@ -10,9 +10,9 @@ from spectral_edge.studies.early_warning.alarms import folds_of, judge
 from spectral_edge.studies.early_warning.protocol import GROK, VARIANTS, WarningConfig, statistics_of
 from spectral_edge.studies.early_warning.series import WatchedRun, watch_run
 from spectral_edge.studies.early_warning.summary import at_equal_steps, summarise_alarms
-from spectral_edge.studies.profiles import SEEDS, discovery_runs, profile_runs
-from spectral_edge.studies.trained_run import TrainedRun
-from spectral_edge.studies.training_run import RunConfig
+from spectral_edge.subjects.profiles import SEEDS, discovery_runs, profile_runs
+from spectral_edge.subjects.trained_run import TrainedRun
+from spectral_edge.subjects.training_run import RunConfig
 
 __all__ = ["early_warnings", "second_runs", "sweep_runs", "watch_runs"]
 

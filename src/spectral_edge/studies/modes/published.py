@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from spectral_edge.store import Checkpoint, Inputs
+from spectral_edge.subjects import BASIS
 
-__all__ = ["BASIS", "MEASUREMENTS", "Measurement", "measurements_for"]
+__all__ = ["MEASUREMENTS", "Measurement", "measurements_for"]
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,6 @@ _BULK = ("v4", "v5", "v6", "v7", "v8")
 _FURTHER_COMPONENTS = ("v1:PC2", "v1:PC3")
 _FIRST_COMPONENTS = ("v1:PC1", "v1:PC2")
 _MIXTURES = ("v1+v2", "v1+v3", "v2+v3", "v1+v2+v3")
-BASIS = {"add": "sum", "sub": "difference", "mul": "discrete_log", "x2_y2": "output:x2_y2"}
-"""The basis in which the paper reads each operation."""
 # The discrete log of the output is the radial Gaussian basis: dlog(a + ib) + dlog(a - ib) = dlog(a^2 + b^2).
 _X2_Y2_BASES = ("sum", "discrete_log", "output:x2_y2", "gaussian_radial", "gaussian_angular")
 _PHASES: tuple[Checkpoint, ...] = ("early", "memorisation", "transition", "stop")

@@ -18,7 +18,7 @@ from spectral_edge.studies.modes.evidence import Evidence
 from spectral_edge.studies.modes.published import Measurement
 from spectral_edge.studies.modes.study import has_basis
 from spectral_edge.studies.study import AnalysisConfig, Findings, Say, Study
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["COLUMNS", "SENSITIVITY", "SETTING_COLUMNS", "array_name"]
 

@@ -17,9 +17,9 @@ from spectral_edge.store import Checkpoint, ClaimRow
 from spectral_edge.studies.measurement import cross_term_probe, measure, measured_at_random
 from spectral_edge.studies.modes.evidence import Evidence
 from spectral_edge.studies.modes.published import Measurement, measurements_for
-from spectral_edge.studies.profiles import NOT_GROKKING
 from spectral_edge.studies.study import AnalysisConfig, Findings, Say, Study, is_published_protocol
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.profiles import NOT_GROKKING
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["MODES", "has_basis"]
 

@@ -10,11 +10,9 @@ import torch
 from spectral_edge.bases import grouping
 from spectral_edge.grokking import ModularTask, ModularTransformer, Split, TrainingConfig
 from spectral_edge.representation import RidgeProbe, fourier_features, mirror_folds
+from spectral_edge.subjects import BASIS
 
-__all__ = ["BASIS", "ActivationProbes", "Reading", "residual_stream", "untrained_models"]
-
-BASIS = {"add": "sum", "sub": "difference", "mul": "discrete_log", "x2_y2": "output:x2_y2"}
-"""The grouping that an operation's answer is a function of."""
+__all__ = ["ActivationProbes", "Reading", "residual_stream", "untrained_models"]
 
 _FOLDS = 5
 _TOP = 3

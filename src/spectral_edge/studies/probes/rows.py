@@ -9,8 +9,9 @@ import numpy as np
 from spectral_edge.store import ClaimRow
 from spectral_edge.studies.analysed_step import AnalysedStep
 from spectral_edge.studies.null_summary import subset_draws, summarise
-from spectral_edge.studies.probes.activations import BASIS, ActivationProbes, Reading, residual_stream, untrained_models
+from spectral_edge.studies.probes.activations import ActivationProbes, Reading, residual_stream, untrained_models
 from spectral_edge.studies.probes.cross_terms import FEATURE_SETS
+from spectral_edge.subjects import BASIS
 
 __all__ = ["EDGE", "Seen", "activation_rows", "cross_term_rows", "response_rows"]
 

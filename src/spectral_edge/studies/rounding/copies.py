@@ -19,16 +19,16 @@ import numpy as np
 import torch
 
 from spectral_edge.bases import grouping
+from spectral_edge.engines import call_all
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.modes import functional_modes
 from spectral_edge.statistics import FourierProfile, fourier_profile, random_directions
 from spectral_edge.store import CopyRow, PartingRow, Rounding, describe_environment, hold_lock, write_rounding
-from spectral_edge.studies.engines import call_all
-from spectral_edge.studies.modes import BASIS
-from spectral_edge.studies.profiles import GROKKING, SEEDS
 from spectral_edge.studies.study import AnalysisConfig
-from spectral_edge.studies.trained_run import TrainedRun
-from spectral_edge.studies.training_run import RunConfig, run_folder, train_run
+from spectral_edge.subjects import BASIS
+from spectral_edge.subjects.profiles import GROKKING, SEEDS
+from spectral_edge.subjects.trained_run import TrainedRun
+from spectral_edge.subjects.training_run import RunConfig, run_folder, train_run
 
 __all__ = ["compare_copies", "measure_copy", "part_ways", "rounding_runs"]
 

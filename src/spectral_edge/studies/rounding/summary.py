@@ -22,8 +22,9 @@ from spectral_edge.statistics import (
     within_and_between,
 )
 from spectral_edge.store import CopyRow, PartingRow, Rounding
-from spectral_edge.studies.modes import BASIS, MEASUREMENTS
+from spectral_edge.studies.modes import MEASUREMENTS
 from spectral_edge.studies.point import Point
+from spectral_edge.subjects import BASIS
 
 __all__ = ["published_peaks", "relabelled_pvalue", "rounding_points"]
 

@@ -22,7 +22,6 @@ from spectral_edge.grokking import TrainingConfig
 from spectral_edge.representation import RidgeProbe, cross_term_features, cross_term_sets, mirror_folds
 from spectral_edge.statistics import FourierProfile, fourier_profile, random_directions, rarity_pvalue
 from spectral_edge.store import Checkpoint, ClaimRow, PeakNull
-from spectral_edge.studies.checkpoints import grok_step
 from spectral_edge.studies.null_summary import summarise
 from spectral_edge.studies.shared_trunk.contrasts import (
     CLAIM,
@@ -43,7 +42,8 @@ from spectral_edge.studies.shared_trunk.frequencies import (
 from spectral_edge.studies.shared_trunk.responses import TrunkResponses, trunk_responses
 from spectral_edge.studies.shared_trunk.rules import RULES
 from spectral_edge.studies.study import AnalysisConfig, Findings, Say, Study, is_published_protocol
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.checkpoints import grok_step
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["RULES", "SHARED_TRUNK", "PublishedNumbers", "published_numbers"]
 

@@ -23,7 +23,7 @@ from spectral_edge.studies.null_summary import summarise
 from spectral_edge.studies.spectra.history import GAP_WINDOW, PREFIX, Setting, settings_of
 from spectral_edge.studies.spectra.run_contrast import ContrastRun, contrast_row, matched_step, value_at
 from spectral_edge.studies.study import AnalysisConfig
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["RULE", "alignment_across", "alignment_rows"]
 

@@ -24,7 +24,7 @@ from spectral_edge.store import Analysis, ClaimRow, Interval
 from spectral_edge.studies.claim_rules import ClaimRule, Rows
 from spectral_edge.studies.spectra.history import GAP_WINDOW, PREFIX, Setting, settings_of
 from spectral_edge.studies.spectra.run_contrast import ContrastRun, contrast_row, matched_step, value_at
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["RULE", "gap_across", "gap_rows"]
 

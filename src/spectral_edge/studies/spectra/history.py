@@ -16,7 +16,7 @@ from spectral_edge.spectrum import (
     update_gram,
     weight_singular_values,
 )
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["GAP_WINDOW", "PREFIX", "Setting", "recorded_spectra", "settings_of", "spectral_history"]
 

@@ -10,7 +10,7 @@ from spectral_edge.studies.claim_rules import ClaimRule
 from spectral_edge.studies.spectra import alignment, gap
 from spectral_edge.studies.spectra.history import GAP_WINDOW, spectral_history
 from spectral_edge.studies.study import AnalysisConfig, Findings, Say, Study
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["RULES", "SPECTRA"]
 

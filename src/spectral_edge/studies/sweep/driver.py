@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from spectral_edge.engines import Ended, Engine
+from spectral_edge.engines.versions import versions
 from spectral_edge.store import StoreError, SweepFile, write_sweep
-from spectral_edge.studies.engines import Ended, Engine
-from spectral_edge.studies.engines.versions import versions
 from spectral_edge.studies.sweep.spec import SweepSpec
 from spectral_edge.studies.sweep.status import RunState, run_state
 from spectral_edge.studies.sweep.unit import Outcome, complete_unit
-from spectral_edge.studies.training_run import run_folder
+from spectral_edge.subjects.training_run import run_folder
 
 __all__ = ["run_sweep"]
 

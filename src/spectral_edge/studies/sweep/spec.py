@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from spectral_edge.grokking import Training, TrainingConfig
 from spectral_edge.studies.catalogue import RULES, claims_in_order
 from spectral_edge.studies.study import AnalysisConfig
-from spectral_edge.studies.training_run import RunConfig
+from spectral_edge.subjects.training_run import RunConfig
 
 __all__ = ["SpecError", "SweepSpec", "read_spec"]
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from spectral_edge.store import StoreError, read_lock, read_sweep, sweep_files
 from spectral_edge.studies.completion import studies_left
 from spectral_edge.studies.study import AnalysisConfig
-from spectral_edge.studies.training_run import RunConfig, open_run
+from spectral_edge.subjects.training_run import RunConfig, open_run
 
 __all__ = ["RunState", "State", "Wanted", "run_state", "sweep_states"]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from spectral_edge.statistics import mean_interval
 from spectral_edge.store import StoreError, storage_error
 from spectral_edge.studies.sweep.status import RunState, sweep_states
-from spectral_edge.studies.trained_run import TrainedRun
-from spectral_edge.studies.training_run import RunConfig
+from spectral_edge.subjects.trained_run import TrainedRun
+from spectral_edge.subjects.training_run import RunConfig
 
 if TYPE_CHECKING:
     import pandas

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from spectral_edge.engines.versions import version_differences, versions
 from spectral_edge.store import RunLockedError, StoreError, read_lock
 from spectral_edge.studies.completion import complete_run
-from spectral_edge.studies.engines.versions import version_differences, versions
 from spectral_edge.studies.study import AnalysisConfig
-from spectral_edge.studies.training_run import RunConfig, run_folder
+from spectral_edge.subjects.training_run import RunConfig, run_folder
 
 __all__ = ["Outcome", "complete_unit"]
 

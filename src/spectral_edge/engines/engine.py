@@ -28,7 +28,7 @@ class Ended:
     Attributes:
         name: under which it was placed.
         value: what the function returned; None if it raised.
-        error: what it raised, or an :class:`~spectral_edge.studies.EngineError` if its process is gone.
+        error: what it raised, or an :class:`~spectral_edge.engines.EngineError` if its process is gone.
     """
 
     name: str

@@ -6,7 +6,7 @@ import pytest
 
 from spectral_edge.cli import main
 from spectral_edge.store import RunCorruptError
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 
 
 def missing(file):
@@ -28,7 +28,8 @@ FILES = ("config.json", "index.jsonl", "metrics.jsonl", "trajectory/step_0000006
 
 @pytest.fixture
 def run(trained, tmp_path):
-    return shutil.copytree(trained["add"], tmp_path / "run")
+    """A run that nothing has analysed: what is stored would be read in place of the damaged file."""
+    return shutil.copytree(trained["add"], tmp_path / "run", ignore=shutil.ignore_patterns("analysis-*"))
 
 
 @pytest.mark.parametrize("name", ["index.jsonl", "metrics.jsonl"])

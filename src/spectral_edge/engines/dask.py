@@ -15,8 +15,8 @@ from typing import Any, Self
 from distributed import Client, Future, KilledWorker, LocalCluster, wait
 from distributed import TimeoutError as DaskTimeoutError
 
-from spectral_edge.studies.engines.engine import Ended, EngineError, arithmetic_settings, prepare_workers
-from spectral_edge.studies.engines.versions import version_differences, versions
+from spectral_edge.engines.engine import Ended, EngineError, arithmetic_settings, prepare_workers
+from spectral_edge.engines.versions import version_differences, versions
 
 __all__ = ["DaskEngine"]
 

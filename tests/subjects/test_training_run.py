@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from spectral_edge.store import RunCorruptError, RunDirectory, SchemaError, StoreError
-from spectral_edge.studies import open_run, train_run, training_run
+from spectral_edge.subjects import open_run, train_run, training_run
 
 
 def test_a_finished_run_is_not_computed_again(trained, tiny_config, monkeypatch):

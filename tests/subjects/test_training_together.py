@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from spectral_edge.studies import open_run, train_run, train_runs, training_run
+from spectral_edge.subjects import open_run, train_run, train_runs, training_run
 
 
 def together(folder, configs):

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 from spectral_edge.grokking import TrainingConfig
-from spectral_edge.studies.training_run import RunConfig
+from spectral_edge.subjects.training_run import RunConfig
 
-__all__ = ["GROKKING", "NOT_GROKKING", "SEEDS", "TRITASK", "Profile", "discovery_runs", "profile_runs"]
+__all__ = ["BASIS", "GROKKING", "NOT_GROKKING", "SEEDS", "TRITASK", "Profile", "discovery_runs", "profile_runs"]
 
 Profile = Literal["quick", "paper"]
 SEEDS = (42, 137, 2024)
 GROKKING = ("sub", "add", "mul", "x2_y2")
+BASIS = {"add": "sum", "sub": "difference", "mul": "discrete_log", "x2_y2": "output:x2_y2"}
+"""The grouping in which the paper reads each operation."""
 NOT_GROKKING = ("x2_xy_y2", "x3_xy")
 TRITASK = "add+mul+x2_y2"
 RENAMINGS = (1, 2, 3, 4, 5)

@@ -13,8 +13,8 @@ from spectral_edge.grokking import ModularTask, ModularTransformer, TrainingConf
 from spectral_edge.parameters import ParameterSubset, attention_weights
 from spectral_edge.spectrum import SpectralEdge, spectral_edge, stacked_updates
 from spectral_edge.store import Checkpoint, RunCorruptError, RunDirectory
-from spectral_edge.studies.checkpoints import checkpoint_step, grok_step, snapshots_before, stop_step
-from spectral_edge.studies.training_run import RunConfig, open_run
+from spectral_edge.subjects.checkpoints import checkpoint_step, grok_step, snapshots_before, stop_step
+from spectral_edge.subjects.training_run import RunConfig, open_run
 
 __all__ = ["TrainedRun"]
 

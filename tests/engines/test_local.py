@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from spectral_edge.studies.engines import EngineError, LocalEngine
+from spectral_edge.engines import EngineError, LocalEngine
 
 
 def kill_myself():

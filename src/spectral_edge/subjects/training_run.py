@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from spectral_edge.grokking import Training, TrainingConfig, check_alike, train_together
 from spectral_edge.recording import Recorder, watch
 from spectral_edge.store import RunCorruptError, RunDirectory, describe_environment, run_id
-from spectral_edge.studies.device import TrainingDevice, check_device
+from spectral_edge.subjects.device import TrainingDevice, check_device
 
 __all__ = ["RunConfig", "open_run", "run_folder", "train_run", "train_runs"]
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from spectral_edge.store import RunLockedError
-from spectral_edge.studies import train_run, training_run
+from spectral_edge.subjects import train_run, training_run
 
 SCRIPT = Path(__file__).parents[1] / "support" / "train_slowly.py"
 

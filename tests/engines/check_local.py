@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from spectral_edge.studies.engines import LocalEngine
+from spectral_edge.engines import LocalEngine
 
 
 def kill_myself():

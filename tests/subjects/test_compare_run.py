@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import spectral_edge as se
-from spectral_edge.studies import train_run
-from spectral_edge.studies.compare_run import compare_run
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects import train_run
+from spectral_edge.subjects.compare_run import compare_run
+from spectral_edge.subjects.trained_run import TrainedRun
 from support.tiny_runs import tiny
 
 EDGE = {"window": 4, "stride": 5}

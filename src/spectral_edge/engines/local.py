@@ -14,7 +14,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any, Self
 
-from spectral_edge.studies.engines.engine import Ended, EngineError, prepare_workers
+from spectral_edge.engines.engine import Ended, EngineError, prepare_workers
 
 __all__ = ["LocalEngine", "call_all"]
 

@@ -11,8 +11,8 @@ import torch
 
 from spectral_edge.bases import grouping
 from spectral_edge.comparison import Comparison, Concentration, OtherPhases, Peakedness, VarianceShare, compare
-from spectral_edge.studies.modes.published import BASIS
-from spectral_edge.studies.trained_run import TrainedRun
+from spectral_edge.subjects.profiles import BASIS
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["compare_run"]
 

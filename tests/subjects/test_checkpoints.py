@@ -1,7 +1,7 @@
 import pytest
 
 from spectral_edge.store import RunDirectory
-from spectral_edge.studies.checkpoints import checkpoint_step, grok_step, snapshots_before
+from spectral_edge.subjects.checkpoints import checkpoint_step, grok_step, snapshots_before
 
 
 def history(*accuracies):

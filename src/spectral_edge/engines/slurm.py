@@ -10,7 +10,7 @@ from typing import Any, Self
 from submitit import AutoExecutor, Job
 from submitit.core.utils import DelayedSubmission, FailedJobError, FailedSubmissionError, UncompletedJobError
 
-from spectral_edge.studies.engines.engine import Ended, EngineError, prepare_workers
+from spectral_edge.engines.engine import Ended, EngineError, prepare_workers
 
 __all__ = ["SlurmEngine"]
 
