@@ -10,6 +10,5 @@ from support.extras import OF_EXTRAS
 
 @pytest.mark.parametrize("name", OF_EXTRAS)
 def test_examples_in_docstrings(name):
-    room = "spectral_edge.studies" if name.startswith("engines") else "spectral_edge"
-    result = doctest.testmod(importlib.import_module(f"{room}.{name}"), optionflags=doctest.ELLIPSIS)
+    result = doctest.testmod(importlib.import_module(f"spectral_edge.{name}"), optionflags=doctest.ELLIPSIS)
     assert result.failed == 0

@@ -10,6 +10,7 @@ from scipy import stats
 from torch import nn
 
 import spectral_edge as se
+from spectral_edge.comparison import Weights
 from support.linear_models import DIM, INS, OUTS, gaussian, linear_model, response, unit
 
 COLUMNS = [
@@ -168,6 +169,21 @@ def test_inputs_may_be_a_dict_and_responses_of_any_shape():
     np.testing.assert_allclose(whole.rows[0].values, parts.rows[0].values, rtol=1e-5)
     named = se.compare(model, tested, inputs, size, forward=lambda m, batch: m(**batch)[:, -1], **arguments)
     assert named.rows[0].measured < whole.rows[0].measured
+
+
+def test_one_number_an_input_is_a_response_of_one_column(layer):
+    first = {"forward": lambda m, x: m(x)[:, 0]}
+    shapes = []
+    found = compare(layer, gaussian(1, DIM, seed=1), lambda h: float(shapes.append(h.shape) or h.norm()), **first)
+    assert set(shapes) == {(20, 1)}
+    direction = unit(gaussian(DIM, seed=1))
+    assert found.rows[0].measured == pytest.approx(float(response(direction, INPUTS)[:, 0].norm()), rel=1e-5)
+
+
+@pytest.mark.parametrize("nulls", ["weights", ("weights",), {"weights"}, Weights(), [Weights()]])
+def test_nulls_by_name_or_as_objects_alone_or_several(layer, nulls):
+    found = compare(layer, gaussian(1, DIM, seed=1), energy, nulls=nulls)
+    assert found.table["null"].to_list() == ["weights"]
 
 
 def test_model_mode_random_state_and_weights_are_left_as_found(layer, edge):

@@ -1,9 +1,6 @@
 """What is wrong is named with its remedy, at once where it can be known; later it ends the recording, not training."""
 
 import logging
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -267,24 +264,3 @@ def test_megatrons_tensor_parallelism_is_refused_by_name():
     model[0].weight.tensor_model_parallel = True
     with pytest.raises(ValueError, match="Megatron's tensor parallelism keeps parameters in partitions"):
         se.watch(model, torch.optim.SGD(model.parameters(), lr=0.1), parameters="weight")
-
-
-FSDP1 = """
-import os, torch, spectral_edge as se
-from torch.distributed.fsdp import FullyShardedDataParallel
-torch.distributed.init_process_group("gloo", init_method="file://" + os.environ["STORE"], rank=0, world_size=1)
-model = FullyShardedDataParallel(torch.nn.Linear(4, 3), device_id=torch.device("cpu"))
-try:
-    se.watch(model, torch.optim.SGD(model.parameters(), lr=0.1), parameters=".")
-except ValueError as problem:
-    print(problem)
-"""
-
-
-def test_fsdp1_is_refused_by_name(tmp_path):
-    environment = os.environ | {"STORE": str(tmp_path / "store")}
-    done = subprocess.run(
-        [sys.executable, "-c", FSDP1], env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert "FSDP1 (FullyShardedDataParallel) keeps parameters in partitions" in done.stdout, done.stderr
-    assert "recorder.update(delta)" in done.stdout

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from spectral_edge.spectrum import SpectralEdge
 
 __all__ = ["compare"]
 
-Nulls = str | DirectionNull | Sequence[str | DirectionNull] | None
+Nulls = str | DirectionNull | Iterable[str | DirectionNull] | None
 
 
 def compare(
@@ -85,7 +85,7 @@ def compare(
     >>> bool(found.rows[0].effect > 0)
     True
     """
-    chosen = named_statistics(statistics)
+    chosen, several = named_statistics(statistics), _listed(nulls)
     _check_numbers(draws, seed, alternative, k)
     with left_as_found(model):
         respond = responder_of(model, inputs, parameters=parameters, forward=forward, batch_size=batch_size)
@@ -96,8 +96,8 @@ def compare(
         tested = tested / tested.new_tensor(lengths)[:, None]
         progress = Progress()
         measurement = Measurement.of(respond, tested, chosen, draws, seed, progress)
-        plans, left_out = _plans(nulls, space, measurement)
-        permuted = _permuted(nulls, measurement, left_out)
+        plans, left_out = _plans(several, space, measurement)
+        permuted = _permuted(several, measurement, left_out)
         progress.begin(len(tested), sum(plan.responses for plan in plans))
         complete = measurement.take_all(plans, permuted)
     protocol = _protocol(respond, edge, measurement, draws, seed)
@@ -125,13 +125,15 @@ def _tested_rows(directions: SpectralEdge | Tensor | np.ndarray, k: int | None) 
     return rows if k is None else rows[:k]
 
 
-def _plans(nulls: Nulls, space: DirectionSpace, measurement: Measurement) -> tuple[list[DrawPlan], dict[str, str]]:
+def _plans(
+    several: list[str | DirectionNull] | None, space: DirectionSpace, measurement: Measurement
+) -> tuple[list[DrawPlan], dict[str, str]]:
     """The draws to be made, and the nulls that cannot be had with the reason; one asked for by name raises."""
     left_out: dict[str, str] = {}
     plans: list[DrawPlan] = []
-    for null in _asked_for(nulls):
+    for null in _direction_nulls(several):
         samplers, problem = _samplers(null, space, measurement)
-        if problem is not None and nulls is not None:
+        if problem is not None and several is not None:
             can = ", ".join(plan.null for plan in plans)
             raise ValueError(
                 f"compare: null {null.name!r} cannot be drawn: {problem}" + (f"; {can} can" if can else "")
@@ -145,12 +147,19 @@ def _plans(nulls: Nulls, space: DirectionSpace, measurement: Measurement) -> tup
     return plans, left_out
 
 
-def _asked_for(nulls: Nulls) -> list[DirectionNull]:
+def _listed(nulls: Nulls) -> list[str | DirectionNull] | None:
+    """What was asked for as a list; ``None`` for all that can be had."""
     if nulls is None:
-        return list(NULLS)
-    several = [nulls] if isinstance(nulls, str) or not isinstance(nulls, Sequence) else list(nulls)
+        return None
+    several = list(nulls) if isinstance(nulls, Iterable) and not isinstance(nulls, str) else [nulls]
     if not several:
         raise ValueError("compare: nulls is empty; leave it out for all that can be had")
+    return several
+
+
+def _direction_nulls(several: list[str | DirectionNull] | None) -> list[DirectionNull]:
+    if several is None:
+        return list(NULLS)
     found = [direction_null(null) for null in several if null != PERMUTED]
     names = [null.name for null in found]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -177,17 +186,16 @@ def _samplers(
     return found, why
 
 
-def _permuted(nulls: Nulls, measurement: Measurement, left_out: dict[str, str]) -> bool:
+def _permuted(several: list[str | DirectionNull] | None, measurement: Measurement, left_out: dict[str, str]) -> bool:
     """Whether the null of permuted labels is to be drawn."""
-    several = [nulls] if isinstance(nulls, str) else nulls if isinstance(nulls, Sequence) else []
-    asked = PERMUTED in [name for name in several if isinstance(name, str)]
+    asked = several is not None and PERMUTED in [null for null in several if isinstance(null, str)]
     can = bool(measurement.labelled)
     why = "no statistic has labels to permute; give it permute_labels(generator), as se.Concentration has"
     if asked and not can:
         raise ValueError(f"compare: null 'inputs' cannot be drawn: {why}")
-    if nulls is None and not can:
+    if several is None and not can:
         left_out[PERMUTED] = why
-    return can and (asked or nulls is None)
+    return can and (asked or several is None)
 
 
 def _protocol(

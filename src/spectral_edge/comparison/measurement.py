@@ -32,9 +32,7 @@ Key = tuple[str, str, int | None]
 def left_as_found(model: nn.Module) -> Iterator[None]:
     """Keep the random states of PyTorch, NumPy and Python, which a forward pass may use, while the block runs."""
     of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002 - the state is the user's
-    used = {p.device for p in model.parameters() if p.device.type not in ("cpu", "meta")}
-    kinds = {device.type for device in used}
-    with torch.random.fork_rng([device.index for device in used], device_type=kinds.pop() if kinds else "cuda"):
+    with torch.random.fork_rng({p.device.index for p in model.parameters() if p.device.type == "cuda"}):
         try:
             yield
         finally:

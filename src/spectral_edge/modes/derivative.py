@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from spectral_edge.modes.inputs import Forward, Inputs, input_batches
+from spectral_edge.modes.inputs import Forward, Inputs, as_rows, input_batches
 from spectral_edge.parameters import ParameterSubset, attention_weights
 
 __all__ = ["brings_derivative", "closed_form", "differentiable_attention", "jacobian_vector_product"]
@@ -46,7 +46,7 @@ def jacobian_vector_product(
 
     def tangents(batch: Inputs) -> Tensor:
         def tangent(direction: dict[str, Tensor]) -> Tensor:
-            return jvp(partial(function, batch), (values,), (direction,))[1].flatten(1)
+            return as_rows(jvp(partial(function, batch), (values,), (direction,))[1])
 
         return vmap(tangent)(parameters.unflatten(directions))
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from spectral_edge.modes.inputs import Forward, Inputs, input_batches
+from spectral_edge.modes.inputs import Forward, Inputs, as_rows, input_batches
 from spectral_edge.parameters import ParameterSubset, reshard, spacing, to_local
 from spectral_edge.spectrum import InnerProducts
 
@@ -48,7 +48,7 @@ def difference_quotient(
     """[h(θ + eps v) - h(θ)]/eps or, ``central``, [h(θ + eps v) - h(θ - eps v)]/2 eps, along k directions: (k, N, d)."""
 
     def read() -> Tensor:
-        return torch.cat([forward(model, batch).flatten(1) for batch in input_batches(inputs, batch_size)])
+        return torch.cat([as_rows(forward(model, batch)) for batch in input_batches(inputs, batch_size)])
 
     def moved_by(step: float, direction: Tensor) -> Tensor:
         with _moved(model, parameters, step * direction):

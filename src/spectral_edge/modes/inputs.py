@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Forward", "Inputs", "default_forward", "input_batches", "input_count", "inputs_on"]
+__all__ = ["Forward", "Inputs", "as_rows", "default_forward", "input_batches", "input_count", "inputs_on"]
 
 Inputs = Tensor | Mapping[str, Tensor]
 Forward = Callable[[nn.Module, Any], Tensor]
@@ -55,6 +55,11 @@ def input_batches(inputs: Inputs, size: int) -> Iterator[Inputs]:
     for start in range(0, input_count(inputs), size):
         part = slice(start, start + size)
         yield {name: v[part] for name, v in inputs.items()} if isinstance(inputs, Mapping) else inputs[part]
+
+
+def as_rows(representation: Tensor) -> Tensor:
+    """h of n inputs as (n, d), whatever its shape; one number an input is d = 1."""
+    return representation.reshape(representation.shape[0], -1)
 
 
 def default_forward(model: nn.Module, inputs: Inputs) -> Tensor:
