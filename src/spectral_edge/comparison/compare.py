@@ -92,8 +92,8 @@ def compare(
         edge = directions if isinstance(directions, SpectralEdge) else None
         space = DirectionSpace(respond.parameters, edge)
         tested = respond.checked(_tested_rows(directions, k))
-        lengths = [space.inner(row, row) ** 0.5 for row in tested]
-        tested = tested / tested.new_tensor(lengths)[:, None]
+        if edge is None:
+            tested = tested / tested.new_tensor([space.inner(row, row) ** 0.5 for row in tested])[:, None]
         progress = Progress()
         measurement = Measurement.of(respond, tested, chosen, draws, seed, progress)
         plans, left_out = _plans(several, space, measurement)

@@ -127,16 +127,17 @@ class Weights(_Null):
     def sampler(self, space: DirectionSpace, direction: Tensor | None) -> Sampler:
         """Refused where θ is zero or |cos| > 0.99: nothing is left to draw."""
         assert direction is not None
-        cosine = space.cosine_to_weights(direction)
+        norm = space.weight_norm()
+        cosine = space.along_weights(direction) / (norm * space.inner(direction, direction) ** 0.5)
         if abs(cosine) > _PARALLEL:
             raise CannotDrawError(
                 f"its cosine to the weights is {cosine:.4f}, beyond {_PARALLEL}: too little of it is left to vary"
             )
 
         def draw(stream: RandomStream) -> Tensor:
-            row, theta = space.isotropic(stream), space.normalised(space.weights())
-            row.add_(theta, alpha=-space.inner(row, theta))
-            return space.normalised(row).mul_((1 - cosine**2) ** 0.5).add_(theta, alpha=cosine)
+            row = space.isotropic(stream)
+            across = space.normalised(space.add_weights(row, -space.along_weights(row) / norm**2))
+            return space.add_weights(across.mul_((1 - cosine**2) ** 0.5), cosine / norm)
 
         return draw
 

@@ -72,21 +72,34 @@ class DirectionSpace:
         """``row`` divided by its norm, in place."""
         return row.div_(self.inner(row, row) ** 0.5)
 
-    def weights(self) -> Tensor:
-        """θ, the present values of the parameters as one new float32 vector (D,)."""
-        return self.parameters.flatten().float().cpu()
+    def along_weights(self, row: Tensor) -> float:
+        """⟨row, θ⟩, θ the present values of the parameters; no copy of θ is made, but of shards."""
+        if self.parameters.sharded:
+            return self.inner(row, self.parameters.flatten().float().cpu())
+        return sum(
+            float(row[block.columns].double() @ block.values.cpu().double()) for block in self.parameters.blocks()
+        )
 
-    def cosine_to_weights(self, direction: Tensor) -> float:
-        """cos(direction, θ).
+    def add_weights(self, row: Tensor, factor: float) -> Tensor:
+        """``row`` plus ``factor`` times θ, in place."""
+        for block in self.parameters.blocks():
+            row[block.columns].add_(block.values.cpu().to(row.dtype), alpha=factor)
+        return row
+
+    def weight_norm(self) -> float:
+        """||θ||.
 
         Raises:
-            CannotDrawError: θ is zero.
+            CannotDrawError: it is zero.
         """
-        theta = self.weights()
-        norm = self.inner(theta, theta) ** 0.5
-        if norm == 0:
+        if self.parameters.sharded:
+            theta = self.parameters.flatten().float().cpu()
+            square = self.inner(theta, theta)
+        else:
+            square = sum(float(block.values.double().square().sum()) for block in self.parameters.blocks())
+        if square == 0:
             raise CannotDrawError("the parameters are all zero, so no direction has an angle to them")
-        return self.inner(direction, theta) / (norm * self.inner(direction, direction) ** 0.5)
+        return square**0.5
 
     def isotropic(self, stream: RandomStream) -> Tensor:
         """A unit vector (D,) float32, uniform on the sphere; the same numbers however the parameters are sharded."""

@@ -162,9 +162,8 @@ def _no_forward_mode(
     if parameters.sharded:
         return "its parameters are sharded"
     one = next(input_batches(inputs, 1))
-    theta = parameters.flatten()
-    direction = torch.randn(theta.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
-    direction = (direction / direction.norm()).to(theta)[None]
+    direction = torch.randn(1, parameters.dim, generator=torch.Generator().manual_seed(0))
+    direction = direction.div_(direction.norm()).to(to_local(next(iter(parameters.parameters.values()))))
 
     def moves() -> bool:
         epsilon = epsilon_of(parameters, relative_epsilon)

@@ -175,7 +175,8 @@ class SpectralEdge:
             out[:, columns] = exact
         # sigma carries the rounding of the Gram matrix; the norms of a part say nothing about the whole.
         wanted = torch.from_numpy(np.linalg.norm(combination, axis=1)).to(squares.device)
-        return out if self._sharded else out.div_((squares.sqrt() / wanted)[:, None])
+        # In its own type: dividing by float64 would make four more copies of it.
+        return out if self._sharded else out.div_((squares.sqrt() / wanted)[:, None].to(out.dtype))
 
     def as_sketch(self, noise_floor: float, exact: Callable[[], SpectralEdge]) -> SpectralEdge:
         """This spectrum as that of sketched updates.
