@@ -48,8 +48,15 @@ nitpicky = True
 # Types of other packages: their own documentation is not at hand without a network.
 _OTHERS = ("collections", "concurrent", "pathlib", "typing", "torch", "numpy", "polars", "pandas", "pydantic")
 nitpick_ignore_regex = [("py:.*", rf"({'|'.join(_OTHERS)})\..*")]
-nitpick_ignore = [("py:class", name) for name in ("Tensor", "DeviceMesh", "Path", "JsonValue")]
+nitpick_ignore = [("py:class", name) for name in ("Tensor", "DeviceMesh", "Path", "JsonValue", "Figure", "Key")]
 # A type variable, and names of literals, whose values stand in the text of the field.
 nitpick_ignore += [
-    ("py:class", name) for name in ("spectral_edge.modes.response.Read", "Device", "TrainingDevice", "Profile")
+    ("py:class", name)
+    for name in (
+        "spectral_edge.modes.response.Read",
+        "spectral_edge.store.records.Model",
+        "Device",
+        "TrainingDevice",
+        "Profile",
+    )
 ]

@@ -282,7 +282,7 @@ def test_a_run_that_is_gone_is_said_to_be_gone(visitor):
 def test_pages_follow_a_training_in_another_process(chromium, tmp_path):
     code = (
         "import sys; from pathlib import Path; from support.tiny_runs import tiny; "
-        "from spectral_edge.studies import train_run; "
+        "from spectral_edge.subjects import train_run; "
         "train_run(Path(sys.argv[1]), tiny(max_steps=200_000, weight_decay=0.0))"
     )
     training = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "live")], env=_with_tests_on_path())

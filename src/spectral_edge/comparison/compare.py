@@ -54,7 +54,8 @@ def compare(
             :class:`VarianceShare`, :class:`Peakedness`, :func:`of_direction`, :func:`of_set`, or your own
             (:class:`Statistic`). All are computed in one pass.
         parameters: what the directions live in; the attention weights if left out.
-        forward: ``forward(model, batch)``, (n, …), flattened to (n, d); see :func:`functional_modes`.
+        forward: ``forward(model, batch)``, (n, …), flattened to (n, d); see
+            :func:`~spectral_edge.modes.functional_modes`.
         k: number of edge directions; the edge's position k* if left out.
         nulls: names among ``isotropic``, ``span``, ``weights``, ``blocks``, ``inputs``, or nulls such as
             :class:`OtherPhases`. Left out: each that can be had, for each statistic and direction.

@@ -62,7 +62,8 @@ class _Cyclic:
 class Concentration(_Cyclic):
     """Fourier concentration F of f(x) = ||response(x)||² averaged over groups: max_ω power / Σ_ω power, ω = 1 … M//2.
 
-    NaN, and so refused, where all group means agree. Source: paper, section 1; :func:`spectral_edge.fourier_profile`.
+    NaN, and so refused, where all group means agree. Source: paper, section 1;
+    :func:`~spectral_edge.statistics.fourier_profile`.
 
     Args:
         labels: (N,) integers in -1 … M-1; inputs labelled -1 are left out.

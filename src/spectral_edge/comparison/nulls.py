@@ -35,14 +35,7 @@ _PARALLEL = 0.99
 
 
 class DirectionNull(Protocol):
-    """A way to draw directions.
-
-    Attributes:
-        name: how the table calls it.
-        per_direction: whether draws depend on the tested direction; if not, one set of draws serves all of them.
-
-    A null of finitely many draws also has ``available``, their number.
-    """
+    """A way to draw directions. A null of finitely many draws also has ``available``, their number."""
 
     @property
     def name(self) -> str:
@@ -51,7 +44,7 @@ class DirectionNull(Protocol):
 
     @property
     def per_direction(self) -> bool:
-        """Whether draws depend on the tested direction."""
+        """Whether draws depend on the tested direction; if not, one set of draws serves all of them."""
         ...
 
     def sampler(self, space: DirectionSpace, direction: Tensor | None) -> Sampler:

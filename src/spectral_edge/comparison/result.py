@@ -134,7 +134,7 @@ class Comparison:
         return self.table.filter(polars.col("pvalue_adjusted") <= level)
 
     def plot(self, path: Path | str | None = None) -> Figure:
-        """Draw each direction against the bands of each null, one panel a statistic; see :mod:`matplotlib`.
+        """Draw each direction against the bands of each null, one panel a statistic.
 
         Args:
             path: file to save the figure to (PNG, SVG, PDF), too.

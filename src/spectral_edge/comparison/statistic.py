@@ -31,21 +31,17 @@ _SAME = 1e-5
 class Statistic(Protocol):
     """One finite number; what it is given is a tensor.
 
-    A plain function of a response is a statistic: ``takes`` and ``name`` may be left out. A class adds them:
-
-    Attributes:
-        name: how the table calls it; ``__name__`` if left out.
-        takes: ``"response"``, (N, d); ``"direction"``, (D,); or ``"set"``, the responses (k, N, d) of all directions.
+    A plain function of a response is a statistic: ``name`` and ``takes`` may be left out. A class adds them.
     """
 
     @property
     def name(self) -> str:
-        """How the table calls it."""
+        """How the table calls it; ``__name__`` if left out."""
         ...
 
     @property
     def takes(self) -> Takes:
-        """What it is given."""
+        """``"response"``, (N, d); ``"direction"``, (D,); or ``"set"``, the responses (k, N, d) to all directions."""
         ...
 
     def __call__(self, values: Tensor, /) -> float:
