@@ -71,7 +71,7 @@ check: test lint types rooms .venv/full
 	$(MAKE) roundings
 
 # These two make one machine round like another.
-NUMERICAL := bases calibration discovery grokking laws modes recording representation spectrum statistics
+NUMERICAL := bases calibration comparison discovery grokking laws modes recording representation spectrum statistics
 roundings: .venv/test
 	MKL_CBWR=COMPATIBLE $(BIN)/python -m pytest -n 2 $(addprefix tests/,$(NUMERICAL))
 	ATEN_CPU_CAPABILITY=default $(BIN)/python -m pytest -n 2 $(addprefix tests/,$(NUMERICAL))
