@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from spectral_edge.comparison.result import Alternative, Comparison
+from spectral_edge.comparison.result import Comparison
 from spectral_edge.statistics import mean_interval
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _line(key: Key, effects: Sequence[float], margin: float, sign: int) -> tuple
 
 
 def _check_same_protocol(first: Comparison, other: Comparison, number: int) -> None:
-    ours, theirs = _comparable(first.protocol, first.alternative), _comparable(other.protocol, other.alternative)
+    ours, theirs = _comparable(first), _comparable(other)
     for name in sorted(ours.keys() | theirs.keys()):
         if ours.get(name) != theirs.get(name):
             raise ValueError(
@@ -139,8 +139,10 @@ def _check_same_protocol(first: Comparison, other: Comparison, number: int) -> N
             )
 
 
-def _comparable(protocol: dict[str, Any], alternative: Alternative) -> dict[str, Any]:
-    return {"alternative": alternative} | {k: v for k, v in protocol.items() if k not in _PER_RUN}
+def _comparable(result: Comparison) -> dict[str, Any]:
+    of_sets = any(row.direction is None for row in result.rows)  # what a set is depends on how many directions it has
+    may_differ = _PER_RUN if of_sets else (*_PER_RUN, "directions")
+    return {"alternative": result.alternative} | {k: v for k, v in result.protocol.items() if k not in may_differ}
 
 
 # What may differ between runs of one protocol: the precision of an effect, or which run it is, not its meaning.

@@ -125,11 +125,11 @@ class Comparison:
 
         if not 0 < level < 1:
             raise ValueError(f"level = {level} is not between 0 and 1")
-        fewest = min((len(row.values) for row in self.rows), default=0)
-        if level < 1 / (fewest + 1):
+        most = max((len(row.values) for row in self.rows), default=0)
+        if level < 1 / (most + 1):
             raise ValueError(
-                f"level = {level} cannot be reached: with {fewest} draws the smallest p-value is "
-                f"{1 / (fewest + 1):.3g}; use draws={int(np.ceil(1 / level))} or more"
+                f"level = {level} cannot be reached: with {most} draws the smallest p-value is "
+                f"{1 / (most + 1):.3g}; use draws={int(np.ceil(1 / level))} or more"
             )
         return self.table.filter(polars.col("pvalue_adjusted") <= level)
 

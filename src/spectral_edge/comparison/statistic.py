@@ -176,15 +176,19 @@ def check_even(statistic: Statistic, values: Tensor, measured: float) -> None:
 
     Args:
         statistic: to check.
-        values: what it was measured on; of a set, the first response is turned round.
+        values: what it was measured on; of a set, each response is turned round alone.
         measured: its value there.
 
     Raises:
         ValueError: f(-x) differs from f(x).
     """
-    turned = torch.cat([-values[:1], values[1:]]) if statistic.takes == "set" else -values
-    other = value_of(statistic, statistic.name, turned, "direction 1 with its sign changed")
-    if abs(other - measured) > _SAME * max(abs(other), abs(measured)):
+    if statistic.takes == "set":
+        turned = [torch.cat([values[:i], -values[i : i + 1], values[i + 1 :]]) for i in range(len(values))]
+    else:
+        turned = [-values]
+    for other in (value_of(statistic, statistic.name, each, "directions with a sign changed") for each in turned):
+        if abs(other - measured) <= _SAME * max(abs(other), abs(measured)):
+            continue
         raise ValueError(
             f"compare: statistic {statistic.name!r} is {measured:.6g} for a direction v and {other:.6g} for -v, but "
             "the sign of an edge direction is arbitrary; make the statistic even, for example by squaring the response"

@@ -141,8 +141,8 @@ def all_finite(row: Tensor) -> bool:
 def reading(model: nn.Module) -> Iterator[None]:
     """The model in ``eval`` mode, without gradients, and differentiable in forward mode, while the block runs."""
     was = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
+        model.eval()
         with differentiable_attention(), torch.no_grad():
             yield
     finally:
