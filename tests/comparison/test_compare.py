@@ -82,6 +82,22 @@ def test_directions_of_any_length_are_held_against_unit_draws_as_unit_vectors(la
     assert short.measured == pytest.approx(energy(response(unit(direction[0]), INPUTS)), rel=1e-5)
 
 
+def test_directions_are_scaled_before_they_are_rounded():
+    model = torch.nn.Linear(INS, OUTS, bias=False).to(torch.bfloat16)
+    length = se.of_direction(lambda v: float(v.double().norm()), name="length")
+    settings = {"parameters": se.select_parameters(model, "weight"), "draws": 5, "nulls": "blocks"}
+    direction = unit(gaussian(DIM))[None]
+    ours, scaled = (
+        se.compare(model, scale * direction, INPUTS.bfloat16(), length, **settings) for scale in (1.0, 7.02)
+    )
+    assert ours.rows[0].measured == pytest.approx(scaled.rows[0].measured, abs=1e-3)
+
+
+def test_numpy_integers_are_integers(layer, tmp_path):
+    compare(layer, gaussian(1, DIM, seed=1), energy, seed=np.int64(3), draws=np.int64(9)).save(tmp_path / "r.json")
+    assert se.load_comparison(tmp_path / "r.json").protocol["seed"] == 3
+
+
 def test_small_values_can_be_asked_for(layer):
     direction = unit(gaussian(DIM, seed=9))[None]
     greater, less = (compare(layer, direction, energy, nulls="isotropic", alternative=a) for a in ("greater", "less"))
@@ -121,11 +137,50 @@ def test_statistics_of_directions_and_of_sets(layer, edge):
     assert rows["measured"].to_list() == pytest.approx(edge.directions(3).abs().max(dim=1).values.tolist())
     (of_set,) = found.table.filter(statistic="spread", null="isotropic").to_dicts()
     assert (of_set["direction"], of_set["draws"]) == (None, 30)
-    draws = torch.cat(list(se.iterate_random_directions(90, layer[1], seed=2))).reshape(30, 3, DIM)
-    products = [np.prod([float(response(v, INPUTS).norm()) for v in three]) for three in draws]
+    draws = torch.cat(list(se.iterate_random_directions(90, layer[1], seed=2))).reshape(30, 3, DIM).double()
+    # The nearest orthonormal rows, as those of an edge are: the polar factor of each set.
+    left, _, right = torch.linalg.svd(draws, full_matrices=False)
+    products = [np.prod([float(response(v.float(), INPUTS).norm()) for v in three]) for three in left @ right]
     assert of_set["null_mean"] == pytest.approx(np.mean(products), rel=1e-4)
     (single,) = found.table.filter(statistic="energy", null="isotropic", direction=1).to_dicts()
     assert single["draws"] == 30
+
+
+def test_a_set_has_the_inner_products_of_the_tested_directions(layer, edge):
+    def gram_of(h):  # of the directions, from their responses on the unit vectors
+        flat = h.flatten(1).double()
+        return float((flat @ flat.T - torch.eye(len(h))).abs().max() + 1)
+
+    found = compare(
+        layer, edge, {"gram": se.of_set(gram_of)}, torch.eye(INS), k=3, nulls=["isotropic", "span", "weights"]
+    )
+    for row in found.rows:
+        assert row.measured == pytest.approx(1, abs=1e-5)
+        np.testing.assert_allclose(row.values, 1, atol=1e-5)
+
+
+def test_blocks_has_no_sets_and_says_so(layer, edge):
+    spread = se.of_set(lambda h: float(h.norm()), name="spread")
+    found = compare(layer, edge, [spread, energy], k=2)
+    assert "inner products" in found.left_out["blocks"]
+    assert found.table.filter(null="blocks")["statistic"].unique().to_list() == ["energy"]
+    with pytest.raises(ValueError, match=r"'blocks' cannot be drawn: it has no sets"):
+        compare(layer, edge, spread, k=2, nulls="blocks")
+    others = se.OtherPhases([se.spectral_edge(gaussian(6, DIM, seed=s)) for s in range(4)], k=2)
+    assert compare(layer, edge, spread, k=2, nulls=others).table["draws"].to_list() == [4]
+    with pytest.raises(ValueError, match=r"sets of k = 2 directions and 3 are tested"):
+        compare(layer, edge, spread, k=3, nulls=others)
+
+
+def test_draws_that_differ_by_rounding_are_ties(layer):
+    labels = np.arange(20) % 5
+    (row,) = compare(layer, gaussian(1, DIM, seed=1), se.VarianceShare(labels, 5), nulls="inputs").table.to_dicts()
+    assert (row["effect"], row["pvalue"]) == (None, 1.0)
+
+
+def test_a_set_statistic_that_is_odd_in_a_later_member_is_refused(layer, edge):
+    with pytest.raises(ValueError, match="sign of an edge direction is arbitrary"):
+        compare(layer, edge, {"odd": se.of_set(lambda h: float(h[2].sum()))}, k=3, nulls="span")
 
 
 def test_a_set_of_matched_draws_has_one_for_each_direction(layer, edge):

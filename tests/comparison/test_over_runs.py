@@ -65,6 +65,13 @@ def test_runs_of_different_protocols_are_refused_by_what_differs():
     se.over_runs([run(1, seed=1, draws=200), run(1, seed=2, draws=100)])
 
 
+def test_edges_of_different_positions_are_combined_where_no_set_is_compared():
+    several = [run(1.0, directions=1), run(1.0, directions=2)]
+    assert se.over_runs(several).table["n"].to_list() == [2]
+    with pytest.raises(ValueError, match="differ in directions"):
+        se.over_runs([run(1.0, direction=None, directions=k) for k in (1, 2)])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

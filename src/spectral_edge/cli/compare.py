@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
@@ -14,6 +14,8 @@ from spectral_edge.subjects.compare_run import compare_run
 from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["Compare"]
+
+_NUMBERS = ("measured", "null_mean", "null_std", "effect", "pvalue", "pvalue_adjusted")
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,7 @@ class Compare:
         folder.mkdir(parents=True, exist_ok=True)
         found.save(folder / "comparison.json")
         found.plot(folder / "comparison.png")
-        lines = [
-            f"v{row['direction']:<3} {row['statistic']:16} {row['null']:14} {row['measured']:7.3f}  null "
-            f"{row['null_mean']:.3f} ± {row['null_std']:.3f}  effect {_number(row['effect'])}  "
-            f"p {row['pvalue']:.3f} (adjusted {row['pvalue_adjusted']:.3f})"
-            for row in found.table.to_dicts()
-        ]
+        lines = [_line(row) for row in found.table.to_dicts()]
         values = {
             "comparison": str(folder / "comparison.json"),
             "protocol": found.protocol,
@@ -89,5 +86,10 @@ class Compare:
         self.output.result(values, "\n".join([*lines, str(folder / "comparison.png")]))
 
 
-def _number(effect: float | None) -> str:
-    return "  none" if effect is None else f"{effect:+6.2f}"
+def _line(row: dict[str, Any]) -> str:
+    numbers = {name: "none" if row[name] is None else f"{row[name]:.3f}" for name in _NUMBERS}
+    return (
+        f"v{row['direction']:<3} {row['statistic']:16} {row['null']:14} {numbers['measured']:>7}  null "
+        f"{numbers['null_mean']} ± {numbers['null_std']}  effect {numbers['effect']:>7}  "
+        f"p {numbers['pvalue']} (adjusted {numbers['pvalue_adjusted']})"
+    )

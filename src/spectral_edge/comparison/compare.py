@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spectral_edge.comparison.measurement import PERMUTED, DrawPlan, Measurement, left_as_found
-from spectral_edge.comparison.nulls import NULLS, DirectionNull, available_draws, direction_null
+from spectral_edge.comparison.nulls import NULLS, DirectionNull, available_draws, direction_null, why_no_sets
 from spectral_edge.comparison.progress import Progress
 from spectral_edge.comparison.result import Alternative, Comparison
 from spectral_edge.comparison.space import CannotDrawError, DirectionSpace
@@ -87,16 +88,18 @@ def compare(
     True
     """
     chosen, several = named_statistics(statistics), _listed(nulls)
+    draws, seed = operator.index(draws), operator.index(seed)
     _check_numbers(draws, seed, alternative, k)
     with left_as_found(model):
         respond = responder_of(model, inputs, parameters=parameters, forward=forward, batch_size=batch_size)
         edge = directions if isinstance(directions, SpectralEdge) else None
         space = DirectionSpace(respond.parameters, edge)
-        tested = respond.checked(_tested_rows(directions, k))
-        if edge is None:
-            tested = tested / tested.new_tensor([space.inner(row, row) ** 0.5 for row in tested])[:, None]
+        rows = _tested_rows(directions, k)
+        tested = respond.checked(rows)
+        if edge is None:  # in the type they came in: the parameters' may round lengths by half a per cent
+            tested = respond.checked(rows / rows.new_tensor([space.inner(row, row) ** 0.5 for row in rows])[:, None])
         progress = Progress()
-        measurement = Measurement.of(respond, tested, chosen, draws, seed, progress)
+        measurement = Measurement.of(respond, space, tested, chosen, draws, seed, progress)
         plans, left_out = _plans(several, space, measurement)
         permuted = _permuted(several, measurement, left_out)
         progress.begin(len(tested), sum(plan.responses for plan in plans))
@@ -134,18 +137,26 @@ def _plans(
     plans: list[DrawPlan] = []
     for null in _direction_nulls(several):
         samplers, problem = _samplers(null, space, measurement)
+        if measurement.taking("set") and problem is None:
+            problem = why_no_sets(null, measurement.k)
         if problem is not None and several is not None:
-            can = ", ".join(plan.null for plan in plans)
+            can = ", ".join(plan.null.name for plan in plans)
             raise ValueError(
                 f"compare: null {null.name!r} cannot be drawn: {problem}" + (f"; {can} can" if can else "")
             )
         if problem is not None:
             left_out[null.name] = problem
         if samplers:
-            most = available_draws(null)
-            number = measurement.draws if most is None else most
-            plans.append(DrawPlan(null.name, null.per_direction, samplers, number, most is not None, measurement))
+            plans.append(DrawPlan(null, samplers, _sets(null, measurement, problem is not None), measurement))
     return plans, left_out
+
+
+def _sets(null: DirectionNull, measurement: Measurement, some_are_missing: bool) -> int:
+    """How many sets are drawn for statistics of a set."""
+    if not measurement.taking("set") or some_are_missing or why_no_sets(null, measurement.k):
+        return 0
+    most = available_draws(null)
+    return measurement.draws if most is None else most // measurement.k
 
 
 def _listed(nulls: Nulls) -> list[str | DirectionNull] | None:

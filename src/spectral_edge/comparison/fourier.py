@@ -87,7 +87,8 @@ class Concentration(_Cyclic):
 class VarianceShare(_Cyclic):
     """Share of the variance of a principal component of the response that is a function of the group.
 
-    Variance between groups over total variance of the scores on the component, over inputs with a label.
+    Variance between groups over total variance of the scores on the component, over inputs with a label. It does not
+    depend on the order of the groups, so the null ``inputs`` leaves it as it is: no effect, p = 1.
 
     Args:
         labels: (N,) integers in -1 … M-1; inputs labelled -1 are left out.
@@ -107,13 +108,6 @@ class VarianceShare(_Cyclic):
         """The share, in [0, 1], of a response (N, d)."""
         scores = principal_scores(response[None], self.component)[0, self.component - 1]
         return float(fourier_profile(scores.cpu().numpy(), self._checked(response), self.order).variance_share[0])
-
-    def permute_labels(self, generator: np.random.Generator) -> Self:
-        """Exchange labels between inputs one by one: the share does not change when whole groups are exchanged."""
-        labels = self._labels.copy()
-        known = labels >= 0
-        labels[known] = generator.permutation(labels[known])
-        return replace(self, labels=labels)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

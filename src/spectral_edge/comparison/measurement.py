@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from spectral_edge.comparison.draws import draw_rows, rows_at_once
-from spectral_edge.comparison.nulls import Sampler
+from spectral_edge.comparison.nulls import DirectionNull, Sampler, available_draws
 from spectral_edge.comparison.progress import Progress
 from spectral_edge.comparison.result import NullRow
-from spectral_edge.comparison.space import RandomStream
+from spectral_edge.comparison.space import DirectionSpace, RandomStream
 from spectral_edge.comparison.statistic import LabelledStatistic, Statistic, Takes, check_even, value_of
 from spectral_edge.modes import Responder, input_count
 
@@ -45,50 +45,39 @@ class DrawPlan:
     """The draws of one null.
 
     Row r of a null is one direction. Draw i of direction j (from 0, of k) is row i k + j, and so is member j of set i;
-    where draws do not depend on the direction, its single statistics use rows 0, 1, 2, ….
+    where draws do not depend on the direction, single statistics use rows 0, 1, 2, ….
     """
 
-    null: str
-    per_direction: bool
+    null: DirectionNull
     samplers: dict[int, Sampler] = field(repr=False)
-    draws: int
-    fixed: bool
+    sets: int
     measurement: Measurement = field(repr=False)
 
     @property
-    def sets(self) -> bool:
-        """Whether there are statistics of sets, and a draw for each member."""
-        return bool(self.measurement.taking("set")) and (
-            not self.per_direction or len(self.samplers) == self.measurement.k
-        )
+    def draws(self) -> int:
+        """Draws for a single statistic of a direction."""
+        return available_draws(self.null) or self.measurement.draws
 
     @property
     def numbers(self) -> list[tuple[int, int]]:
-        """(row, direction from 0) of each draw, in the order in which they are made."""
-        k = self.measurement.k
-        if self.per_direction:
-            return [(i * k + j, j) for i in range(self.draws) for j in self.samplers]
-        rows = self.draws * k if self.sets and not self.fixed else self.draws
-        return [(row, row % k) for row in range(rows)]
+        """(row, direction from 0) of each draw for single statistics, in the order in which they are made."""
+        if not self.measurement.singles:
+            return []
+        if self.null.per_direction:
+            return [(i * self.measurement.k + j, j) for i in range(self.draws) for j in self.samplers]
+        return [(row, 0) for row in range(self.draws)]
 
     @property
     def responses(self) -> int:
         """How many directions are drawn."""
-        return len(self.numbers)
+        return len(self.numbers) + self.sets * self.measurement.k
 
-    def blocks(self) -> Iterator[tuple[list[tuple[int, int]], Tensor]]:
-        """Yield numbers and rows (m, D) of at most 8 draws and 64 MB."""
-        numbers, dim = self.numbers, self.measurement.respond.parameters.dim
-        step, seed = rows_at_once(dim), self.measurement.seed
-        for start in range(0, len(numbers), step):
-            block = numbers[start : start + step]
-            if not self.per_direction:
-                yield block, draw_rows(self.samplers[0], dim, self.null, seed, [row for row, _ in block])
-            else:
-                yield block, self._matched(block, dim, seed)
-
-    def _matched(self, block: list[tuple[int, int]], dim: int, seed: int) -> Tensor:
-        rows = [draw_rows(self.samplers[j], dim, self.null, seed, [row]) for row, j in block]
+    def rows(self, block: list[tuple[int, int]]) -> Tensor:
+        """Draw the numbered rows (m, D)."""
+        dim, seed = self.measurement.respond.parameters.dim, self.measurement.seed
+        if not self.null.per_direction:
+            return draw_rows(self.samplers[0], dim, self.null.name, seed, [row for row, _ in block])
+        rows = [draw_rows(self.samplers[j], dim, self.null.name, seed, [row]) for row, j in block]
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 
 
@@ -97,6 +86,7 @@ class Measurement:
     """Values of all statistics: of the tested directions, and of the draws that were made so far."""
 
     respond: Responder
+    space: DirectionSpace
     tested: Tensor
     statistics: Sequence[Statistic]
     draws: int
@@ -110,6 +100,7 @@ class Measurement:
     def of(
         cls,
         respond: Responder,
+        space: DirectionSpace,
         tested: Tensor,
         statistics: Sequence[Statistic],
         draws: int,
@@ -123,7 +114,7 @@ class Measurement:
         """
         needs_model = any(statistic.takes != "direction" for statistic in statistics)
         responses = torch.cat([respond(block) for block in tested.split(respond.group)]) if needs_model else None
-        found = cls(respond, tested, statistics, draws, seed, responses, progress)
+        found = cls(respond, space, tested, statistics, draws, seed, responses, progress)
         for j in range(found.k):
             for statistic in found.singles:
                 found._measure(statistic, j, f"direction {j + 1}")
@@ -166,6 +157,7 @@ class Measurement:
         try:
             for plan in plans:
                 self._take(plan)
+                self._take_sets(plan)
             if permuted:
                 self._take_permuted()
             return True
@@ -175,43 +167,45 @@ class Measurement:
             self.progress.end()
 
     def _take(self, plan: DrawPlan) -> None:
-        members: list[Tensor] = []
-        for block, rows in plan.blocks():
-            directions = self.respond.checked(rows)
+        numbers, step = plan.numbers, rows_at_once(self.respond.parameters.dim)
+        for start in range(0, len(numbers), step):
+            block = numbers[start : start + step]
+            directions = self.respond.checked(plan.rows(block))
             responses = None if self.responses is None else self.respond(directions)
             for i, (row, j) in enumerate(block):
-                response = None if responses is None else responses[i]
-                if plan.per_direction or row < plan.draws:
-                    self._note(plan, row, j, directions[i], response)
-                if plan.sets and response is not None:
-                    members.append(response)
-                    if len(members) == self.k:
-                        self._note_set(plan, row // self.k, torch.stack(members))
-                        members.clear()
+                self._note(plan, row, j, directions[i], None if responses is None else responses[i])
             self.progress.advance(len(block))
-            del rows, directions  # before the next are drawn
+            del directions  # before the next are drawn
+
+    def _take_sets(self, plan: DrawPlan) -> None:
+        """Draw whole sets: k directions at once, with the inner products of the tested ones."""
+        tested = self.tested.float().cpu()
+        for number in range(plan.sets):
+            rows = plan.rows([(number * self.k + j, j) for j in range(self.k)])
+            directions = self.respond.checked(plan.null.as_set(self.space, rows, tested))  # type: ignore[attr-defined]
+            members = torch.cat([self.respond(block) for block in directions.split(self.respond.group)])
+            for statistic in self.taking("set"):
+                found = value_of(statistic, statistic.name, members, f"set {number} of the null {plan.null.name!r}")
+                self.drawn.setdefault((plan.null.name, statistic.name, None), []).append(found)
+            self.progress.advance(self.k)
 
     def _note(self, plan: DrawPlan, row: int, j: int, direction: Tensor, response: Tensor | None) -> None:
+        null, matched = plan.null.name, plan.null.per_direction
         for statistic in self.singles:
             values = direction if statistic.takes == "direction" else response
             assert values is not None
-            number = row // self.k if plan.per_direction else row
-            found = value_of(statistic, statistic.name, values, f"draw {number} of the null {plan.null!r}")
-            owners = [j + 1] if plan.per_direction else range(1, self.k + 1)
-            for owner in owners:
-                self.drawn.setdefault((plan.null, statistic.name, owner), []).append(found)
-
-    def _note_set(self, plan: DrawPlan, number: int, members: Tensor) -> None:
-        for statistic in self.taking("set"):
-            found = value_of(statistic, statistic.name, members, f"set {number} of the null {plan.null!r}")
-            self.drawn.setdefault((plan.null, statistic.name, None), []).append(found)
+            number = row // self.k if matched else row
+            found = value_of(statistic, statistic.name, values, f"draw {number} of the null {null!r}")
+            for owner in [j + 1] if matched else range(1, self.k + 1):
+                self.drawn.setdefault((null, statistic.name, owner), []).append(found)
 
     def _take_permuted(self) -> None:
         assert self.responses is not None or not self.labelled
         for i in range(self.draws):
-            generator = RandomStream(self.seed, PERMUTED, i).generator()
             place = f"permutation {i} of the null {PERMUTED!r}"
             for statistic in self.labelled:
+                # The same permutation for each statistic, whichever others are asked for.
+                generator = RandomStream(self.seed, PERMUTED, i).generator()
                 other = statistic.permute_labels(generator)  # type: ignore[attr-defined]
                 if statistic.takes == "set":
                     found = value_of(other, statistic.name, self._values(statistic, 0), place)
@@ -237,8 +231,8 @@ class Measurement:
         """One row a (direction, statistic, null) that was asked for, direction by direction."""
         owners: dict[str, list[int | None]] = {}
         for plan in plans:
-            known = [j + 1 for j in (plan.samplers if plan.per_direction else range(self.k))]
-            owners[plan.null] = [*known, *([None] if plan.sets else [])]
+            known = [j + 1 for j in (plan.samplers if plan.null.per_direction else range(self.k))]
+            owners[plan.null.name] = [*known, *([None] if plan.sets else [])]
         if permuted:
             owners[PERMUTED] = [*range(1, self.k + 1), None]
         for (name, direction), measured in self.measured.items():

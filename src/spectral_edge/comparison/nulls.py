@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from spectral_edge.comparison.space import CannotDrawError, DirectionSpace, RandomStream
@@ -35,7 +36,12 @@ _PARALLEL = 0.99
 
 
 class DirectionNull(Protocol):
-    """A way to draw directions. A null of finitely many draws also has ``available``, their number."""
+    """A way to draw directions.
+
+    A null of finitely many draws also has ``available``, their number. One that can be had for statistics of a set has
+    ``as_set(space, rows, tested)``, which gives k draws (k, D) the inner products of the tested directions. Those
+    of an edge are orthonormal and independent draws are not; a statistic of spread would take that for an effect.
+    """
 
     @property
     def name(self) -> str:
@@ -66,8 +72,14 @@ class _Null:
     per_direction: ClassVar[bool] = False
 
 
+class _Rotated(_Null):
+    def as_set(self, space: DirectionSpace, rows: Tensor, tested: Tensor) -> Tensor:
+        """Rows with the inner products of the tested directions; their law does not change under rotations."""
+        return space.with_gram(rows, space.gram(tested))
+
+
 @dataclass(frozen=True)
-class Isotropic(_Null):
+class Isotropic(_Rotated):
     """Would *any* direction do it? Uniform on the unit sphere of the parameters.
 
     The weakest null: a trained direction has a history, and under weight decay points along the weights.
@@ -81,7 +93,7 @@ class Isotropic(_Null):
 
 
 @dataclass(frozen=True)
-class Span(_Null):
+class Span(_Rotated):
     """Is it the *leading* direction, or any the weights moved in? Uniform on the unit sphere of the window's span.
 
     The span is that of the identifiable right singular vectors of the window; each has the same weight in a draw,
@@ -133,6 +145,14 @@ class Weights(_Null):
             return space.add_weights(across.mul_((1 - cosine**2) ** 0.5), cosine / norm)
 
         return draw
+
+    def as_set(self, space: DirectionSpace, rows: Tensor, tested: Tensor) -> Tensor:
+        """Rows with the inner products of the tested directions and their cosines to θ."""
+        norm = space.weight_norm()
+        cosines = np.array([space.along_weights(row) / norm for row in tested])
+        across = torch.stack([space.add_weights(row, -c / norm) for row, c in zip(rows, cosines, strict=True)])
+        mixed = space.with_gram(across, space.gram(tested) - np.outer(cosines, cosines))
+        return torch.stack([space.add_weights(row, c / norm) for row, c in zip(mixed, cosines, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -192,6 +212,10 @@ class OtherPhases(_Null):
         """Number of draws."""
         return self.k * len(self.edges)
 
+    def as_set(self, space: DirectionSpace, rows: Tensor, tested: Tensor) -> Tensor:
+        """The directions of one edge, as they are."""
+        return rows
+
     def sampler(self, space: DirectionSpace, direction: Tensor | None) -> Sampler:
         """Refused where the edges have another number of parameters."""
         first = self.edges[0].directions(1)
@@ -227,6 +251,15 @@ def direction_null(null: str | DirectionNull) -> DirectionNull:
             f"null = {null!r} is unknown; choose {', '.join(named)}, inputs, or pass one such as se.OtherPhases(edges)"
         )
     return named[null]
+
+
+def why_no_sets(null: DirectionNull, k: int) -> str | None:
+    """Why there are no draws of sets of k directions; ``None`` if there are."""
+    if not hasattr(null, "as_set"):
+        return "it has no sets of directions with the inner products of the tested ones; leave out statistics of a set"
+    if isinstance(null, OtherPhases) and null.k != k:
+        return f"it has sets of k = {null.k} directions and {k} are tested; use se.OtherPhases(edges, k={k})"
+    return None
 
 
 def available_draws(null: DirectionNull) -> int | None:

@@ -59,7 +59,13 @@ class NullRow:
 
     def pvalue(self, alternative: Alternative) -> float | None:
         """(b + 1)/(n + 1), b the draws at least as extreme as the measured value; ``None`` without draws."""
-        return NullDistribution(self.values, self.null).pvalue(self.measured, alternative) if len(self.values) else None
+        if not len(self.values):
+            return None
+        # Draws that differ by rounding only are ties: on which side of the measured value they fall means nothing.
+        constant = self.effect is None and len(self.values) > 1
+        slack = _ROUNDING * float(np.abs(self.values).max()) if constant else 0.0
+        tied = np.where(np.abs(self.values - self.measured) <= slack, self.measured, self.values)
+        return NullDistribution(tied, self.null).pvalue(self.measured, alternative)
 
 
 @dataclass(frozen=True, eq=False)

@@ -68,6 +68,18 @@ class DirectionSpace:
         pieces = zip(left.split(_PIECE), right.split(_PIECE), strict=True)
         return sum(float(one.double() @ other.double()) for one, other in pieces)
 
+    def gram(self, rows: Tensor) -> np.ndarray:
+        """⟨row_i, row_j⟩ in float64, (k, k)."""
+        return np.array([[self.inner(left, right) for right in rows] for left in rows])
+
+    def with_gram(self, rows: Tensor, target: np.ndarray) -> Tensor:
+        """Mix rows (k, D) so that their Gram matrix is ``target``: T^½ G^-½ rows, the nearest to them that has it.
+
+        Rows that are at random under rotations of the space stay so.
+        """
+        mixture = _power(target, 0.5) @ _power(self.gram(rows), -0.5)
+        return torch.from_numpy(mixture).to(rows) @ rows
+
     def normalised(self, row: Tensor) -> Tensor:
         """``row`` divided by its norm, in place."""
         return row.div_(self.inner(row, row) ** 0.5)
@@ -119,6 +131,12 @@ class DirectionSpace:
             return
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             list(pool.map(work, range(len(pieces)), pieces))
+
+
+def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
+    """A power of a symmetric matrix whose eigenvalues are positive, or 0 up to rounding where the power is."""
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors * np.maximum(values, 0) ** exponent @ vectors.T
 
 
 def _fill_normal(piece: Tensor, shard: Shard, generator: np.random.Generator) -> None:
