@@ -15,6 +15,8 @@ from spectral_edge.spectrum import InnerProducts
 
 __all__ = ["difference_quotient", "epsilon_of", "warn_if_coarse"]
 
+# Entries whose spacing is held at once.
+_PIECE = 1 << 20
 # Share of a quotient's step that may be rounding.
 _COARSE = 0.05
 
@@ -67,7 +69,8 @@ def warn_if_coarse(parameters: ParameterSubset, epsilon: float) -> None:
     A direction moves an entry by eps/√D in the root mean square, and rounding is off by the spacing / √12.
     """
     held = [to_local(parameter) for parameter in parameters.parameters.values()]
-    rounding = (sum(float(spacing(values).square().sum()) for values in held) / 12) ** 0.5
+    pieces = (piece for values in held for piece in values.reshape(-1).split(_PIECE))
+    rounding = (sum(float(spacing(piece).square().sum()) for piece in pieces) / 12) ** 0.5
     step = epsilon * (parameters.dim / parameters.full_dim) ** 0.5
     if step and rounding > _COARSE * step:
         warnings.warn(
