@@ -1,6 +1,7 @@
 """Each mistake has an error that names the thing, the place and the remedy."""
 
 import json
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -24,6 +25,18 @@ def compare(statistics=energy, directions=V, inputs=INPUTS, **settings):
     return se.compare(model, directions, inputs, statistics, **settings)
 
 
+@dataclass(frozen=True)
+class OfLength:
+    """Draws of any length, along the first coordinate."""
+
+    length: float
+    name: str = "mine"
+    per_direction = False
+
+    def sampler(self, space, direction):
+        return lambda stream: torch.eye(DIM)[0] * self.length
+
+
 def nan_for(number):
     calls = iter(range(10_000))
     return lambda h: float("nan") if next(calls) == number else energy(h)
@@ -42,6 +55,9 @@ def nan_for(number):
         ([energy, energy], "two statistics are called 'energy'"),
         ([], "no statistic"),
         (3, "cannot be called"),
+        (se.Concentration, "is a class, not an object of it"),
+        ({7: energy}, "a statistic is called 7; names are strings"),
+        ({"mine": lambda h: energy(h.mul_(2))}, "'mine' changes the tensor that it is given"),
     ],
 )
 def test_statistics(statistics, message):
@@ -72,6 +88,11 @@ def test_the_direction_is_named():
         ({"nulls": "inputs"}, r"'inputs' cannot be drawn: no statistic has labels"),
         ({"nulls": "gaussian"}, r"'gaussian' is unknown; choose isotropic, span, weights, blocks, inputs"),
         ({"nulls": []}, "nulls is empty"),
+        ({"nulls": OfLength(2.0)}, r"null 'mine': draw 0 has length 2, not 1"),
+        ({"nulls": OfLength(0.0)}, r"null 'mine': draw 0 has length 0, not 1"),
+        ({"nulls": OfLength(1.0, name="inputs")}, "called 'inputs', the name of permuted labels"),
+        ({"nulls": se.OtherPhases}, "has no sampler; pass a name, or an object"),
+        ({"directions": torch.empty(0, DIM)}, "directions: there are none"),
         ({"nulls": ["span", "span"], "directions": se.spectral_edge(gaussian(6, DIM))}, "'span' is asked for twice"),
         ({"directions": gaussian(1, DIM + 1)}, rf"directions must be \(k, {DIM}\)"),
         ({"directions": torch.zeros(1, DIM)}, "direction 1 is zero"),
@@ -127,6 +148,44 @@ def test_an_output_that_is_no_tensor():
         se.compare(model, V, INPUTS, energy, parameters=se.select_parameters(model, "weight"))
 
 
+def test_a_statistic_that_is_odd_where_the_first_direction_has_zero():
+    odd = se.of_direction(lambda v: float(v[1]), name="second_entry")
+    with pytest.raises(ValueError, match=r"second_entry.* sign of an edge direction is arbitrary"):
+        compare(odd, torch.eye(DIM)[:2], nulls="isotropic")
+
+
+@pytest.mark.parametrize("labels", [np.full(12, 5), np.full(12, -2)])
+def test_labels_outside_the_groups(labels):
+    for statistic in (se.Concentration, se.VarianceShare, se.Peakedness):
+        with pytest.raises(ValueError, match="label"):
+            compare(statistic(labels, 5), nulls="isotropic")
+
+
+@pytest.mark.parametrize(
+    ("forward", "message"),
+    [
+        (lambda model, x: model(x).sum(), r"forward gives \(\) for a batch of 2 inputs"),
+        (lambda model, x: model(x).mean(0), r"forward gives \(4,\) for a batch of 2 inputs"),
+        (lambda model, x: (model(x),), "forward gives tuple"),
+        (lambda model, x: model(x).argmax(1), r"forward gives torch\.int64; it must give real numbers"),
+    ],
+)
+def test_an_output_that_is_not_one_row_an_input(forward, message):
+    with pytest.raises(ValueError, match=message):
+        compare(forward=forward)
+
+
+def test_over_runs_takes_a_list():
+    with pytest.raises(ValueError, match="results must be a list of comparisons"):
+        se.over_runs(compare(nulls="isotropic"))
+
+
+def test_a_protocol_that_json_cannot_hold(tmp_path):
+    found = replace(compare(nulls="isotropic"), protocol={"model": object()})
+    with pytest.raises(StoreError, match=r"c\.json: not written"):
+        found.save(tmp_path / "c.json")
+
+
 def test_too_few_draws_for_a_level():
     found = compare(nulls="isotropic", draws=10)
     with pytest.raises(ValueError, match=r"level = 0\.05 cannot be reached: with 10 draws .* draws=20"):
@@ -138,6 +197,7 @@ def test_too_few_draws_for_a_level():
     [
         ("weights", {}, "'weights' needs direction="),
         ("blocks", {"direction": torch.ones(3)}, r"\(3,\)"),
+        ("blocks", {"direction": np.zeros(DIM)}, "direction is zero or not finite"),
         ("span", {}, "needs the window"),
         ("isotropic", {"seed": -1}, "seed = -1"),
     ],

@@ -1,6 +1,7 @@
 """The contract of compare: a test for each line of it."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import polars
@@ -312,3 +313,61 @@ def test_rows_beyond_a_level(layer):
     found = compare(layer, strong.reshape(1, -1), energy, spike, nulls="isotropic", draws=99)
     assert found.beyond(0.05)["pvalue"].to_list() == [0.01]
     assert isinstance(found.beyond(0.05), polars.DataFrame)
+
+
+def test_no_row_is_asked_of_a_level_that_only_some_can_reach(layer, edge):
+    other = se.OtherPhases([edge])  # one draw: its p-value is at least 1/2
+    found = compare(layer, edge, energy, k=1, nulls=["isotropic", other], draws=99)
+    assert set(found.beyond(0.5)["null"]) <= {"isotropic", "other_phases"}
+    with pytest.raises(ValueError, match=r"with 99 draws"):
+        found.beyond(0.001)
+
+
+def test_a_buffer_that_a_forward_pass_changes_is_put_back():
+    class Counting(torch.nn.Linear):
+        def __init__(self):
+            super().__init__(INS, OUTS, bias=False)
+            self.register_buffer("calls", torch.zeros(1))
+
+        def forward(self, x):
+            self.calls += 1
+            return super().forward(x)
+
+    model = Counting()
+    weights = se.select_parameters(model, "weight")
+    with pytest.warns(UserWarning, match="in-place"):
+        se.compare(model, gaussian(1, DIM), INPUTS, energy, parameters=weights, nulls="isotropic", draws=5)
+    assert model.calls.tolist() == [0]
+
+
+def test_eval_mode_ends_where_it_is_interrupted():
+    class Interrupting(torch.nn.Linear):
+        def train(self, mode=True):
+            super().train(mode)
+            if not mode:
+                raise KeyboardInterrupt
+            return self
+
+    model = torch.nn.Sequential(Interrupting(INS, OUTS, bias=False))
+    weights = se.select_parameters(model, "weight")
+    with pytest.raises(KeyboardInterrupt):
+        se.compare(model, gaussian(1, DIM), INPUTS, energy, parameters=weights, nulls="isotropic")
+    assert model.training
+    assert model[0].training
+
+
+def test_a_comparison_of_a_set_says_how_many_directions_it_has(layer, edge):
+    rank = se.of_set(lambda h: float(torch.linalg.matrix_rank(h.flatten(1))), name="rank")
+    assert repr(compare(layer, edge, rank, k=3, nulls="isotropic", draws=5)).startswith("Comparison(3 directions")
+
+
+def test_the_expected_time_counts_permutations(layer, capsys):
+    labels = np.arange(len(INPUTS)) % 5
+    compare(layer, gaussian(1, DIM), se.Concentration(labels, 5), nulls="inputs", draws=12)
+    assert "12 permutations" in capsys.readouterr().err
+
+
+def test_a_protocol_is_what_a_file_gives_back(layer, tmp_path):
+    found = replace(compare(layer, gaussian(1, DIM), energy, nulls="isotropic", draws=5), protocol={"pairs": (1, 2)})
+    found.save(tmp_path / "c.json")
+    assert se.load_comparison(tmp_path / "c.json").protocol == found.protocol

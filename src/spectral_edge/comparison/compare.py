@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spectral_edge.comparison.measurement import PERMUTED, DrawPlan, Measurement, left_as_found
-from spectral_edge.comparison.nulls import NULLS, DirectionNull, available_draws, direction_null, why_no_sets
+from spectral_edge.comparison.measurement import DrawPlan, Measurement, left_as_found
+from spectral_edge.comparison.nulls import NULLS, PERMUTED, DirectionNull, available_draws, direction_null, why_no_sets
 from spectral_edge.comparison.progress import Progress
 from spectral_edge.comparison.result import Alternative, Comparison
 from spectral_edge.comparison.space import CannotDrawError, DirectionSpace
@@ -102,7 +102,7 @@ def compare(
         measurement = Measurement.of(respond, space, tested, chosen, draws, seed, progress)
         plans, left_out = _plans(several, space, measurement)
         permuted = _permuted(several, measurement, left_out)
-        progress.begin(len(tested), sum(plan.responses for plan in plans))
+        progress.begin(len(tested), sum(plan.responses for plan in plans), draws if permuted else 0)
         complete = measurement.take_all(plans, permuted)
     protocol = _protocol(respond, edge, measurement, draws, seed)
     return Comparison(tuple(measurement.rows(plans, permuted)), protocol, alternative, complete, left_out)
@@ -192,7 +192,7 @@ def _samplers(
     found, why = {}, None
     for number, row in enumerate(measurement.tested):
         try:
-            found[number] = null.sampler(space, row.float().cpu())
+            found[number] = null.sampler(space, row)
         except CannotDrawError as problem:
             why = f"direction {number + 1}: {problem}"
     return found, why

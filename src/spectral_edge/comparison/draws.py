@@ -9,7 +9,7 @@ from torch import Tensor
 
 from spectral_edge.comparison.nulls import DirectionNull, Sampler, available_draws, check_unit, direction_null
 from spectral_edge.comparison.space import CannotDrawError, DirectionSpace, RandomStream
-from spectral_edge.modes import DIRECTIONS_AT_ONCE
+from spectral_edge.modes import DIRECTIONS_AT_ONCE, all_finite
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.spectrum import SpectralEdge
 
@@ -27,11 +27,15 @@ def rows_at_once(dim: int) -> int:
     return max(1, min(DIRECTIONS_AT_ONCE, _BYTES_AT_ONCE // (4 * max(dim, 1))))
 
 
-def draw_rows(sampler: Sampler, dim: int, null: str, seed: int, rows: Sequence[int]) -> Tensor:
-    """Draw the named rows of a null, (len(rows), D) float32."""
+def draw_rows(sampler: Sampler, space: DirectionSpace, null: str, seed: int, rows: Sequence[int]) -> Tensor:
+    """Draw the named rows of a null, (len(rows), D) float32.
+
+    Raises:
+        ValueError: a draw is not a unit vector of the space.
+    """
     if len(rows) == 1:  # a row may be a large part of memory: no second copy
-        return check_unit(sampler(RandomStream(seed, null, rows[0])), dim, null, rows[0])[None]
-    return torch.stack([check_unit(sampler(RandomStream(seed, null, row)), dim, null, row) for row in rows])
+        return check_unit(sampler(RandomStream(seed, null, rows[0])), space, null, rows[0])[None]
+    return torch.stack([check_unit(sampler(RandomStream(seed, null, row)), space, null, row) for row in rows])
 
 
 def iterate_random_directions(
@@ -53,7 +57,7 @@ def iterate_random_directions(
         parameters: where the directions live, at the values that the null ``weights`` matches.
         null: ``"isotropic"``, ``"span"``, ``"weights"``, ``"blocks"``, or a null of your own.
         edge: for ``span``.
-        direction: (D,), the tested direction, for ``weights`` and ``blocks``.
+        direction: (D,), the tested direction, of any length, for ``weights`` and ``blocks``.
         seed: a nonnegative integer.
 
     Returns:
@@ -76,17 +80,19 @@ def iterate_random_directions(
         raise ValueError(
             f"n = {n}, seed = {seed}: draws of {chosen.name!r} need n of at least 1{limit}, and a seed >= 0"
         )
+    space = DirectionSpace(parameters, edge)
     if chosen.per_direction:
+        direction = None if direction is None else torch.as_tensor(direction).detach().cpu()
         if direction is None or direction.shape != (parameters.dim,):
             shape = None if direction is None else tuple(direction.shape)
             raise ValueError(f"null {chosen.name!r} needs direction=, of shape ({parameters.dim},), not {shape}")
-        direction = direction.detach().float().cpu()
+        if not all_finite(direction) or space.inner(direction, direction) == 0:
+            raise ValueError(f"null {chosen.name!r}: direction is zero or not finite")
     try:
-        sampler = chosen.sampler(DirectionSpace(parameters, edge), direction)
+        sampler = chosen.sampler(space, direction)
     except CannotDrawError as problem:
         raise ValueError(f"null {chosen.name!r} cannot be drawn: {problem}") from None
     step = rows_at_once(parameters.dim)
     return (
-        draw_rows(sampler, parameters.dim, chosen.name, seed, range(start, min(start + step, n)))
-        for start in range(0, n, step)
+        draw_rows(sampler, space, chosen.name, seed, range(start, min(start + step, n))) for start in range(0, n, step)
     )

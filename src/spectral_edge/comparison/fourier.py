@@ -14,7 +14,7 @@ from torch import Tensor
 from spectral_edge.comparison.statistic import Takes
 from spectral_edge.modes import mode_energy
 from spectral_edge.representation import principal_scores
-from spectral_edge.statistics import fourier_profile
+from spectral_edge.statistics import Partition, fourier_profile, partition
 
 __all__ = ["Concentration", "Peakedness", "VarianceShare"]
 
@@ -43,7 +43,12 @@ class _Cyclic:
     def _checked(self, response: Tensor) -> NDArray[np.int64]:
         if len(self._labels) != len(response):
             raise ValueError(f"{type(self).__name__}: {len(self._labels)} labels for {len(response)} inputs")
+        _ = self._partition
         return self._labels
+
+    @cached_property
+    def _partition(self) -> Partition:
+        return partition(self._labels, self.order, len(self._labels))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self._labels)} labels, order={self.order})"

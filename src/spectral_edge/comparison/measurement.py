@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,17 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from spectral_edge.comparison.draws import draw_rows, rows_at_once
-from spectral_edge.comparison.nulls import DirectionNull, Sampler, available_draws
+from spectral_edge.comparison.nulls import PERMUTED, DirectionNull, Sampler, available_draws
 from spectral_edge.comparison.progress import Progress
 from spectral_edge.comparison.result import NullRow
 from spectral_edge.comparison.space import DirectionSpace, RandomStream
 from spectral_edge.comparison.statistic import LabelledStatistic, Statistic, Takes, check_even, value_of
 from spectral_edge.modes import Responder, input_count
 
-__all__ = ["PERMUTED", "DrawPlan", "Measurement", "left_as_found"]
-
-PERMUTED = "inputs"
-"""Name of the null of permuted labels, which draws no directions."""
+__all__ = ["DrawPlan", "Measurement", "left_as_found"]
 
 Key = tuple[str, str, int | None]
 """Null, statistic, direction from 1 (``None`` for all of them)."""
@@ -30,14 +27,21 @@ Key = tuple[str, str, int | None]
 
 @contextmanager
 def left_as_found(model: nn.Module) -> Iterator[None]:
-    """Keep the random states of PyTorch, NumPy and Python, which a forward pass may use, while the block runs."""
+    """Keep a model's buffers and the random states of PyTorch, NumPy and Python while the block runs.
+
+    A forward pass may draw random numbers, or count its calls in a buffer.
+    """
     of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002 - the state is the user's
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     with torch.random.fork_rng({p.device.index for p in model.parameters() if p.device.type == "cuda"}):
         try:
             yield
         finally:
             np.random.set_state(of_numpy)  # noqa: NPY002
             random.setstate(of_python)
+            with torch.no_grad():
+                for buffer, before in buffers:
+                    buffer.copy_(before)
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,10 @@ class DrawPlan:
 
     def rows(self, block: list[tuple[int, int]]) -> Tensor:
         """Draw the numbered rows (m, D)."""
-        dim, seed = self.measurement.respond.parameters.dim, self.measurement.seed
+        space, seed = self.measurement.space, self.measurement.seed
         if not self.null.per_direction:
-            return draw_rows(self.samplers[0], dim, self.null.name, seed, [row for row, _ in block])
-        rows = [draw_rows(self.samplers[j], dim, self.null.name, seed, [row]) for row, j in block]
+            return draw_rows(self.samplers[0], space, self.null.name, seed, [row for row, _ in block])
+        rows = [draw_rows(self.samplers[j], space, self.null.name, seed, [row]) for row, j in block]
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 
 
@@ -124,9 +128,9 @@ class Measurement:
 
     def _measure(self, statistic: Statistic, j: int | None, place: str) -> None:
         values = self._values(statistic, j or 0)
-        measured = value_of(statistic, statistic.name, values, place)
-        if not j:
-            check_even(statistic, values, measured)
+        with self.progress.timing_labelled() if isinstance(statistic, LabelledStatistic) else nullcontext():
+            measured = value_of(statistic, statistic.name, values, place)
+        check_even(statistic, values, measured)
         self.measured[statistic.name, None if j is None else j + 1] = measured
 
     @property
@@ -214,6 +218,7 @@ class Measurement:
                 for j in range(self.k):
                     found = value_of(other, statistic.name, self._values(statistic, j), place)
                     self.drawn.setdefault((PERMUTED, statistic.name, j + 1), []).append(found)
+            self.progress.advance(1)
 
     @property
     def labelled(self) -> list[Statistic]:

@@ -19,6 +19,7 @@ from spectral_edge.spectrum import SpectralEdge
 
 __all__ = [
     "NULLS",
+    "PERMUTED",
     "Blocks",
     "DirectionNull",
     "Isotropic",
@@ -29,10 +30,16 @@ __all__ = [
     "direction_null",
 ]
 
+PERMUTED = "inputs"
+"""Name of the null of permuted labels, which draws no directions."""
+
 Sampler = Callable[[RandomStream], Tensor]
 
 # Beyond this cosine what is left to randomness is rounding and a few per cent of the direction.
 _PARALLEL = 0.99
+
+# Lengths of unit vectors in half precision are off by less.
+_ROUNDED = 0.01
 
 
 class DirectionNull(Protocol):
@@ -58,7 +65,8 @@ class DirectionNull(Protocol):
 
         Args:
             space: the parameters, their values and the edge.
-            direction: the tested direction (D,); ``None`` where draws do not depend on it.
+            direction: the tested direction (D,), in the type and place of the parameters; ``None`` where draws do not
+                depend on it.
 
         Raises:
             CannotDrawError: there are no such draws; says why.
@@ -243,9 +251,13 @@ def direction_null(null: str | DirectionNull) -> DirectionNull:
     Raises:
         ValueError: there is none of this name.
     """
-    if not isinstance(null, str):
-        return null
     named = {known.name: known for known in NULLS}
+    if not isinstance(null, str):
+        if isinstance(null, type) or not callable(getattr(null, "sampler", None)):
+            raise ValueError(f"null {null!r} has no sampler; pass a name, or an object such as se.OtherPhases(edges)")
+        if null.name == PERMUTED:
+            raise ValueError(f"a null of your own is called {PERMUTED!r}, the name of permuted labels; rename it")
+        return null
     if null not in named:
         raise ValueError(
             f"null = {null!r} is unknown; choose {', '.join(named)}, inputs, or pass one such as se.OtherPhases(edges)"
@@ -267,12 +279,19 @@ def available_draws(null: DirectionNull) -> int | None:
     return getattr(null, "available", None)
 
 
-def check_unit(row: Tensor, dim: int, null: str, number: int) -> Tensor:
+def check_unit(row: Tensor, space: DirectionSpace, null: str, number: int) -> Tensor:
     """Return a draw of anyone's null, checked.
 
     Raises:
-        ValueError: it has another shape, or is zero or not finite.
+        ValueError: it has another shape, is not finite, or is not of unit length.
     """
-    if row.shape != (dim,) or not all_finite(row):
-        raise ValueError(f"null {null!r}: draw {number} is not a finite vector of {dim} entries: {tuple(row.shape)}")
+    dim = space.parameters.dim
+    if not isinstance(row, Tensor) or row.shape != (dim,) or not all_finite(row):
+        found = tuple(row.shape) if isinstance(row, Tensor) else type(row).__name__
+        raise ValueError(f"null {null!r}: draw {number} is not a finite vector of {dim} entries: {found}")
+    length = space.inner(row, row) ** 0.5
+    if abs(length - 1) > _ROUNDED:
+        raise ValueError(
+            f"null {null!r}: draw {number} has length {length:.6g}, not 1; divide it by its norm in the null's sampler"
+        )
     return row

@@ -72,6 +72,8 @@ def over_runs(
     """
     import polars
 
+    if isinstance(results, Comparison) or not all(isinstance(result, Comparison) for result in results):
+        raise ValueError("over_runs: results must be a list of comparisons, one a run")
     if not results:
         raise ValueError("over_runs: there are no comparisons")
     if not margin > 0:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import Progress as Bar
@@ -17,18 +19,34 @@ class Progress:
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._started = time.perf_counter()
+        self._labelled = 0.0
         self._bar: Bar | None = None
         self._task: TaskID | None = None
 
-    def begin(self, tested: int, responses: int) -> None:
-        """Print the expected time of ``responses`` draws, from that of the ``tested`` directions until now."""
-        seconds = (time.perf_counter() - self._started) / tested * responses
+    @contextmanager
+    def timing_labelled(self) -> Iterator[None]:
+        """Add the time of the block to that of statistics with labels, which permutations compute again."""
+        started = time.perf_counter()
+        yield
+        self._labelled += time.perf_counter() - started
+
+    def begin(self, tested: int, responses: int, permutations: int) -> None:
+        """Print the expected time of all draws, from that of the ``tested`` directions until now.
+
+        Args:
+            tested: number of tested directions.
+            responses: random directions to come.
+            permutations: of the labels, each for all tested directions.
+        """
+        seconds = (time.perf_counter() - self._started) / tested * responses + self._labelled * permutations
+        permuted = f" and {permutations} permutations of the labels" if permutations else ""
         self._console.print(
-            f"spectral-edge compare: {tested} directions against {responses} random ones, about {_duration(seconds)}"
+            f"spectral-edge compare: {tested} directions against {responses} random ones{permuted}, "
+            f"about {_duration(seconds)}"
         )
         if self._console.is_terminal:
             self._bar = Bar(console=self._console, transient=True)
-            self._task = self._bar.add_task("draws", total=responses)
+            self._task = self._bar.add_task("draws", total=responses + permutations)
             self._bar.start()
 
     def advance(self, draws: int) -> None:

@@ -86,6 +86,10 @@ class Comparison:
     complete: bool = True
     left_out: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # As a file would give it back: tuples are lists there, and a comparison may be combined with a stored one.
+        object.__setattr__(self, "protocol", _as_lists(self.protocol))
+
     @cached_property
     def table(self) -> polars.DataFrame:
         """One row a (direction, statistic, null); p-values are adjusted within a null (Benjamini and Hochberg)."""
@@ -177,14 +181,14 @@ class Comparison:
         write_document(Path(path), document)
 
     def __repr__(self) -> str:
-        directions = {row.direction for row in self.rows} - {None}
+        directions = self.protocol.get("directions", len({row.direction for row in self.rows} - {None}))
         statistics, nulls = (
             list(dict.fromkeys(getattr(row, key) for row in self.rows)) for key in ("statistic", "null")
         )
         draws = max((len(row.values) for row in self.rows), default=0)
         stopped = "" if self.complete else ", interrupted"
         return (
-            f"Comparison({len(directions)} directions, {', '.join(statistics)} against {', '.join(nulls)}, "
+            f"Comparison({directions} directions, {', '.join(statistics)} against {', '.join(nulls)}, "
             f"{draws} draws{stopped})"
         )
 
@@ -209,6 +213,12 @@ def load_comparison(path: Path | str) -> Comparison:
         for row in document.rows
     )
     return Comparison(rows, document.protocol, document.alternative, document.complete, document.left_out)
+
+
+def _as_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_lists(item) for key, item in value.items()}
+    return [_as_lists(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _of(row: NullRow, summary: Any) -> float | None:

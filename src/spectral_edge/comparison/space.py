@@ -87,9 +87,10 @@ class DirectionSpace:
     def along_weights(self, row: Tensor) -> float:
         """⟨row, θ⟩, θ the present values of the parameters; no copy of θ is made, but of shards."""
         if self.parameters.sharded:
-            return self.inner(row, self.parameters.flatten().float().cpu())
+            return self.inner(row, self.parameters.flatten().float().to(row.device))
         return sum(
-            float(row[block.columns].double() @ block.values.cpu().double()) for block in self.parameters.blocks()
+            float(row[block.columns].double() @ block.values.to(row.device).double())
+            for block in self.parameters.blocks()
         )
 
     def add_weights(self, row: Tensor, factor: float) -> Tensor:

@@ -104,6 +104,9 @@ def named_statistics(statistics: Any) -> list[Statistic]:
     else:
         found = [_complete(statistics, None)]
     names = [statistic.name for statistic in found]
+    nameless = next((name for name in names if not isinstance(name, str)), None)
+    if nameless is not None:
+        raise ValueError(f"compare: a statistic is called {nameless!r}; names are strings")
     if not names:
         raise ValueError(
             "compare: no statistic was given; pass a function of a response (N, d), or se.Concentration(…)"
@@ -118,15 +121,16 @@ def named_statistics(statistics: Any) -> list[Statistic]:
 
 def _complete(statistic: Any, name: str | None) -> Statistic:
     """The statistic with a name and what it takes; other attributes it has are not looked at."""
-    if not callable(statistic):
-        raise ValueError(f"compare: statistic {statistic!r} cannot be called; pass a function of a response (N, d)")
+    if not callable(statistic) or isinstance(statistic, type):
+        what = "is a class, not an object of it" if isinstance(statistic, type) else "cannot be called"
+        raise ValueError(f"compare: statistic {statistic!r} {what}; pass a function of a response (N, d), or an object")
     takes: Any = getattr(statistic, "takes", "response")
     if takes not in get_args(Takes):
         raise ValueError(
             f"compare: statistic {name or _name_of(statistic)!r} takes {takes!r}; choose {', '.join(get_args(Takes))}"
         )
     kind = _Labelled if isinstance(statistic, LabelledStatistic) else _Function
-    return kind(statistic, name or _name_of(statistic), takes)
+    return kind(statistic, _name_of(statistic) if name is None else name, takes)
 
 
 @dataclass(frozen=True)
@@ -149,9 +153,15 @@ def value_of(statistic: Callable[[Tensor], float], name: str, values: Tensor, pl
         place: what the values belong to, for errors: "direction 2", "draw 17 of the null 'span'".
 
     Raises:
-        ValueError: it did not; the message names statistic and place.
+        ValueError: it did not, or it changed ``values``; the message names statistic and place.
     """
+    version = _version_of(values)
     found: Any = statistic(values)
+    if _version_of(values) != version:
+        raise ValueError(
+            f"compare: statistic {name!r} changes the tensor that it is given, which other statistics read, too; "
+            "have it work on a copy"
+        )
     if isinstance(found, Tensor | np.ndarray) and math.prod(found.shape) != 1:
         raise ValueError(
             f"compare: statistic {name!r} of {place} is an array of shape {tuple(found.shape)}, not one number; "
@@ -169,6 +179,11 @@ def value_of(statistic: Callable[[Tensor], float], name: str, values: Tensor, pl
             "or have the statistic give a number"
         )
     return number
+
+
+def _version_of(values: Tensor) -> int | None:
+    """How often a tensor was changed in place; unknown under ``torch.inference_mode``."""
+    return None if values.is_inference() else values._version
 
 
 def check_even(statistic: Statistic, values: Tensor, measured: float) -> None:

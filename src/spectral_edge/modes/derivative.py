@@ -41,12 +41,12 @@ def jacobian_vector_product(
     values = {name: parameter.detach() for name, parameter in parameters.parameters.items()}
     bound = _Bound(model, forward)
 
-    def function(batch: Inputs, subset: dict[str, Tensor]) -> Tensor:
-        return functional_call(bound, {f"model.{k}": v for k, v in subset.items()}, (batch,))
+    def rows(batch: Inputs, subset: dict[str, Tensor]) -> Tensor:
+        return as_rows(functional_call(bound, {f"model.{k}": v for k, v in subset.items()}, (batch,)), batch)
 
     def tangents(batch: Inputs) -> Tensor:
         def tangent(direction: dict[str, Tensor]) -> Tensor:
-            return as_rows(jvp(partial(function, batch), (values,), (direction,))[1])
+            return jvp(partial(rows, batch), (values,), (direction,))[1]
 
         return vmap(tangent)(parameters.unflatten(directions))
 

@@ -50,7 +50,7 @@ def difference_quotient(
     """[h(θ + eps v) - h(θ)]/eps or, ``central``, [h(θ + eps v) - h(θ - eps v)]/2 eps, along k directions: (k, N, d)."""
 
     def read() -> Tensor:
-        return torch.cat([as_rows(forward(model, batch)) for batch in input_batches(inputs, batch_size)])
+        return torch.cat([as_rows(forward(model, batch), batch) for batch in input_batches(inputs, batch_size)])
 
     def moved_by(step: float, direction: Tensor) -> Tensor:
         with _moved(model, parameters, step * direction):

@@ -57,9 +57,19 @@ def input_batches(inputs: Inputs, size: int) -> Iterator[Inputs]:
         yield {name: v[part] for name, v in inputs.items()} if isinstance(inputs, Mapping) else inputs[part]
 
 
-def as_rows(representation: Tensor) -> Tensor:
-    """h of n inputs as (n, d), whatever its shape; one number an input is d = 1."""
-    return representation.reshape(representation.shape[0], -1)
+def as_rows(representation: Tensor, inputs: Inputs) -> Tensor:
+    """h of n inputs as (n, d), whatever its shape; one number an input is d = 1.
+
+    Raises:
+        ValueError: it is not one row an input, or not of real numbers.
+    """
+    n = input_count(inputs)
+    shape = tuple(representation.shape) if isinstance(representation, Tensor) else type(representation).__name__
+    if not isinstance(representation, Tensor) or representation.ndim == 0 or len(representation) != n:
+        raise ValueError(f"forward gives {shape} for a batch of {n} inputs; it must give a tensor ({n}, …)")
+    if not representation.is_floating_point():
+        raise ValueError(f"forward gives {representation.dtype}; it must give real numbers, such as logits")
+    return representation.reshape(n, -1)
 
 
 def default_forward(model: nn.Module, inputs: Inputs) -> Tensor:

@@ -71,6 +71,8 @@ class Responder:
                 f"directions must be (k, {self.parameters.dim}) for these parameters, not {tuple(rows.shape)}; pass "
                 "the parameters that they were recorded with (parameters=recorder.parameters)"
             )
+        if not len(rows):
+            raise ValueError("directions: there are none")
         for number, row in enumerate(rows, start=1):
             if not all_finite(row) or (not self.parameters.sharded and not row.any()):
                 raise ValueError(f"direction {number} is zero or not finite; drop it before the analysis")
@@ -98,7 +100,7 @@ def responder_of(
         ValueError: there are no inputs, tensors of a mapping differ in length, or the method is unknown.
 
     Warns:
-        UserWarning: ``"jvp"`` was asked for and the model has no forward-mode derivative; tried on one input.
+        UserWarning: ``"jvp"`` was asked for and the model has no forward-mode derivative; tried on two inputs.
     """
     if method not in _METHODS:
         raise ValueError(f"method = {method!r} is unknown; choose one of {', '.join(_METHODS)}")
@@ -158,20 +160,20 @@ def _no_forward_mode(
     relative_epsilon: float,
     read: Forward,
 ) -> str | None:
-    """Why the model has no forward-mode derivative, ``None`` if it has; tried on one input and a random direction."""
+    """Why the model has no forward-mode derivative, ``None`` if it has; tried on two inputs and a random direction."""
     if parameters.sharded:
         return "its parameters are sharded"
-    one = next(input_batches(inputs, 1))
+    few = next(input_batches(inputs, 2))  # of one, a forward that squeezes would pass
     direction = torch.randn(1, parameters.dim, generator=torch.Generator().manual_seed(0))
     direction = direction.div_(direction.norm()).to(to_local(next(iter(parameters.parameters.values()))))
 
     def moves() -> bool:
         epsilon = epsilon_of(parameters, relative_epsilon)
-        return bool(difference_quotient(model, parameters, read, epsilon, True, 1, direction, one).any())
+        return bool(difference_quotient(model, parameters, read, epsilon, True, 2, direction, few).any())
 
     with reading(model):
         try:
-            if exact(direction, one).any() or not moves():
+            if exact(direction, few).any() or not moves():
                 return None
             return "the derivative is exactly zero although the function moves (a detach or no_grad on the way)"
         except (RuntimeError, NotImplementedError) as problem:

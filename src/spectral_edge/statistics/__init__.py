@@ -23,6 +23,7 @@ from spectral_edge.statistics.nulls import (
     rarity_pvalue,
     regrouped,
 )
+from spectral_edge.statistics.partition import Partition, partition
 from spectral_edge.statistics.reliability import intraclass_correlation, intraclass_interval, within_and_between
 
 __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
@@ -30,6 +31,8 @@ __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
     "FourierProfile",
     "fourier_profile",
     "expected_concentration",
+    "partition",
+    "Partition",
     # what chance gives
     "random_directions",
     "permuted_profiles",

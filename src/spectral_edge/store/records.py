@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic_core import PydanticSerializationError
 
 from spectral_edge.store.errors import RunCorruptError, SchemaError, StoreError
 from spectral_edge.store.files import read_file, read_lines, write_atomically
@@ -171,7 +172,11 @@ def write_document(path: Path, document: BaseModel, indent: int | None = 1) -> N
     Raises:
         StoreError: it holds what JSON cannot, or the disk refuses.
     """
-    write_atomically(path, encode_json(document.model_dump(mode="json", by_alias=True), path, indent=indent) + b"\n")
+    try:
+        value = document.model_dump(mode="json", by_alias=True)
+    except PydanticSerializationError as cause:
+        raise StoreError(f"{path}: not written: {cause}. Use numbers, strings, lists and dictionaries.") from cause
+    write_atomically(path, encode_json(value, path, indent=indent) + b"\n")
 
 
 def read_object(path: Path) -> dict[str, Any]:
