@@ -27,8 +27,10 @@ from .bases import (
     to_grid,
 )
 from .comparison import (
+    CharacterShare,
     Comparison,
     Concentration,
+    EffectiveRank,
     OtherPhases,
     OverRuns,
     Peakedness,
@@ -65,10 +67,12 @@ from .statistics import (
 from .studies import SweepTable, sweep_table
 
 __all__ = [
+    "CharacterShare",
     "CharacterSpectrum",
     "Comparison",
     "Concentration",
     "DiscoveredBasis",
+    "EffectiveRank",
     "Evaluation",
     "FourierProfile",
     "FunctionalModes",

@@ -3,10 +3,9 @@ from dataclasses import replace
 import pytest
 
 from spectral_edge.store import ClaimRow, NullSummary
-from spectral_edge.studies.claim_rules import TOLERANCES
-from spectral_edge.studies.modes.published import MEASUREMENTS
-from spectral_edge.studies.modes.rules import RULES
-from spectral_edge.studies.modes.study import has_basis
+from spectral_edge.studies.claims import LINES, RULES
+from spectral_edge.studies.claims.rule import TOLERANCES
+from spectral_edge.studies.modes.selection import has_basis
 from spectral_edge.studies.verdicts import adjust_table, judge
 
 
@@ -101,8 +100,8 @@ def test_adjustment_is_benjamini_hochberg_within_a_claim():
 
 
 def test_every_published_number_has_a_tolerance_and_every_claim_a_rule():
-    assert {m.statistic for m in MEASUREMENTS if m.published is not None} <= set(TOLERANCES)
-    assert {m.claim for m in MEASUREMENTS} == {rule.claim for rule in RULES}
+    assert {m.statistic for m in LINES if m.published is not None} <= set(TOLERANCES)
+    assert {m.claim for m in LINES} == {rule.claim for rule in RULES}
 
 
 def test_every_rule_has_rows_to_decide_on():
@@ -113,11 +112,11 @@ def test_every_rule_has_rows_to_decide_on():
                 claim=m.claim,
                 task=m.task,
                 checkpoint=m.checkpoint,
-                direction=m.direction,
+                direction=str(m.direction),
                 statistic=m.statistic,
                 grouping=m.grouping,
             )
-            for m in MEASUREMENTS
+            for m in LINES
         ]
         assert any(rule.decides(r) for r in rows), rule.claim
 
@@ -146,7 +145,7 @@ def test_missing_parts_of_a_claim_do_not_count_against_it():
 
 
 def test_every_basis_of_the_table_exists_for_the_paper_s_modulus():
-    assert [m for m in MEASUREMENTS if not has_basis(m, 97)] == []
+    assert [m for m in LINES if not has_basis(m.grouping, 97)] == []
 
 
 def over_seeds(pvalues, combined, **changes):

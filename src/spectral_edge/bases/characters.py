@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -193,6 +193,7 @@ def _check_grid(energy_grid: ArrayLike) -> Floats:
     return grid
 
 
+@cache
 def _line_masks(order: int) -> dict[str, NDArray[np.bool_]]:
     a, b = np.indices((order, order))
     inner = (a > 0) & (b > 0)

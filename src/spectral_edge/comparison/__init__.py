@@ -1,11 +1,14 @@
 """Is a direction special, or would any do it? Statistics of directions against matched nulls, on any model."""
 
+from spectral_edge.comparison.characters import CharacterShare
 from spectral_edge.comparison.compare import compare
 from spectral_edge.comparison.draws import iterate_random_directions
-from spectral_edge.comparison.fourier import Concentration, Peakedness, VarianceShare
+from spectral_edge.comparison.evaluate import evaluate
+from spectral_edge.comparison.fourier import Concentration, CyclicStatistic, Peakedness, VarianceShare
 from spectral_edge.comparison.nulls import Blocks, DirectionNull, Isotropic, OtherPhases, Span, Weights
 from spectral_edge.comparison.over_runs import OverRuns, over_runs
 from spectral_edge.comparison.result import Comparison, NullRow, load_comparison
+from spectral_edge.comparison.shape import EffectiveRank
 from spectral_edge.comparison.space import CannotDrawError, DirectionSpace, RandomStream
 from spectral_edge.comparison.statistic import Statistic, of_direction, of_set
 
@@ -14,6 +17,7 @@ __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
     "Comparison",
     "NullRow",
     "load_comparison",
+    "evaluate",
     # over independent runs
     "over_runs",
     "OverRuns",
@@ -22,6 +26,9 @@ __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
     "Concentration",
     "VarianceShare",
     "Peakedness",
+    "CharacterShare",
+    "EffectiveRank",
+    "CyclicStatistic",
     "of_direction",
     "of_set",
     # nulls

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spectral_edge.comparison.measurement import DrawPlan, Measurement, left_as_found
+from spectral_edge.comparison.draw_plan import DrawPlan
+from spectral_edge.comparison.measurement import Measurement, left_as_found
 from spectral_edge.comparison.nulls import NULLS, PERMUTED, DirectionNull, available_draws, direction_null, why_no_sets
 from spectral_edge.comparison.progress import Progress
 from spectral_edge.comparison.result import Alternative, Comparison
 from spectral_edge.comparison.space import CannotDrawError, DirectionSpace
-from spectral_edge.comparison.statistic import named_statistics
+from spectral_edge.comparison.statistic import Keep, named_statistics, set_size
 from spectral_edge.modes import Forward, Inputs, Responder, responder_of
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.spectrum import SpectralEdge
@@ -39,6 +40,9 @@ def compare(
     seed: int = 0,
     alternative: Alternative = "greater",
     batch_size: int | None = None,
+    keep: Mapping[str, Keep] | None = None,
+    threads: int = 1,
+    quiet: bool = False,
 ) -> Comparison:
     """Ask of each direction whether it is special, or whether any matched direction would do it.
 
@@ -64,6 +68,11 @@ def compare(
         seed: of the draws.
         alternative: whether large or small values of the statistics would be special.
         batch_size: inputs at once; 256 if left out.
+        keep: functions of a response (N, d) whose values, arrays of any shape, are kept for every tested direction and
+            every draw: ``result.kept[name]["tested"]`` and ``result.kept[name][null]``, to draw figures of.
+        threads: that share the draws where a model brings its own derivative; others use PyTorch's own threads. The
+            result does not depend on it.
+        quiet: print neither the expected time nor progress.
 
     Returns:
         The comparison: ``.table``, ``.plot()``, ``.save(path)``. Interrupted from the keyboard, it has what was done.
@@ -90,6 +99,7 @@ def compare(
     chosen, several = named_statistics(statistics), _listed(nulls)
     draws, seed = operator.index(draws), operator.index(seed)
     _check_numbers(draws, seed, alternative, k)
+    progress = Progress(quiet)
     with left_as_found(model):
         respond = responder_of(model, inputs, parameters=parameters, forward=forward, batch_size=batch_size)
         edge = directions if isinstance(directions, SpectralEdge) else None
@@ -98,14 +108,25 @@ def compare(
         tested = respond.checked(rows)
         if edge is None:  # in the type they came in: the parameters' may round lengths by half a per cent
             tested = respond.checked(rows / rows.new_tensor([space.inner(row, row) ** 0.5 for row in rows])[:, None])
-        progress = Progress()
-        measurement = Measurement.of(respond, space, tested, chosen, draws, seed, progress)
+        set_size(chosen, len(tested))
+        measurement = Measurement.of(
+            respond,
+            space,
+            tested,
+            chosen,
+            keep=keep or {},
+            draws=draws,
+            seed=seed,
+            threads=threads,
+            progress=progress,
+        )
         plans, left_out = _plans(several, space, measurement)
         permuted = _permuted(several, measurement, left_out)
         progress.begin(len(tested), sum(plan.responses for plan in plans), draws if permuted else 0)
         complete = measurement.take_all(plans, permuted)
     protocol = _protocol(respond, edge, measurement, draws, seed)
-    return Comparison(tuple(measurement.rows(plans, permuted)), protocol, alternative, complete, left_out)
+    found = tuple(measurement.rows(plans, permuted))
+    return Comparison(found, protocol, alternative, complete, left_out, measurement.arrays())
 
 
 def _check_numbers(draws: int, seed: int, alternative: str, k: int | None) -> None:
@@ -138,7 +159,7 @@ def _plans(
     for null in _direction_nulls(several):
         samplers, problem = _samplers(null, space, measurement)
         if measurement.taking("set") and problem is None:
-            problem = why_no_sets(null, measurement.k)
+            problem = why_no_sets(null, measurement.size)
         if problem is not None and several is not None:
             can = ", ".join(plan.null.name for plan in plans)
             raise ValueError(
@@ -147,16 +168,18 @@ def _plans(
         if problem is not None:
             left_out[null.name] = problem
         if samplers:
-            plans.append(DrawPlan(null, samplers, _sets(null, measurement, problem is not None), measurement))
+            singles = (available_draws(null) or measurement.draws) if measurement.singles or measurement.keep else 0
+            sets = _sets(null, measurement, problem is not None)
+            plans.append(DrawPlan(null, samplers, measurement.k, singles, sets, measurement.size))
     return plans, left_out
 
 
 def _sets(null: DirectionNull, measurement: Measurement, some_are_missing: bool) -> int:
     """How many sets are drawn for statistics of a set."""
-    if not measurement.taking("set") or some_are_missing or why_no_sets(null, measurement.k):
+    if not measurement.taking("set") or some_are_missing or why_no_sets(null, measurement.size):
         return 0
     most = available_draws(null)
-    return measurement.draws if most is None else most // measurement.k
+    return measurement.draws if most is None else most // measurement.size
 
 
 def _listed(nulls: Nulls) -> list[str | DirectionNull] | None:

@@ -18,13 +18,13 @@ __all__ = ["draw_rows", "iterate_random_directions", "rows_at_once"]
 _BYTES_AT_ONCE = 64 * 2**20
 
 
-def rows_at_once(dim: int) -> int:
-    """Directions of ``dim`` float32 entries held at once: at most 8 and 64 MB, at least 1.
+def rows_at_once(dim: int, most: int = DIRECTIONS_AT_ONCE) -> int:
+    """Directions of ``dim`` float32 entries held at once: at most ``most`` and 64 MB, at least 1.
 
     >>> rows_at_once(131_072), rows_at_once(30_000_000)
     (8, 1)
     """
-    return max(1, min(DIRECTIONS_AT_ONCE, _BYTES_AT_ONCE // (4 * max(dim, 1))))
+    return max(1, min(most, _BYTES_AT_ONCE // (4 * max(dim, 1))))
 
 
 def draw_rows(sampler: Sampler, space: DirectionSpace, null: str, seed: int, rows: Sequence[int]) -> Tensor:

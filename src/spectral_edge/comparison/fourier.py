@@ -2,70 +2,98 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from spectral_edge.comparison.features import computed_once, energy_of, scores_of
 from spectral_edge.comparison.statistic import Takes
-from spectral_edge.modes import mode_energy
-from spectral_edge.representation import principal_scores
-from spectral_edge.statistics import Partition, fourier_profile, partition
+from spectral_edge.statistics import FourierProfile, fourier_profile, partition
 
-__all__ = ["Concentration", "Peakedness", "VarianceShare"]
+__all__ = ["Concentration", "CyclicStatistic", "Peakedness", "VarianceShare"]
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class _Cyclic:
-    """Inputs with labels in a cyclic group.
+class CyclicStatistic:
+    """A number of the spectrum of a function of the input over groups; a subclass says which number.
 
     Args:
         labels: (N,) integers in -1 … M-1; inputs labelled -1 are left out.
         order: M, the number of groups, at least 2.
+        component: the function is the scores on this principal component of the response, from 1; ``None`` for
+            f(x) = ||response(x)||². All inputs take part in the components, those labelled -1 too.
     """
 
     labels: ArrayLike
     order: int
+    component: int | None = None
 
+    name: ClassVar[str]
     takes: ClassVar[Takes] = "response"
+
+    def of_profile(self, profile: FourierProfile) -> Floats:
+        """The number (n,) of each of n functions, from the spectra of their group means."""
+        raise NotImplementedError
+
+    def profile(self, response: Tensor) -> FourierProfile:
+        """The spectrum of a response (N, d); computed once for all statistics that share ``labels``.
+
+        Raises:
+            ValueError: labels do not fit the response or the order.
+        """
+        labels = self._labels
+        if len(labels) != len(response):
+            raise ValueError(f"{type(self).__name__}: {len(labels)} labels for {len(response)} inputs")
+        # The labels are kept with the profile, so that no other array can come to have their id.
+        key = ("profile", self.component, id(labels), self.order, self.function.__func__)  # type: ignore[attr-defined]
+        return computed_once(
+            response, key, lambda: (fourier_profile(self.function(response), labels, self.order), labels)
+        )[0]
+
+    def function(self, response: Tensor) -> Floats:
+        """The function of the input, (N,), whose group means are taken."""
+        return energy_of(response) if self.component is None else scores_of(response, self.component)
+
+    def __call__(self, response: Tensor) -> float:
+        """The number of a response (N, d)."""
+        return float(self.of_profile(self.profile(response))[0])
+
+    def permute_labels(self, generator: np.random.Generator) -> Callable[[Tensor], float]:
+        """Exchange whole groups: every input of group q gets the label π(q), π a random permutation of the groups.
+
+        Inputs are not exchangeable one by one, as f(a, b) depends on a and b; the groups of a cyclic grouping are, if
+        the response knows nothing of their order.
+        """
+        names = _permutations(self.order, generator, 1)
+        return lambda response: float(self.of_profile(self.profile(response).renamed(names))[0])
+
+    def permuted_values(self, response: Tensor, generator: np.random.Generator, n: int) -> Floats:
+        """(n,) values, the groups exchanged at random for each."""
+        return self.of_profile(self.profile(response).renamed(_permutations(self.order, generator, n)))
 
     @cached_property
     def _labels(self) -> NDArray[np.int64]:
         labels = np.asarray(self.labels.cpu() if isinstance(self.labels, Tensor) else self.labels)
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
             raise ValueError(f"labels must be (N,) integers, one an input, not {labels.dtype} of shape {labels.shape}")
+        partition(labels, self.order, len(labels))  # refuses labels outside -1 … M-1
         return labels
-
-    def _checked(self, response: Tensor) -> NDArray[np.int64]:
-        if len(self._labels) != len(response):
-            raise ValueError(f"{type(self).__name__}: {len(self._labels)} labels for {len(response)} inputs")
-        _ = self._partition
-        return self._labels
-
-    @cached_property
-    def _partition(self) -> Partition:
-        return partition(self._labels, self.order, len(self._labels))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self._labels)} labels, order={self.order})"
 
-    def permute_labels(self, generator: np.random.Generator) -> Self:
-        """Exchange whole groups: every input of group q gets the label π(q), π a random permutation of the groups.
-
-        Inputs are not exchangeable one by one, as f(a, b) depends on a and b; the groups of a cyclic grouping are, if
-        the response knows nothing of their order.
-        """
-        renamed = np.append(generator.permutation(self.order), -1)  # label -1 stays
-        return replace(self, labels=renamed[self._labels])
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Concentration(_Cyclic):
-    """Fourier concentration F of f(x) = ||response(x)||² averaged over groups: max_ω power / Σ_ω power, ω = 1 … M//2.
+class Concentration(CyclicStatistic):
+    """Fourier concentration F of a function averaged over groups: max_ω power / Σ_ω power, ω = 1 … M//2.
 
     NaN, and so refused, where all group means agree. Source: paper, section 1;
     :func:`~spectral_edge.statistics.fourier_profile`.
@@ -73,6 +101,7 @@ class Concentration(_Cyclic):
     Args:
         labels: (N,) integers in -1 … M-1; inputs labelled -1 are left out.
         order: M, the number of groups, at least 2.
+        component: principal component of the response whose scores are averaged; ``None`` for ||response(x)||².
 
     >>> labels = np.arange(70) % 7
     >>> one_mode = torch.tensor(2 + np.cos(2 * np.pi * 3 * labels / 7)).sqrt()[:, None]
@@ -82,14 +111,13 @@ class Concentration(_Cyclic):
 
     name: ClassVar[str] = "concentration"
 
-    def __call__(self, response: Tensor) -> float:
-        """F of a response (N, d)."""
-        energy = mode_energy(response[None]).cpu().numpy()
-        return float(fourier_profile(energy, self._checked(response), self.order).concentration[0])
+    def of_profile(self, profile: FourierProfile) -> Floats:
+        """F."""
+        return profile.concentration
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class VarianceShare(_Cyclic):
+class VarianceShare(CyclicStatistic):
     """Share of the variance of a principal component of the response that is a function of the group.
 
     Variance between groups over total variance of the scores on the component, over inputs with a label. It does not
@@ -98,25 +126,24 @@ class VarianceShare(_Cyclic):
     Args:
         labels: (N,) integers in -1 … M-1; inputs labelled -1 are left out.
         order: M, the number of groups, at least 2.
-        component: which principal component of the column-centred response, from 1.
+        component: which principal component of the column-centred response, from 1; ``None`` for ||response(x)||².
 
     >>> labels = np.arange(70) % 7
     >>> round(VarianceShare(labels, 7)(torch.tensor(labels**2, dtype=torch.float64)[:, None]), 3)
     1.0
     """
 
-    component: int = 1
+    component: int | None = 1
 
     name: ClassVar[str] = "variance_share"
 
-    def __call__(self, response: Tensor) -> float:
-        """The share, in [0, 1], of a response (N, d)."""
-        scores = principal_scores(response[None], self.component)[0, self.component - 1]
-        return float(fourier_profile(scores.cpu().numpy(), self._checked(response), self.order).variance_share[0])
+    def of_profile(self, profile: FourierProfile) -> Floats:
+        """The share, in [0, 1]."""
+        return profile.variance_share
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Peakedness(_Cyclic):
+class Peakedness(CyclicStatistic):
     """Peak over mean of the power of the response's first singular direction: max_ω P(ω) / mean_ω P(ω), ω = 1 … M//2.
 
     The response (N, d), not centred, is projected on its first right singular vector; the mean is subtracted, and
@@ -132,17 +159,30 @@ class Peakedness(_Cyclic):
     3.0
     """
 
+    component: None = None
+
     name: ClassVar[str] = "peakedness"
 
-    def __call__(self, response: Tensor) -> float:
-        """The ratio, in [1, M//2], of a response (N, d)."""
-        labels = self._checked(response)
-        known = torch.from_numpy(np.flatnonzero(labels >= 0)).to(response.device)
-        scores = _first_scores(response[known].double()).cpu().numpy()
-        scores = scores - scores.mean()
-        angle = 2 * np.pi * np.outer(np.arange(1, self.order // 2 + 1), labels[labels >= 0]) / self.order
-        power = _share(np.cos(angle), scores) + _share(np.sin(angle), scores)
-        return float(power.max() / power.mean())
+    def function(self, response: Tensor) -> Floats:
+        """Projections on the first right singular vector of the response at inputs with a label; 0 at others."""
+        known = torch.from_numpy(np.flatnonzero(self._labels >= 0))
+        scores = np.zeros(len(response))
+        scores[known.numpy()] = _first_scores(response[known.to(response.device)].double()).cpu().numpy()
+        return scores
+
+    def of_profile(self, profile: FourierProfile) -> Floats:
+        """The ratio, in [1, M//2]; sums over inputs are sums over groups, n_q inputs each."""
+        counts = np.atleast_2d(profile.counts)
+        sums = profile.group_means * counts
+        sums -= counts * sums.sum(axis=1, keepdims=True) / counts.sum(axis=1, keepdims=True)
+        angle = 2 * np.pi * np.outer(np.arange(1, self.order // 2 + 1), np.arange(self.order)) / self.order
+        power = _along(np.cos(angle), sums, counts) + _along(np.sin(angle), sums, counts)
+        return power.max(axis=1) / power.mean(axis=1)
+
+
+def _permutations(order: int, generator: np.random.Generator, n: int) -> NDArray[np.int64]:
+    """(n, M) permutations of 0 … M-1."""
+    return generator.permuted(np.tile(np.arange(order), (n, 1)), axis=1)
 
 
 def _first_scores(rows: Tensor) -> Tensor:
@@ -153,7 +193,8 @@ def _first_scores(rows: Tensor) -> Tensor:
     return rows @ torch.linalg.eigh(rows.T @ rows).eigenvectors[:, -1]
 
 
-def _share(waves: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """⟨s, w⟩² / ||w||²; 0 for a wave that vanishes on the inputs, as sin(πq) does."""
-    norms = (waves**2).sum(axis=1)
-    return np.where(norms > 1e-9 * waves.shape[1], (waves @ scores) ** 2 / np.maximum(norms, 1e-300), 0.0)
+def _along(waves: Floats, sums: Floats, counts: NDArray[np.int64]) -> Floats:
+    """⟨s, w⟩² / ||w||² over inputs, (n, ω); 0 for a wave that vanishes on them, as sin(πq) does."""
+    norms = counts @ (waves**2).T
+    vanishes = norms <= 1e-9 * counts.sum(axis=1, keepdims=True)
+    return np.where(vanishes, 0.0, (sums @ waves.T) ** 2 / np.where(vanishes, 1.0, norms))

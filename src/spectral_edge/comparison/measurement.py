@@ -3,26 +3,47 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spectral_edge.comparison.draws import draw_rows, rows_at_once
-from spectral_edge.comparison.nulls import PERMUTED, DirectionNull, Sampler, available_draws
+from spectral_edge.comparison.draw_plan import Block, DrawPlan
+from spectral_edge.comparison.draws import rows_at_once
+from spectral_edge.comparison.nulls import PERMUTED
 from spectral_edge.comparison.progress import Progress
 from spectral_edge.comparison.result import NullRow
 from spectral_edge.comparison.space import DirectionSpace, RandomStream
-from spectral_edge.comparison.statistic import LabelledStatistic, Statistic, Takes, check_even, value_of
-from spectral_edge.modes import Responder, input_count
+from spectral_edge.comparison.statistic import (
+    Keep,
+    LabelledFunction,
+    LabelledStatistic,
+    ManyPermutations,
+    Statistic,
+    Takes,
+    check_even,
+    relative_signs,
+    set_size,
+    turned_round,
+    value_of,
+)
+from spectral_edge.modes import Responder, in_threads, input_count
 
-__all__ = ["DrawPlan", "Measurement", "left_as_found"]
+__all__ = ["Measurement", "left_as_found"]
 
 Key = tuple[str, str, int | None]
-"""Null, statistic, direction from 1 (``None`` for all of them)."""
+"""Null, statistic, direction from 1 (0 where draws serve all of them, ``None`` for a set)."""
+
+_TESTED = "tested"
+
+_PERMUTATIONS_AT_ONCE = 50
+"""After so many an interruption keeps what was done."""
 
 
 @contextmanager
@@ -45,44 +66,11 @@ def left_as_found(model: nn.Module) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class DrawPlan:
-    """The draws of one null.
+class _Reading:
+    """What one block of draws gave."""
 
-    Row r of a null is one direction. Draw i of direction j (from 0, of k) is row i k + j, and so is member j of set i;
-    where draws do not depend on the direction, single statistics use rows 0, 1, 2, ….
-    """
-
-    null: DirectionNull
-    samplers: dict[int, Sampler] = field(repr=False)
-    sets: int
-    measurement: Measurement = field(repr=False)
-
-    @property
-    def draws(self) -> int:
-        """Draws for a single statistic of a direction."""
-        return available_draws(self.null) or self.measurement.draws
-
-    @property
-    def numbers(self) -> list[tuple[int, int]]:
-        """(row, direction from 0) of each draw for single statistics, in the order in which they are made."""
-        if not self.measurement.singles:
-            return []
-        if self.null.per_direction:
-            return [(i * self.measurement.k + j, j) for i in range(self.draws) for j in self.samplers]
-        return [(row, 0) for row in range(self.draws)]
-
-    @property
-    def responses(self) -> int:
-        """How many directions are drawn."""
-        return len(self.numbers) + self.sets * self.measurement.k
-
-    def rows(self, block: list[tuple[int, int]]) -> Tensor:
-        """Draw the numbered rows (m, D)."""
-        space, seed = self.measurement.space, self.measurement.seed
-        if not self.null.per_direction:
-            return draw_rows(self.samplers[0], space, self.null.name, seed, [row for row, _ in block])
-        rows = [draw_rows(self.samplers[j], space, self.null.name, seed, [row]) for row, j in block]
-        return rows[0] if len(rows) == 1 else torch.cat(rows)
+    values: list[tuple[Key, float]] = field(default_factory=list)
+    kept: list[tuple[str, NDArray]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -93,12 +81,15 @@ class Measurement:
     space: DirectionSpace
     tested: Tensor
     statistics: Sequence[Statistic]
+    keep: Mapping[str, Keep]
     draws: int
     seed: int
-    responses: Tensor | None
+    threads: int
+    responses: list[Tensor]
     progress: Progress
     measured: dict[tuple[str, int | None], float] = field(default_factory=dict)
-    drawn: dict[Key, list[float]] = field(default_factory=dict)
+    drawn: dict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
+    kept: dict[tuple[str, str], list[NDArray]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
     def of(
@@ -107,8 +98,11 @@ class Measurement:
         space: DirectionSpace,
         tested: Tensor,
         statistics: Sequence[Statistic],
+        *,
+        keep: Mapping[str, Keep],
         draws: int,
         seed: int,
+        threads: int,
         progress: Progress,
     ) -> Measurement:
         """Measure the tested directions.
@@ -116,27 +110,41 @@ class Measurement:
         Raises:
             ValueError: a statistic is not one finite number, or changes with the sign of a direction.
         """
-        needs_model = any(statistic.takes != "direction" for statistic in statistics)
-        responses = torch.cat([respond(block) for block in tested.split(respond.group)]) if needs_model else None
-        found = cls(respond, space, tested, statistics, draws, seed, responses, progress)
+        needs_model = bool(keep) or any(statistic.takes != "direction" for statistic in statistics)
+        blocks = tested.split(respond.group) if needs_model else ()
+        responses = [row for block in blocks for row in respond(block)]
+        found = cls(respond, space, tested, statistics, keep, draws, seed, threads, responses, progress)
         for j in range(found.k):
-            for statistic in found.singles:
-                found._measure(statistic, j, f"direction {j + 1}")
-        for statistic in found.taking("set"):
-            found._measure(statistic, None, "the set of tested directions")
+            found._measure(found.singles, j)
+        if found.taking("set"):
+            found._measure(found.taking("set"), None)
+        for name, function in keep.items():
+            found.kept[_TESTED, name] += [_as_array(function(response)) for response in responses]
         return found
 
-    def _measure(self, statistic: Statistic, j: int | None, place: str) -> None:
-        values = self._values(statistic, j or 0)
-        with self.progress.timing_labelled() if isinstance(statistic, LabelledStatistic) else nullcontext():
-            measured = value_of(statistic, statistic.name, values, place)
-        check_even(statistic, values, measured)
-        self.measured[statistic.name, None if j is None else j + 1] = measured
+    def _measure(self, statistics: Sequence[Statistic], j: int | None) -> None:
+        """Measure direction j (from 0), or the set, and again with signs changed."""
+        place = "the set of tested directions" if j is None else f"direction {j + 1}"
+        turned: dict[tuple[Takes, bool], list[Tensor]] = {}  # each made once: statistics share what they compute of it
+        for statistic in statistics:
+            values = self._values(statistic, j or 0)
+            with self.progress.timing_labelled() if isinstance(statistic, LabelledStatistic) else nullcontext():
+                measured = value_of(statistic, statistic.name, values, place)
+            kind = (statistic.takes, relative_signs(statistic))
+            if kind not in turned:
+                turned[kind] = turned_round(statistic, values)
+            check_even(statistic, turned[kind], measured)
+            self.measured[statistic.name, None if j is None else j + 1] = measured
 
     @property
     def k(self) -> int:
         """Number of tested directions."""
         return len(self.tested)
+
+    @property
+    def size(self) -> int:
+        """Number of directions that statistics of a set take."""
+        return set_size(self.statistics, self.k)
 
     @property
     def inputs(self) -> int:
@@ -152,6 +160,11 @@ class Measurement:
         """Statistics that take a response, a direction, or a set."""
         return [statistic for statistic in self.statistics if statistic.takes == takes]
 
+    @property
+    def labelled(self) -> list[Statistic]:
+        """Statistics that can be had with permuted labels."""
+        return [statistic for statistic in self.statistics if isinstance(statistic, LabelledStatistic)]
+
     def take_all(self, plans: Sequence[DrawPlan], permuted: bool) -> bool:
         """Measure the draws of all plans, and permuted labels; False if interrupted from the keyboard on the way.
 
@@ -161,7 +174,6 @@ class Measurement:
         try:
             for plan in plans:
                 self._take(plan)
-                self._take_sets(plan)
             if permuted:
                 self._take_permuted()
             return True
@@ -171,66 +183,92 @@ class Measurement:
             self.progress.end()
 
     def _take(self, plan: DrawPlan) -> None:
-        numbers, step = plan.numbers, rows_at_once(self.respond.parameters.dim)
-        for start in range(0, len(numbers), step):
-            block = numbers[start : start + step]
-            directions = self.respond.checked(plan.rows(block))
-            responses = None if self.responses is None else self.respond(directions)
-            for i, (row, j) in enumerate(block):
-                self._note(plan, row, j, directions[i], None if responses is None else responses[i])
-            self.progress.advance(len(block))
-            del directions  # before the next are drawn
+        blocks = list(plan.blocks(rows_at_once(self.respond.parameters.dim, self.respond.group)))
+        threads = self.threads if self.respond.in_parallel else 1
+        with in_threads(threads) as run:
+            for start in range(0, len(blocks), threads):
+                several = blocks[start : start + threads]
+                for block, reading in zip(several, run(partial(self._read, plan), several), strict=True):
+                    for key, value in reading.values:
+                        self.drawn[key].append(value)
+                    for name, array in reading.kept:
+                        self.kept[plan.null.name, name].append(array)
+                    self.progress.advance(len(block.rows))
 
-    def _take_sets(self, plan: DrawPlan) -> None:
-        """Draw whole sets: k directions at once, with the inner products of the tested ones."""
-        tested = self.tested.float().cpu()
-        for number in range(plan.sets):
-            rows = plan.rows([(number * self.k + j, j) for j in range(self.k)])
-            directions = self.respond.checked(plan.null.as_set(self.space, rows, tested))  # type: ignore[attr-defined]
-            members = torch.cat([self.respond(block) for block in directions.split(self.respond.group)])
+    def _read(self, plan: DrawPlan, block: Block) -> _Reading:
+        """All statistics of the rows of a block, and of the sets that they make."""
+        found = _Reading()
+        directions = self.respond.checked(plan.draw(block, self.space, self.seed))
+        mixed = bool(block.sets) and self.respond.method == "jvp" and hasattr(plan.null, "mixture")
+        responses = self.respond(directions) if self.responses and (block.singles or mixed) else None
+        for i, (row, j) in enumerate(block.rows[: block.singles]):
+            self._read_single(plan, row, j, directions[i], None if responses is None else responses[i], found)
+        for i, number in enumerate(block.sets):
+            rows = slice(i * plan.size, (i + 1) * plan.size)
+            members = self._members(
+                plan, directions[rows], responses[rows] if mixed and responses is not None else None
+            )
             for statistic in self.taking("set"):
-                found = value_of(statistic, statistic.name, members, f"set {number} of the null {plan.null.name!r}")
-                self.drawn.setdefault((plan.null.name, statistic.name, None), []).append(found)
-            self.progress.advance(self.k)
+                value = value_of(statistic, statistic.name, members, f"set {number} of the null {plan.null.name!r}")
+                found.values.append(((plan.null.name, statistic.name, None), value))
+        return found
 
-    def _note(self, plan: DrawPlan, row: int, j: int, direction: Tensor, response: Tensor | None) -> None:
+    def _read_single(
+        self, plan: DrawPlan, row: int, j: int, direction: Tensor, response: Tensor | None, found: _Reading
+    ) -> None:
         null, matched = plan.null.name, plan.null.per_direction
+        number = row // self.k if matched else row
         for statistic in self.singles:
             values = direction if statistic.takes == "direction" else response
             assert values is not None
-            number = row // self.k if matched else row
-            found = value_of(statistic, statistic.name, values, f"draw {number} of the null {null!r}")
-            for owner in [j + 1] if matched else range(1, self.k + 1):
-                self.drawn.setdefault((null, statistic.name, owner), []).append(found)
+            value = value_of(statistic, statistic.name, values, f"draw {number} of the null {null!r}")
+            found.values.append(((null, statistic.name, j + 1 if matched else 0), value))
+        for name, function in self.keep.items():
+            assert response is not None
+            found.kept.append((name, _as_array(function(response))))
+
+    def _members(self, plan: DrawPlan, rows: Tensor, responses: Tensor | None) -> Tensor:
+        """Responses of one set, whose directions have the inner products of the tested ones."""
+        tested = self.tested[: plan.size].float().cpu()
+        if responses is not None:  # they are linear in the direction
+            mixture = plan.null.mixture(self.space, rows.float().cpu(), tested)  # type: ignore[attr-defined]
+            return torch.tensordot(torch.from_numpy(mixture).to(responses), responses, dims=1)
+        directions = plan.null.as_set(self.space, rows.float().cpu(), tested)  # type: ignore[attr-defined]
+        checked = self.respond.checked(directions)
+        return torch.cat([self.respond(block) for block in checked.split(self.respond.group)])
 
     def _take_permuted(self) -> None:
-        assert self.responses is not None or not self.labelled
-        for i in range(self.draws):
-            place = f"permutation {i} of the null {PERMUTED!r}"
+        for start in range(0, self.draws, _PERMUTATIONS_AT_ONCE):
+            numbers = range(start, min(start + _PERMUTATIONS_AT_ONCE, self.draws))
             for statistic in self.labelled:
-                # The same permutation for each statistic, whichever others are asked for.
-                generator = RandomStream(self.seed, PERMUTED, i).generator()
-                other = statistic.permute_labels(generator)  # type: ignore[attr-defined]
-                if statistic.takes == "set":
-                    found = value_of(other, statistic.name, self._values(statistic, 0), place)
-                    self.drawn.setdefault((PERMUTED, statistic.name, None), []).append(found)
-                    continue
-                for j in range(self.k):
-                    found = value_of(other, statistic.name, self._values(statistic, j), place)
-                    self.drawn.setdefault((PERMUTED, statistic.name, j + 1), []).append(found)
-            self.progress.advance(1)
+                of_set = statistic.takes == "set"
+                for j in range(1 if of_set else self.k):
+                    values = self._permuted(statistic, self._values(statistic, j), numbers)
+                    self.drawn[PERMUTED, statistic.name, None if of_set else j + 1] += values
+            self.progress.advance(len(numbers))
 
-    @property
-    def labelled(self) -> list[Statistic]:
-        """Statistics that can be had with permuted labels."""
-        return [statistic for statistic in self.statistics if isinstance(statistic, LabelledStatistic)]
+    def _permuted(self, statistic: Statistic, values: Tensor, numbers: range) -> list[float]:
+        """A statistic under numbered permutations of its labels."""
+        # Permutation i is that of each statistic, whichever others are asked for.
+        generator = RandomStream(self.seed, PERMUTED, numbers.start).generator()
+        function = statistic.function if isinstance(statistic, LabelledFunction) else statistic
+        if isinstance(function, ManyPermutations):
+            found = function.permuted_values(values, generator, len(numbers))
+            if np.isfinite(found).all():
+                return found.tolist()
+            bad = numbers[int(np.flatnonzero(~np.isfinite(found))[0])]
+            raise ValueError(f"compare: statistic {statistic.name!r} is not finite for permutation {bad} of the labels")
+        others = [statistic.permute_labels(generator) for _ in numbers]  # type: ignore[attr-defined]
+        return [
+            value_of(other, statistic.name, values, f"permutation {number} of the null {PERMUTED!r}")
+            for number, other in zip(numbers, others, strict=True)
+        ]
 
     def _values(self, statistic: Statistic, j: int) -> Tensor:
-        """What a statistic takes of tested direction j (from 0), or of all of them."""
+        """What a statistic takes of tested direction j (from 0), or of a set of them."""
         if statistic.takes == "direction":
             return self.tested[j]
-        assert self.responses is not None
-        return self.responses if statistic.takes == "set" else self.responses[j]
+        return torch.stack(self.responses[: self.size]) if statistic.takes == "set" else self.responses[j]
 
     def rows(self, plans: Sequence[DrawPlan], permuted: bool) -> Iterator[NullRow]:
         """One row a (direction, statistic, null) that was asked for, direction by direction."""
@@ -240,8 +278,22 @@ class Measurement:
             owners[plan.null.name] = [*known, *([None] if plan.sets else [])]
         if permuted:
             owners[PERMUTED] = [*range(1, self.k + 1), None]
+        labelled = {statistic.name for statistic in self.labelled}
+        drawn = {key: np.array(values, dtype=np.float64) for key, values in self.drawn.items()}
+        shared = {plan.null.name for plan in plans if not plan.null.per_direction}
         for (name, direction), measured in self.measured.items():
             for null, having in owners.items():
-                if direction in having and (null != PERMUTED or name in [s.name for s in self.labelled]):
-                    values = np.array(self.drawn.get((null, name, direction), []), dtype=np.float64)
-                    yield NullRow(direction, name, null, measured, values)
+                if direction in having and (null != PERMUTED or name in labelled):
+                    owner = 0 if null in shared and direction is not None else direction
+                    yield NullRow(direction, name, null, measured, drawn.get((null, name, owner), np.empty(0)))
+
+    def arrays(self) -> dict[str, dict[str, NDArray]]:
+        """What was kept: for each name, one array for the tested directions and one for each null."""
+        found: dict[str, dict[str, NDArray]] = {name: {} for name in self.keep}
+        for (owner, name), arrays in self.kept.items():
+            found[name][owner] = np.stack(arrays)
+        return found
+
+
+def _as_array(values: Tensor | NDArray) -> NDArray:
+    return values.cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)

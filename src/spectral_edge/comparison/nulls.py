@@ -46,8 +46,10 @@ class DirectionNull(Protocol):
     """A way to draw directions.
 
     A null of finitely many draws also has ``available``, their number. One that can be had for statistics of a set has
-    ``as_set(space, rows, tested)``, which gives k draws (k, D) the inner products of the tested directions. Those
-    of an edge are orthonormal and independent draws are not; a statistic of spread would take that for an effect.
+    ``as_set(space, rows, tested)``, which gives m draws (m, D) the inner products of the tested directions. Those
+    of an edge are orthonormal and independent draws are not; a statistic of spread would take that for an effect. Where
+    ``as_set`` is a linear map of the rows, ``mixture(space, rows, tested)`` gives its (m, m) matrix: responses of a set
+    are then mixed from those of its rows, and none is computed twice.
     """
 
     @property
@@ -81,9 +83,13 @@ class _Null:
 
 
 class _Rotated(_Null):
+    def mixture(self, space: DirectionSpace, rows: Tensor, tested: Tensor) -> np.ndarray:
+        """(m, m) by which rows get the inner products of the tested directions; rotations do not change their law."""
+        return space.mixture(rows, space.gram(tested))
+
     def as_set(self, space: DirectionSpace, rows: Tensor, tested: Tensor) -> Tensor:
-        """Rows with the inner products of the tested directions; their law does not change under rotations."""
-        return space.with_gram(rows, space.gram(tested))
+        """Rows with the inner products of the tested directions."""
+        return torch.from_numpy(self.mixture(space, rows, tested)).to(rows) @ rows
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,13 @@ class Isotropic(_Rotated):
     """Would *any* direction do it? Uniform on the unit sphere of the parameters.
 
     The weakest null: a trained direction has a history, and under weight decay points along the weights.
+
+    Args:
+        available: draws that there are; as many as the comparison asks for if left out. Statistics of sets of m
+            directions then have available // m draws, made of the same directions as those of single ones.
     """
+
+    available: int | None = None
 
     name: ClassVar[str] = "isotropic"
 
@@ -159,7 +171,8 @@ class Weights(_Null):
         norm = space.weight_norm()
         cosines = np.array([space.along_weights(row) / norm for row in tested])
         across = torch.stack([space.add_weights(row, -c / norm) for row, c in zip(rows, cosines, strict=True)])
-        mixed = space.with_gram(across, space.gram(tested) - np.outer(cosines, cosines))
+        mixture = space.mixture(across, space.gram(tested) - np.outer(cosines, cosines))
+        mixed = torch.from_numpy(mixture).to(across) @ across
         return torch.stack([space.add_weights(row, c / norm) for row, c in zip(mixed, cosines, strict=True)])
 
 
@@ -220,6 +233,10 @@ class OtherPhases(_Null):
         """Number of draws."""
         return self.k * len(self.edges)
 
+    def mixture(self, space: DirectionSpace, rows: Tensor, tested: Tensor) -> np.ndarray:
+        """The identity: the directions of one edge, as they are."""
+        return np.eye(len(rows))
+
     def as_set(self, space: DirectionSpace, rows: Tensor, tested: Tensor) -> Tensor:
         """The directions of one edge, as they are."""
         return rows
@@ -270,7 +287,7 @@ def why_no_sets(null: DirectionNull, k: int) -> str | None:
     if not hasattr(null, "as_set"):
         return "it has no sets of directions with the inner products of the tested ones; leave out statistics of a set"
     if isinstance(null, OtherPhases) and null.k != k:
-        return f"it has sets of k = {null.k} directions and {k} are tested; use se.OtherPhases(edges, k={k})"
+        return f"it has sets of {null.k} directions and sets of {k} are asked for; use se.OtherPhases(edges, k={k})"
     return None
 
 

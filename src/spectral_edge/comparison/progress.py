@@ -16,8 +16,8 @@ __all__ = ["Progress"]
 class Progress:
     """Times the tested directions, then counts draws; a bar is shown on a terminal only."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+    def __init__(self, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
         self._started = time.perf_counter()
         self._labelled = 0.0
         self._bar: Bar | None = None
@@ -44,7 +44,7 @@ class Progress:
             f"spectral-edge compare: {tested} directions against {responses} random ones{permuted}, "
             f"about {_duration(seconds)}"
         )
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._console.quiet:
             self._bar = Bar(console=self._console, transient=True)
             self._task = self._bar.add_task("draws", total=responses + permutations)
             self._bar.start()

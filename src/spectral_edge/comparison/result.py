@@ -78,6 +78,7 @@ class Comparison:
         alternative: whether large ("greater") or small ("less") values speak for the direction.
         complete: False if it was interrupted; rows then have the draws that were done.
         left_out: nulls that could not be had, and why.
+        kept: arrays that were to be kept, by name and then by ``"tested"`` or null; a file does not have them.
     """
 
     rows: tuple[NullRow, ...]
@@ -85,6 +86,7 @@ class Comparison:
     alternative: Alternative = "greater"
     complete: bool = True
     left_out: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, dict[str, NDArray[Any]]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         # As a file would give it back: tuples are lists there, and a comparison may be combined with a stored one.

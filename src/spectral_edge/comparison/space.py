@@ -72,13 +72,12 @@ class DirectionSpace:
         """⟨row_i, row_j⟩ in float64, (k, k)."""
         return np.array([[self.inner(left, right) for right in rows] for left in rows])
 
-    def with_gram(self, rows: Tensor, target: np.ndarray) -> Tensor:
-        """Mix rows (k, D) so that their Gram matrix is ``target``: T^½ G^-½ rows, the nearest to them that has it.
+    def mixture(self, rows: Tensor, target: np.ndarray) -> np.ndarray:
+        """The matrix (m, m) that gives rows (m, D) the Gram matrix ``target``: T^½ G^-½, which moves them least.
 
         Rows that are at random under rotations of the space stay so.
         """
-        mixture = _power(target, 0.5) @ _power(self.gram(rows), -0.5)
-        return torch.from_numpy(mixture).to(rows) @ rows
+        return _power(target, 0.5) @ _power(self.gram(rows), -0.5)
 
     def normalised(self, row: Tensor) -> Tensor:
         """``row`` divided by its norm, in place."""

@@ -9,20 +9,30 @@ from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 __all__ = [
+    "Keep",
+    "LabelledFunction",
     "LabelledStatistic",
+    "ManyPermutations",
     "Statistic",
     "Takes",
     "check_even",
     "named_statistics",
     "of_direction",
     "of_set",
+    "relative_signs",
+    "set_size",
+    "turned_round",
     "value_of",
 ]
 
 Takes = Literal["response", "direction", "set"]
+
+Keep = Callable[[Tensor], Tensor | np.ndarray]
+"""What ``compare`` is to keep of a response (N, d), of any shape."""
 
 # Two evaluations of one even function differ by rounding only.
 _SAME = 1e-5
@@ -58,11 +68,22 @@ class LabelledStatistic(Protocol):
         ...
 
 
+@runtime_checkable
+class ManyPermutations(LabelledStatistic, Protocol):
+    """A labelled statistic that can do many permutations at once."""
+
+    def permuted_values(self, values: Tensor, generator: np.random.Generator, n: int) -> NDArray[np.float64]:
+        """(n,) values, the labels exchanged at random for each."""
+        ...
+
+
 @dataclass(frozen=True)
 class _Function:
     function: Callable[[Tensor], float]
     name: str
     takes: Takes
+    size: int | None = None
+    relative_signs: bool = False
 
     def __call__(self, values: Tensor) -> float:
         return self.function(values)
@@ -77,15 +98,29 @@ def of_direction(function: Callable[[Tensor], float], name: str | None = None) -
     return _Function(function, name or _name_of(function), "direction")
 
 
-def of_set(function: Callable[[Tensor], float], name: str | None = None) -> Statistic:
-    """Make a statistic of a function of the responses (k, N, d) to all tested directions together.
+def of_set(
+    function: Callable[[Tensor], float],
+    name: str | None = None,
+    *,
+    size: int | None = None,
+    relative_signs: bool = False,
+) -> Statistic:
+    """Make a statistic of a function of the responses (m, N, d) to the first m tested directions together.
 
-    The nulls are then sets of k directions.
+    The nulls are then sets of m directions.
+
+    Args:
+        function: of the responses.
+        name: how the table calls it.
+        size: m; all tested directions if left out.
+        relative_signs: whether it may depend on the signs of the directions beside each other, as the spectrum of a
+            mixture v_1 + v_2 does. They are then those of the edge's convention, and only turning all of them round is
+            checked to change nothing.
 
     >>> of_set(lambda h: float(torch.linalg.matrix_rank(h.flatten(1))), name="rank").takes
     'set'
     """
-    return _Function(function, name or _name_of(function), "set")
+    return _Function(function, name or _name_of(function), "set", size, relative_signs)
 
 
 def named_statistics(statistics: Any) -> list[Statistic]:
@@ -129,18 +164,37 @@ def _complete(statistic: Any, name: str | None) -> Statistic:
         raise ValueError(
             f"compare: statistic {name or _name_of(statistic)!r} takes {takes!r}; choose {', '.join(get_args(Takes))}"
         )
-    kind = _Labelled if isinstance(statistic, LabelledStatistic) else _Function
-    return kind(statistic, _name_of(statistic) if name is None else name, takes)
+    kind = LabelledFunction if isinstance(statistic, LabelledStatistic) else _Function
+    size, signs = getattr(statistic, "size", None), bool(getattr(statistic, "relative_signs", False))
+    return kind(statistic, _name_of(statistic) if name is None else name, takes, size, signs)
 
 
 @dataclass(frozen=True)
-class _Labelled(_Function):
+class LabelledFunction(_Function):
+    """A statistic with labels under the name that the table gives it."""
+
     def permute_labels(self, generator: np.random.Generator) -> Callable[[Tensor], float]:
+        """The function with its labels exchanged at random."""
         return self.function.permute_labels(generator)  # type: ignore[attr-defined]
 
 
 def _name_of(statistic: Any) -> str:
     return str(getattr(statistic, "name", None) or getattr(statistic, "__name__", type(statistic).__name__))
+
+
+def set_size(statistics: Sequence[Statistic], k: int) -> int:
+    """How many of k tested directions the statistics of a set take; k if there are none.
+
+    Raises:
+        ValueError: they differ, or ask for more than k.
+    """
+    sizes = {getattr(s, "size", None) or k for s in statistics if s.takes == "set"} or {k}
+    if len(sizes) > 1:
+        raise ValueError(f"compare: statistics of sets take {sorted(sizes)} directions; compare them apart")
+    (size,) = sizes
+    if size > k:
+        raise ValueError(f"compare: a statistic takes sets of {size} directions and {k} are tested; pass more, or k=")
+    return size
 
 
 def value_of(statistic: Callable[[Tensor], float], name: str, values: Tensor, place: str) -> float:
@@ -186,21 +240,29 @@ def _version_of(values: Tensor) -> int | None:
     return None if values.is_inference() else values._version
 
 
-def check_even(statistic: Statistic, values: Tensor, measured: float) -> None:
+def relative_signs(statistic: Statistic) -> bool:
+    """Whether a statistic of a set may depend on the signs of its members beside each other."""
+    return bool(getattr(statistic, "relative_signs", False))
+
+
+def turned_round(statistic: Statistic, values: Tensor) -> list[Tensor]:
+    """What a statistic takes with signs changed; of a set, each member's alone unless relative signs may matter."""
+    if statistic.takes != "set" or relative_signs(statistic):
+        return [-values]
+    return [torch.cat([values[:i], -values[i : i + 1], values[i + 1 :]]) for i in range(len(values))]
+
+
+def check_even(statistic: Statistic, turned: Sequence[Tensor], measured: float) -> None:
     """Refuse a statistic that depends on the sign of a direction.
 
     Args:
         statistic: to check.
-        values: what it was measured on; of a set, each response is turned round alone.
-        measured: its value there.
+        turned: from :func:`turned_round`.
+        measured: its value before.
 
     Raises:
-        ValueError: f(-x) differs from f(x).
+        ValueError: it has another value there.
     """
-    if statistic.takes == "set":
-        turned = [torch.cat([values[:i], -values[i : i + 1], values[i + 1 :]]) for i in range(len(values))]
-    else:
-        turned = [-values]
     for other in (value_of(statistic, statistic.name, each, "directions with a sign changed") for each in turned):
         if abs(other - measured) <= _SAME * max(abs(other), abs(measured)):
             continue

@@ -1,7 +1,7 @@
 """What a parameter direction does to the function: responses and functional modes."""
 
 from spectral_edge.modes.inputs import Forward, Inputs, input_count
-from spectral_edge.modes.responder import DIRECTIONS_AT_ONCE, Method, Responder, all_finite, responder_of
+from spectral_edge.modes.responder import DIRECTIONS_AT_ONCE, Method, Responder, all_finite, in_threads, responder_of
 from spectral_edge.modes.response import (
     FunctionalModes,
     discrepancy,
@@ -21,6 +21,7 @@ __all__ = [
     "all_finite",
     "discrepancy",
     "functional_modes",
+    "in_threads",
     "input_count",
     "iterate_responses",
     "map_responses",

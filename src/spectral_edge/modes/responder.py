@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from spectral_edge.modes.difference_quotient import difference_quotient, epsilon
 from spectral_edge.modes.inputs import Forward, Inputs, default_forward, input_batches, inputs_on
 from spectral_edge.parameters import ParameterSubset, attention_weights, reshard, to_local, unwrap_model
 
-__all__ = ["DIRECTIONS_AT_ONCE", "INPUTS_AT_ONCE", "Method", "Responder", "all_finite", "responder_of"]
+__all__ = ["DIRECTIONS_AT_ONCE", "INPUTS_AT_ONCE", "Method", "Responder", "all_finite", "in_threads", "responder_of"]
 
 Method = Literal["jvp", "finite_difference", "central_difference"]
 _METHODS = get_args(Method)
@@ -48,6 +49,7 @@ class Responder:
         method: how responses are computed.
         epsilon: step of a difference quotient; ``None`` for ``jvp``.
         group: directions that are best computed at once.
+        in_parallel: whether several threads may ask for responses.
     """
 
     model: nn.Module
@@ -56,6 +58,7 @@ class Responder:
     method: Method
     epsilon: float | None
     group: int
+    in_parallel: bool
     _respond: Callable[[Tensor, Inputs], Tensor] = field(repr=False)
 
     def checked(self, directions: Tensor | np.ndarray) -> Tensor:
@@ -115,13 +118,13 @@ def responder_of(
     if method == "jvp" and own:
         # It shares more between more directions, and knows itself how many inputs fit the cache.
         respond = partial(closed_form, model, parameters)
-        return Responder(model, parameters, inputs, "jvp", None, 2 * DIRECTIONS_AT_ONCE, respond)
+        return Responder(model, parameters, inputs, "jvp", None, 2 * DIRECTIONS_AT_ONCE, True, respond)
     read = default_forward if forward is None else forward
     exact = partial(jacobian_vector_product, model, parameters, read, size)
     if method == "jvp":
         why = _no_forward_mode(model, parameters, inputs, exact, relative_epsilon, read)
         if why is None:
-            return Responder(model, parameters, inputs, "jvp", None, DIRECTIONS_AT_ONCE, exact)
+            return Responder(model, parameters, inputs, "jvp", None, DIRECTIONS_AT_ONCE, False, exact)
         method = "central_difference"
         warnings.warn(
             f"{type(model).__name__} cannot be differentiated in forward mode: {why}. Using central differences with "
@@ -131,12 +134,31 @@ def responder_of(
     epsilon = epsilon_of(parameters, relative_epsilon)
     warn_if_coarse(parameters, epsilon)
     quotient = partial(difference_quotient, model, parameters, read, epsilon, method == "central_difference", size)
-    return Responder(model, parameters, inputs, method, epsilon, DIRECTIONS_AT_ONCE, quotient)
+    return Responder(model, parameters, inputs, method, epsilon, DIRECTIONS_AT_ONCE, False, quotient)
 
 
 def all_finite(row: Tensor) -> bool:
     """Whether all entries of a vector are finite; in pieces, as ``isfinite`` makes a copy of what it is given."""
     return all(bool(torch.isfinite(piece).all()) for piece in row.split(_PIECE))
+
+
+@contextmanager
+def in_threads(threads: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """``map`` in this thread, or in several, on one core each and without gradients, for which each thread is asked."""
+    if threads == 1:
+        yield map
+        return
+
+    def begin() -> None:
+        torch.set_num_threads(1)
+        torch.set_grad_enabled(False)
+
+    here = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=begin) as pool:
+            yield pool.map
+    finally:
+        torch.set_num_threads(here)  # what threads to come start with was set, too
 
 
 @contextmanager

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,9 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spectral_edge.modes.derivative import brings_derivative
 from spectral_edge.modes.inputs import Forward, Inputs
-from spectral_edge.modes.responder import DIRECTIONS_AT_ONCE, Method, Responder, responder_of
+from spectral_edge.modes.responder import DIRECTIONS_AT_ONCE, Method, Responder, in_threads, responder_of
 from spectral_edge.parameters import ParameterSubset
 
 __all__ = [
@@ -27,6 +24,9 @@ __all__ = [
 ]
 
 Read = TypeVar("Read")
+
+# Float64 copies of so many inputs stay in the cache; a copy of all of them costs four times as much.
+_INPUTS_IN_DOUBLE = 1024
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,7 @@ def map_responses(
             core, so the result does not depend on their number. Memory: 16 N d floats each.
     """
     respond = responder_of(model, inputs, parameters=parameters, method=method, relative_epsilon=relative_epsilon)
-    if respond.method != "jvp" or not brings_derivative(respond.model, respond.parameters):
-        threads = 1  # a difference quotient moves the model's parameters
-    yield from _iterate(respond, respond.checked(directions), read, threads)
+    yield from _iterate(respond, respond.checked(directions), read, threads if respond.in_parallel else 1)
 
 
 def _iterate(
@@ -111,30 +109,11 @@ def _iterate(
     def answers(several: Tensor) -> list[Any]:
         return [read(group) for group in respond(several).split(DIRECTIONS_AT_ONCE)]
 
-    with _one_each(threads) as in_threads:
+    with in_threads(threads) as run:
         for start in range(0, len(groups), threads):
-            found = list(in_threads(answers, groups[start : start + threads]))
+            found = list(run(answers, groups[start : start + threads]))
             while found:  # not held longer than they are needed
                 yield from found.pop(0)
-
-
-@contextmanager
-def _one_each(threads: int) -> Iterator[Callable[[Callable[[Tensor], Any], Iterable[Tensor]], Iterable[Any]]]:
-    """``map`` in this thread, or in several, on one core each and without gradients, for which each thread is asked."""
-    if threads == 1:
-        yield map
-        return
-
-    def begin() -> None:
-        torch.set_num_threads(1)
-        torch.set_grad_enabled(False)
-
-    here = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(threads, initializer=begin) as pool:
-            yield pool.map
-    finally:
-        torch.set_num_threads(here)  # what threads to come start with was set, too
 
 
 def functional_modes(
@@ -204,8 +183,9 @@ def functional_modes(
 
 def mode_energy(response: Tensor) -> Tensor:
     """f_k(x) = ||response_k(x)||^2, (k, N, d) -> (k, N) float64."""
-    room = torch.empty(response.shape[1:], dtype=torch.float64, device=response.device)  # new memory costs more
-    return torch.stack([torch.linalg.vecdot(room.copy_(r), room) for r in response])
+    rows = response.reshape(-1, response.shape[-1]).split(_INPUTS_IN_DOUBLE)
+    doubles = (part.double() for part in rows)
+    return torch.cat([torch.linalg.vecdot(part, part) for part in doubles]).reshape(response.shape[:-1])
 
 
 def discrepancy(exact: FunctionalModes, approximate: FunctionalModes) -> Tensor:

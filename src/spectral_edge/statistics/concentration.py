@@ -32,7 +32,7 @@ class FourierProfile:
         variance_share: (k,) between-group variance / total variance, over the inputs that have a label;
             NaN for a constant f.
         group_means: (k, M), the averages f̄[q].
-        counts: (M,) inputs in each group.
+        counts: (M,) inputs in each group; (n, M) of :meth:`renamed` profiles.
         flat: (k,) True where all group means agree to rounding and there is no spectrum to read.
     """
 
@@ -74,6 +74,34 @@ class FourierProfile:
         ranked = np.argsort(-self.power, axis=1, kind="stable")[:, :n] + 1
         return np.where(self.flat[:, None], 0, ranked)
 
+    def renamed(self, names: ArrayLike) -> FourierProfile:
+        """The profiles of one function when the inputs of group q are given the label ``names[i, q]``, i = 0 … n-1.
+
+        Whole groups are exchanged, so group means are; the spectrum changes, the variance share does not.
+
+        Args:
+            names: (n, M) permutations of 0 … M-1.
+
+        Returns:
+            Profiles of n functions; their ``counts`` are (n, M).
+
+        Raises:
+            ValueError: there are several functions.
+
+        >>> labels = np.arange(70) % 7
+        >>> profile = fourier_profile(np.cos(2 * np.pi * labels / 7), labels, 7)
+        >>> profile.renamed([3 * np.arange(7) % 7])  # q -> 3q turns ω = 1 into 1/3 mod 7 = 5, which is -2
+        FourierProfile(k=1, M=7; F@ω: 1.000@2)
+        """
+        if len(self.power) != 1:
+            raise ValueError(f"renamed: the profile is of {len(self.power)} functions; take one")
+        group = np.argsort(names, axis=1)  # whose inputs come to have each label
+        means = self.group_means[0, group]
+        centred = means - means.mean(axis=1, keepdims=True)
+        power = np.abs(np.fft.rfft(centred)[:, 1 : means.shape[1] // 2 + 1]) ** 2
+        share, flat = np.repeat(self.variance_share, len(means)), np.repeat(self.flat, len(means))
+        return FourierProfile(power, share, means, self.counts[group], flat)
+
     def to_polars(self) -> polars.DataFrame:
         """Tabulate the profile: one row per function."""
         import polars  # on call: importing the library should not wait for a table package
@@ -84,7 +112,7 @@ class FourierProfile:
     def __repr__(self) -> str:
         shown = ", ".join(f"{f:.3f}@{w}" for f, w in zip(self.concentration[:3], self.peak[:3], strict=True))
         more = ", …" if len(self.power) > 3 else ""
-        return f"FourierProfile(k={len(self.power)}, M={len(self.counts)}; F@ω: {shown}{more})"
+        return f"FourierProfile(k={len(self.power)}, M={self.group_means.shape[1]}; F@ω: {shown}{more})"
 
 
 def fourier_profile(values: ArrayLike, labels: ArrayLike, order: int) -> FourierProfile:

@@ -23,7 +23,7 @@ Checkpoint = Literal["early", "memorisation", "transition", "stop", "final"]
 Inputs = Literal["test", "train", "all", "test_off_diagonal", "all_diagonal_averaged"]
 NullKind = Literal[
     "random_directions",  # unit vectors in the same weights at the same step
-    "input_permutation",  # which input has which value
+    "input_permutation",  # which group has which label: whole groups, or whole tokens, exchanged
     "other_phase",  # edge directions of a disjoint window of the same run, applied at this step
     "random_features",  # equally many random features in place of the named ones
     "angle_matched",  # random directions whose responses make the measured angles

@@ -2,7 +2,7 @@
 
 from spectral_edge.studies.assembly import analyses_of, assemble, find_analyses
 from spectral_edge.studies.catalogue import QUICK_CLAIMS, RULES, STUDIES
-from spectral_edge.studies.claim_rules import ClaimRule
+from spectral_edge.studies.claims.rule import ClaimRule
 from spectral_edge.studies.progress import Progress
 from spectral_edge.studies.reproduce import ReproduceConfig, reproduce
 from spectral_edge.studies.run_analysis import analyze_run, stored_analysis

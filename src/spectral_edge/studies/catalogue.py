@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from spectral_edge.grokking import TrainingConfig
-from spectral_edge.studies import autoencoder, co_usage, modes, probes, shared_trunk, spectra
+from spectral_edge.studies import autoencoder, claims, co_usage, probes, shared_trunk, spectra
 from spectral_edge.studies.autoencoder import AUTOENCODER
-from spectral_edge.studies.claim_rules import ClaimRule
+from spectral_edge.studies.claims.rule import ClaimRule
 from spectral_edge.studies.co_usage import CO_USAGE
 from spectral_edge.studies.modes import MODES, SENSITIVITY
 from spectral_edge.studies.probes import PROBES
@@ -21,7 +21,7 @@ __all__ = ["QUICK_CLAIMS", "RULES", "STUDIES", "claims_in_order", "studies_for"]
 STUDIES: tuple[Study, ...] = (TRAINING_CURVES, SPECTRA, MODES, PROBES, AUTOENCODER, CO_USAGE, SHARED_TRUNK, SENSITIVITY)
 RULES: tuple[ClaimRule, ...] = tuple(
     sorted(
-        (rule for room in (spectra, modes, probes, autoencoder, co_usage, shared_trunk) for rule in room.RULES),
+        (rule for room in (spectra, claims, probes, autoencoder, co_usage, shared_trunk) for rule in room.RULES),
         key=lambda rule: int(rule.claim[1:]),
     )
 )

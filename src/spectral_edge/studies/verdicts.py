@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from spectral_edge.statistics import adjust
 from spectral_edge.store import ClaimRow, NullSummary, Verdict
 from spectral_edge.studies.aggregation import headline_rows, seeds_of
-from spectral_edge.studies.claim_rules import TOLERANCES, ClaimRule, Rows, is_close
+from spectral_edge.studies.claims.rule import TOLERANCES, ClaimRule, Rows, is_close
 
 __all__ = ["adjust_table", "judge"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,14 +29,14 @@ class TrainedRun:
         config: what was trained.
         metrics: the evaluations, oldest first, the last one of the last snapshot.
         threads: that share the random directions; the numbers do not depend on it.
-        measured: what several studies ask for, kept while the run is open.
+        kept: what several studies ask for, while the run is open.
     """
 
     run: RunDirectory
     config: RunConfig
     metrics: list[dict[str, Any]] = field(repr=False)
     threads: int = 1
-    measured: dict[tuple[int, int, int, str], object] = field(default_factory=dict, repr=False, compare=False)
+    kept: dict[Hashable, object] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: Path, threads: int = 1) -> TrainedRun:

@@ -3,9 +3,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from spectral_edge.comparison import iterate_random_directions
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.modes import functional_modes
-from spectral_edge.statistics import random_directions
 from spectral_edge.studies.co_usage import study as co_usage_study
 from spectral_edge.studies.co_usage.study import CO_USAGE, RULES, is_published
 from spectral_edge.studies.study import AnalysisConfig
@@ -33,7 +33,7 @@ def derivatives_by_automatic_differentiation(run, step):
     model, parameters = run.model_at(step)
     config, several = TINY_ANALYSIS, len(run.tasks) > 1
     directions = run.edge_at(step, config.window, config.stride, config.centered).directions(8)
-    nulls = random_directions(config.random_directions, parameters.dim, config.seed)
+    nulls = torch.cat(list(iterate_random_directions(config.random_directions, parameters, seed=config.seed)))
     found = []
     for task in run.tasks:
 

@@ -28,7 +28,7 @@ from spectral_edge.studies.analysed_step import AnalysedStep
 from spectral_edge.studies.autoencoder.overlap import Perturbation, most_affected, overlaps, random_sets
 from spectral_edge.studies.autoencoder.rows import CLAIM, MEAN, angle_rows, overlap_rows, quality_rows
 from spectral_edge.studies.autoencoder.stream import AutoencodedStream
-from spectral_edge.studies.claim_rules import ClaimRule, Rows
+from spectral_edge.studies.claims.rule import ClaimRule, Rows
 from spectral_edge.studies.study import AnalysisConfig, Findings, Say, Study
 from spectral_edge.subjects.profiles import GROKKING
 from spectral_edge.subjects.trained_run import TrainedRun

@@ -18,9 +18,10 @@ import numpy as np
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.representation import co_usage, half_mass_share, sharedness
 from spectral_edge.store import Checkpoint, ClaimRow, Inputs
-from spectral_edge.studies.claim_rules import ClaimRule, Rows
+from spectral_edge.studies.analysed_step import AnalysedStep
+from spectral_edge.studies.claims.rule import ClaimRule, Rows
 from spectral_edge.studies.co_usage.direction_splits import Alternatives, Compared, DirectionSplits, Split
-from spectral_edge.studies.measurement import measure, measured_at_random
+from spectral_edge.studies.modes.step import StepComparison
 from spectral_edge.studies.study import AnalysisConfig, Findings, Say, Study, is_published_protocol
 from spectral_edge.subjects.profiles import GROKKING, TRITASK
 from spectral_edge.subjects.trained_run import TrainedRun
@@ -57,8 +58,8 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
     return Findings(
         [row for here in analysed for row in (here.task_rows() if shared else here.pair_rows())],
         {name: array for here in analysed for name, array in here.arrays().items()},
-        analysed_steps={here.name: here.step for here in analysed},
-        edge_position={here.name: here.position for here in analysed},
+        analysed_steps={here.checkpoint: here.step for here in analysed},
+        edge_position={here.checkpoint: here.position for here in analysed},
     )
 
 
@@ -69,18 +70,15 @@ class _CheckpointUsage:
     """Loss derivatives (T, k + n, N) of T tasks along v_1 … v_k and n random directions at one step of a run."""
 
     def __init__(self, run: TrainedRun, config: AnalysisConfig, name: Checkpoint, step: int) -> None:
-        self.name, self.step = name, step
-        self._run, self._config = run, config
-        model, parameters = run.model_at(step)
-        edge = run.edge_at(step, config.window, config.stride, config.centered)
-        directions = edge.directions(min(config.directions, edge.rank))
-        self.position, self._k = edge.position, len(directions)
-        of_edge = measure(model, directions, run.tasks, parameters, n_components=0).loss_derivatives
-        of_random = measured_at_random(run, config, step).loss_derivatives
-        self._derivatives = np.concatenate([of_edge, of_random], axis=1)
+        self.checkpoint, self.step = name, step
+        self._here = AnalysedStep(run, config, name, step)
+        compared = StepComparison.at(self._here)
+        self.position, self._k = compared.edge.position, compared.k
+        of_edge, of_random = compared.kept("loss")
+        self._derivatives = np.concatenate([of_edge, of_random]).swapaxes(0, 1)
         split = run.task.split(run.training.frac_train, run.training.seed)
         self._index = {"test": split.test, "train": split.train, "all": np.arange(len(run.task.pairs))}
-        self._splits = DirectionSplits(self._k, of_random.shape[1], config.seed)
+        self._splits = DirectionSplits(self._k, len(of_random), config.seed)
         self._paper = Split(min(_EDGE, self._k - 1), self._k)
         self._at_edge = Split(self.position, self._k, "k*")
 
@@ -96,7 +94,7 @@ class _CheckpointUsage:
                 rows += self._means("sharedness", shared, self._at_edge, inputs)
                 singles = self._splits.singles(shared)
                 rows += [self._row("sharedness", f"v{i + 1}", found, inputs) for i, found in enumerate(singles)]
-        for task, usage, derivatives in zip(self._run.tasks, self._usage("test"), self._of("test"), strict=True):
+        for task, usage, derivatives in zip(self._here.run.tasks, self._usage("test"), self._of("test"), strict=True):
             half = half_mass_share(derivatives)
             rows += self._means("usage", usage, self._paper, "test", ("greater", "greater", "greater"), task.name)
             rows += self._means("half_mass_share", half, self._paper, "test", ("less", "less", "less"), task.name)
@@ -137,7 +135,9 @@ class _CheckpointUsage:
             found[name] = matrices[:, :k, :k]
             neighbours = np.diagonal(matrices[:, k:, k:], 1, axis1=1, axis2=2)
             found[f"{name}_null"] = np.abs(neighbours[:, ::2])  # each random direction in one pair
-        return {f"co_usage.{self.name}.{name}": np.ascontiguousarray(array) for name, array in found.items()}
+        return {
+            f"co_usage.{self._here.checkpoint}.{name}": np.ascontiguousarray(array) for name, array in found.items()
+        }
 
     def _of(self, inputs: Inputs) -> np.ndarray:
         return self._derivatives[:, :, self._index[inputs]]
@@ -160,22 +160,14 @@ class _CheckpointUsage:
     def _row(
         self, statistic: str, direction: str, found: Compared, inputs: Inputs, task: str | None = None
     ) -> ClaimRow:
-        run, config = self._run, self._config
+        run, config = self._here.run, self._here.config
         published = None
-        if (statistic, inputs, self.name) == ("sharedness", "test", "stop") and is_published(run.training, config):
+        is_headline = (statistic, inputs, self._here.checkpoint) == ("sharedness", "test", "stop")
+        if is_headline and is_published(run.training, config):
             published = _PUBLISHED.get(direction)
-        return ClaimRow(
-            claim="C12",
-            task=task or run.training.operation,
+        row = self._here.edge_row(
+            "C12",
             model=run.training.operation if len(run.tasks) > 1 else None,
-            seed=run.training.seed,
-            weight_decay=run.training.weight_decay,
-            checkpoint=self.name,
-            step=self.step,
-            stride=config.stride,
-            window=config.window,
-            centered=config.centered,
-            method="jvp",
             direction=direction,
             statistic=statistic,
             inputs=inputs,
@@ -183,8 +175,8 @@ class _CheckpointUsage:
             published=published,
             null=found.null,
             further_nulls=found.further_nulls,
-            run_id=run.config.run_id,
         )
+        return row if task is None else row.model_copy(update={"task": task})
 
 
 def _relative(usage: np.ndarray, k: int) -> np.ndarray:

@@ -1,8 +1,6 @@
 """Functional modes of the edge and their nulls: C3, C4, C6 to C9, C13, C14, and how far they hang on the settings."""
 
-from spectral_edge.studies.modes.published import MEASUREMENTS
-from spectral_edge.studies.modes.rules import RULES
 from spectral_edge.studies.modes.sensitivity import SENSITIVITY
 from spectral_edge.studies.modes.study import MODES
 
-__all__ = ["MEASUREMENTS", "MODES", "RULES", "SENSITIVITY"]
+__all__ = ["MODES", "SENSITIVITY"]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 
+from spectral_edge.comparison import iterate_random_directions
 from spectral_edge.grokking import TrainingConfig
-from spectral_edge.statistics import random_directions
 from spectral_edge.store import Analysis, Checkpoint, ClaimRow, NullSummary
 from spectral_edge.studies.aggregation import combine_seeds, headline_rows
-from spectral_edge.studies.measurement import cross_term_probe, measure, measured_at_random
-from spectral_edge.studies.modes.evidence import Evidence
-from spectral_edge.studies.modes.published import Measurement
-from spectral_edge.studies.modes.study import has_basis
+from spectral_edge.studies.analysed_step import AnalysedStep
+from spectral_edge.studies.claims.c09_sum_of_squares import BASES
+from spectral_edge.studies.claims.line import EDGE, Direction, Line, best, mean, mixture
+from spectral_edge.studies.modes.quantities import Quantity
+from spectral_edge.studies.modes.rows import against
+from spectral_edge.studies.modes.selection import has_basis
+from spectral_edge.studies.modes.step import StepComparison
 from spectral_edge.studies.study import AnalysisConfig, Findings, Say, Study
 from spectral_edge.subjects.trained_run import TrainedRun
 
@@ -25,12 +28,11 @@ __all__ = ["COLUMNS", "SENSITIVITY", "SETTING_COLUMNS", "array_name"]
 _WINDOWS = (5, 10, 20, 40)
 _STRIDES = (1, 10, 100)
 _RELATIVE_EPSILONS = (0.0005, 0.005, 0.05)
-_EDGE = 3
 # One null a checkpoint serves all its settings: p is at least 1/101 for one direction of one run, and less for the mean
 # of three or over three seeds.
 _NULL = 100
-# A finite difference needs a null of its own step: half the directions, and only at the end of the run.
-_NULL_OF_STEP = 50
+# A finite difference needs a null of its own step: half the directions, in triples, and only at the end of the run.
+_NULL_OF_STEP = 48
 _LEVEL = 0.05
 _CHECKPOINTS: tuple[Checkpoint, ...] = ("transition", "stop", "final")
 _OWN = {
@@ -39,8 +41,8 @@ _OWN = {
     "mul": ("C7", "discrete_log"),
     "x2_y2": ("C9", "output:x2_y2"),
 }
-_X2_Y2_BASES = "sum|discrete_log|output:x2_y2|gaussian_radial|gaussian_angular"
-_MEAN, _BEST = f"mean(v1..v{_EDGE})", f"best(v1..v{_EDGE})"
+# Of several bases the larger number is taken, direction by direction.
+_ANY_BASIS = "|".join(BASES)
 
 SETTING_COLUMNS = ("checkpoint", "stride", "window", "centered", "relative_epsilon", "default")
 """Columns of ``sensitivity.settings``: checkpoint 0 transition, 1 stop, 2 final; no epsilon (NaN) is the derivative."""
@@ -66,49 +68,52 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
     settings: list[_Setting] = []
     table: list[list[list[float]]] = []
     steps: dict[str, int] = {}
-    for name, step in _steps(run).items():
-        steps[name] = step
-        for setting, evidence in _evidence(run, config, name, step, say):
+    everything = config.model_copy(update={"phases": "all"})  # the draws are those of the whole paper
+    for name, at in _steps(run).items():
+        steps[name] = at
+        for setting, found in _at_step(AnalysedStep(run, everything, name, at), lines, say):
             settings.append(setting)
-            table.append([_numbers(evidence, line, setting) for line in lines])
+            table.append(found)
     by_line = np.array(table).transpose(1, 0, 2)
     arrays = {array_name(line): values for line, values in zip(lines, by_line, strict=True)}
     rows = [_setting_row(setting, _default(config, setting.checkpoint)) for setting in settings]
     return Findings([], {"sensitivity.settings": np.array(rows), **arrays}, analysed_steps=steps)
 
 
-def _deciding(task: str) -> list[Measurement]:
+def _deciding(task: str) -> list[Line]:
     """The line a claim is judged by in each setting: one p-value a cell."""
     claim, basis = _OWN[task]
     lines = [
-        Measurement("C3", task, _MEAN, "head_purity"),
-        Measurement(claim, task, _MEAN, "concentration", _X2_Y2_BASES if task == "x2_y2" else basis),
-        Measurement("C13", task, "v1+v2+v3", "jaccard", basis),
+        Line("C3", task, mean(EDGE), "head_purity"),
+        Line(claim, task, mean(EDGE), "concentration", _ANY_BASIS if task == "x2_y2" else basis),
+        Line("C13", task, mixture(*EDGE), "jaccard", basis),
     ]
     if task == "add":  # of the other tasks, peakedness is what concentration is: F times the number of frequencies
-        lines.append(Measurement("C4", task, "v1", "peakedness", basis, checkpoint="transition"))
-        lines.append(Measurement("C4", task, _MEAN, "effective_rank", inputs="all", checkpoint="transition"))
+        lines.append(Line("C4", task, Direction((1,)), "peakedness", basis, checkpoint="transition"))
+        lines.append(Line("C4", task, mean(EDGE), "effective_rank", inputs="all", checkpoint="transition"))
     if task == "x2_y2":
-        lines.append(Measurement("C14", task, _BEST, "r2", "cross_terms", inputs="all"))
+        lines.append(Line("C14", task, best(EDGE), "r2", "cross_terms", inputs="all"))
     else:
-        lines.append(Measurement("C14", task, _BEST, "concentration", basis))
+        lines.append(Line("C14", task, best(EDGE), "concentration", basis))
     return lines
 
 
-def _further(task: str) -> list[Measurement]:
+def _further(task: str) -> list[Line]:
     """Lines kept as arrays only: v_1 alone, and the bases of x2_y2 one by one."""
     deciding = _deciding(task)
-    lines = [replace(m, direction="v1") for m in deciding if m.direction == _MEAN]
+    first = Direction((1,))
+    lines = [replace(m, direction=first) for m in deciding if m.direction == mean(EDGE)]
     if task == "x2_y2":
-        lines += [
-            Measurement("C9", task, d, "concentration", q) for q in _X2_Y2_BASES.split("|") for d in (_MEAN, "v1")
-        ]
+        lines += [Line("C9", task, d, "concentration", q) for q in BASES for d in (mean(EDGE), first)]
     return lines
 
 
-def _is_defined(line: Measurement, p: int) -> bool:
-    bases = [None] if line.grouping is None else line.grouping.split("|")
-    return all(has_basis(replace(line, grouping=basis), p) for basis in bases)
+def _is_defined(line: Line, p: int) -> bool:
+    return all(has_basis(basis, p) for basis in _bases(line))
+
+
+def _bases(line: Line) -> list[str | None]:
+    return [None] if line.grouping is None else list(line.grouping.split("|"))
 
 
 def _steps(run: TrainedRun) -> dict[Checkpoint, int]:
@@ -135,40 +140,68 @@ def _grid(config: AnalysisConfig, checkpoint: Checkpoint) -> list[_Setting]:
     ]
 
 
-def _evidence(
-    run: TrainedRun, config: AnalysisConfig, name: Checkpoint, step: int, say: Say
-) -> Iterator[tuple[_Setting, Evidence | None]]:
-    """Each setting at one checkpoint with v_1 … v_3 beside its null, ``None`` where the run has no such edge."""
-    task, training = run.task, run.training
-    model, parameters = run.model_at(step)
-    look = partial(measure, model, tasks=run.tasks, parameters=parameters, n_components=0)
-    test = task.split(training.frac_train, training.seed).test
-    beside = partial(Evidence, task, test, n_permutations=0, seed=config.seed)
-    say(f"null of {min(_NULL, config.random_directions)} directions at {name}, step {step}")
-    probe = cross_term_probe(run)
-    null = measured_at_random(run, config, step).first(_NULL)
-    default = _default(config, name)
+def _at_step(here: AnalysedStep, lines: Sequence[Line], say: Say) -> Iterator[tuple[_Setting, list[list[float]]]]:
+    """Each setting at one checkpoint and the numbers of its lines; NaN where the run has no such edge."""
+    config, name = here.config, here.checkpoint
+    n_random = min(_NULL, config.random_directions)
+    say(f"null of {n_random} directions at {name}, step {here.step}")
+    step = StepComparison.at(here)
+    draws = {q: step.draws(q)[: n_random // (1 if q.mixture is None else len(EDGE))] for q in _quantities(lines)}
     for setting in _grid(config, name):
-        directions = _directions(run, step, setting, say)
-        yield setting, None if directions is None else beside(look(directions, probe=probe), null)
+        rows = _directions(here, setting, say)
+        found = None if rows is None else _values(step, rows, lines)
+        yield setting, [_numbers(line, found, draws, config.seed) for line in lines]
     if name == "transition":
         return
-    directions = _directions(run, step, default, say)
-    draws = random_directions(min(_NULL_OF_STEP, config.random_directions), parameters.dim, config.seed)
+    default = _default(config, name)
+    rows = _directions(here, default, say)
+    # The head purity is of the direction itself, and the cross-term probe is too dear for a null of every step.
+    of_step = [line for line in lines if line.statistic not in ("head_purity", "r2")]
+    blocks = iterate_random_directions(
+        min(_NULL_OF_STEP, config.random_directions), here.run.model_at(here.step)[1], seed=config.seed
+    )
+    random = torch.cat(list(blocks))
     for epsilon in _RELATIVE_EPSILONS:
         say(f"finite difference of relative step {epsilon} at {name}")
-        step_by_step = partial(look, method="finite_difference", relative_epsilon=epsilon)
-        setting = replace(default, relative_epsilon=epsilon)
-        if directions is None:
-            yield setting, None
-        else:
-            yield setting, beside(step_by_step(directions), step_by_step(draws))
+        look = partial(_values, step, lines=of_step, relative_epsilon=epsilon)
+        found, null = (None, {}) if rows is None else (look(rows), _in_triples(look, random))
+        yield (
+            replace(default, relative_epsilon=epsilon),
+            [_numbers(line, found if line in of_step else None, null, config.seed) for line in lines],
+        )
 
 
-def _directions(run: TrainedRun, step: int, setting: _Setting, say: Say) -> torch.Tensor | None:
+_Values = dict[Quantity, np.ndarray]
+
+
+def _quantities(lines: Sequence[Line]) -> list[Quantity]:
+    several = [Quantity.of(replace(line, grouping=basis)) for line in lines for basis in _bases(line)]
+    return list(dict.fromkeys(several))
+
+
+def _values(
+    step: StepComparison, rows: torch.Tensor, lines: Sequence[Line], relative_epsilon: float | None = None
+) -> _Values:
+    """All quantities of given directions, (k,) each, or one of a set; by finite differences if there is a step."""
+    quantities = _quantities(lines)
+    if relative_epsilon is None:
+        found = step.evaluate(rows, quantities)
+    else:
+        found = step.evaluate(rows, quantities, "finite_difference", relative_epsilon)
+    return {quantity: found[str(quantity)] for quantity in quantities}
+
+
+def _in_triples(look: Callable[[torch.Tensor], _Values], random: torch.Tensor) -> _Values:
+    """The same of random directions, three at a time: each triple is a draw for statistics of a set."""
+    parts = [look(triple) for triple in random[: len(random) // 3 * 3].split(3)]
+    return {quantity: np.concatenate([part[quantity] for part in parts]) for quantity in parts[0]}
+
+
+def _directions(here: AnalysedStep, setting: _Setting, say: Say) -> torch.Tensor | None:
     """v_1 … v_3; ``None``, and why is said, where the run does not hold the updates or they do not fix v_3."""
     try:
-        return run.edge_at(step, setting.window, setting.stride, setting.centered).directions(_EDGE)
+        edge = here.run.edge_at(here.step, setting.window, setting.stride, setting.centered)
+        return edge.directions(len(EDGE))
     except ValueError as why:
         say(
             f"left out: window {setting.window}, stride {setting.stride}, "
@@ -177,13 +210,14 @@ def _directions(run: TrainedRun, step: int, setting: _Setting, say: Say) -> torc
         return None
 
 
-def _numbers(evidence: Evidence | None, line: Measurement, setting: _Setting) -> list[float]:
+def _numbers(line: Line, found: _Values | None, draws: _Values, seed: int) -> list[float]:
     """:data:`COLUMNS` of one line in one setting."""
-    # The head purity is of the direction itself, and the cross-term probe is too dear for a null of every step.
-    without_step = line.statistic in ("head_purity", "r2")
-    if evidence is None or (without_step and setting.relative_epsilon is not None):
+    if found is None:
         return [np.nan] * len(COLUMNS)
-    measured, null = evidence.against_random(line)
+    several = [Quantity.of(replace(line, grouping=basis)) for basis in _bases(line)]
+    of_edge, of_random = (np.max([side[quantity] for quantity in several], axis=0) for side in (found, draws))
+    members = [0] if line.statistic == "jaccard" else [member - 1 for member in line.direction.members]
+    measured, null = against(line, of_edge[members], of_random, seed)
     return [measured, null.mean, null.std, null.quantile95, null.pvalue, null.n]
 
 
@@ -194,7 +228,7 @@ def _setting_row(setting: _Setting, default: _Setting) -> list[float]:
     return [number, setting.stride, setting.window, setting.centered, epsilon, setting == default]
 
 
-def array_name(line: Measurement) -> str:
+def array_name(line: Line) -> str:
     """Name of the stored array of a line."""
     return f"sensitivity.{line.claim}.{line.direction}.{line.statistic}.{line.grouping or 'none'}"
 
@@ -219,7 +253,7 @@ def _rows(analysis: Analysis) -> list[ClaimRow]:
     ]
 
 
-def _row(analysis: Analysis, line: Measurement, setting: np.ndarray, numbers: np.ndarray) -> ClaimRow:
+def _row(analysis: Analysis, line: Line, setting: np.ndarray, numbers: np.ndarray) -> ClaimRow:
     run = analysis.summary
     checkpoint = _CHECKPOINTS[int(setting[0])]
     measured, mean, std, quantile95, pvalue, n = numbers.tolist()
@@ -237,7 +271,7 @@ def _row(analysis: Analysis, line: Measurement, setting: np.ndarray, numbers: np
         centered=bool(setting[3]),
         method=None if not is_response else "jvp" if epsilon is None else "finite_difference",
         relative_epsilon=epsilon,
-        direction=line.direction,
+        direction=str(line.direction),
         statistic=f"sensitivity:{line.statistic}",
         grouping=line.grouping,
         inputs=line.inputs if is_response else None,

@@ -29,7 +29,7 @@ from spectral_edge.parameters import ParameterSubset
 from spectral_edge.statistics import fourier_profile, random_directions
 from spectral_edge.store import ClaimRow
 from spectral_edge.studies.analysed_step import AnalysedStep
-from spectral_edge.studies.claim_rules import ClaimRule, Rows
+from spectral_edge.studies.claims.rule import ClaimRule, Rows
 from spectral_edge.studies.probes.activations import ActivationProbes, residual_stream
 from spectral_edge.studies.probes.cross_terms import CrossTermProbe
 from spectral_edge.studies.probes.rows import EDGE, Seen, activation_rows, cross_term_rows, response_rows

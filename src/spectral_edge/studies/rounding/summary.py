@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ from spectral_edge.statistics import (
     within_and_between,
 )
 from spectral_edge.store import CopyRow, PartingRow, Rounding
-from spectral_edge.studies.modes import MEASUREMENTS
+from spectral_edge.studies.claims import LINES
 from spectral_edge.studies.point import Point
 from spectral_edge.subjects import BASIS
 
@@ -90,11 +89,11 @@ def published_peaks() -> dict[str, Peaks]:
     {1: 16, 2: 6, 3: 32}
     """
     found: dict[str, Peaks] = {}
-    for m in MEASUREMENTS:
-        single = re.fullmatch(r"v(\d+)", m.direction)
-        at_stop = (m.statistic, m.checkpoint, m.inputs) == ("concentration", "stop", "test")
-        if single and at_stop and m.peak is not None and m.grouping == BASIS.get(m.task):
-            found.setdefault(m.task, {})[int(single[1])] = m.peak
+    for line in LINES:
+        single = line.direction.combined == "alone" and line.direction.component is None
+        at_stop = (line.statistic, line.checkpoint, line.inputs) == ("concentration", "stop", "test")
+        if single and at_stop and line.peak is not None and line.grouping == BASIS.get(line.task):
+            found.setdefault(line.task, {})[line.direction.members[0]] = line.peak
     return found
 
 

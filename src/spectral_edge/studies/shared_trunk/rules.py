@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spectral_edge.store import ClaimRow
-from spectral_edge.studies.claim_rules import ClaimRule, Rows, at_peak
+from spectral_edge.studies.claims.rule import ClaimRule, Rows, at_peak
 
 __all__ = ["RULES"]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from spectral_edge.spectrum import random_gap_ratios, update_gram
 from spectral_edge.statistics import circular_shift_pvalue, rank_correlation
 from spectral_edge.store import Analysis, Checkpoint, ClaimRow
-from spectral_edge.studies.claim_rules import ClaimRule, Rows
+from spectral_edge.studies.claims.rule import ClaimRule, Rows
 from spectral_edge.studies.null_summary import summarise
 from spectral_edge.studies.spectra.history import GAP_WINDOW, PREFIX, Setting, settings_of
 from spectral_edge.studies.spectra.run_contrast import ContrastRun, contrast_row, matched_step, value_at

@@ -21,7 +21,7 @@ import numpy as np
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.statistics import mean_interval, proportion_interval
 from spectral_edge.store import Analysis, ClaimRow, Interval
-from spectral_edge.studies.claim_rules import ClaimRule, Rows
+from spectral_edge.studies.claims.rule import ClaimRule, Rows
 from spectral_edge.studies.spectra.history import GAP_WINDOW, PREFIX, Setting, settings_of
 from spectral_edge.studies.spectra.run_contrast import ContrastRun, contrast_row, matched_step, value_at
 from spectral_edge.subjects.trained_run import TrainedRun

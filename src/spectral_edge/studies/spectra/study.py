@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.store import Analysis, ClaimRow
-from spectral_edge.studies.claim_rules import ClaimRule
+from spectral_edge.studies.claims.rule import ClaimRule
 from spectral_edge.studies.spectra import alignment, gap
 from spectral_edge.studies.spectra.history import GAP_WINDOW, spectral_history
 from spectral_edge.studies.study import AnalysisConfig, Findings, Say, Study
