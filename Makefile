@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: reproduce paper results discovery discovery-results early-warning early-warning-results rounding rounding-results test check roundings docs lint types rooms bench
+.PHONY: reproduce paper results experiment experiment-results test check roundings docs lint types rooms bench
 
 reproduce: .venv/core
 	$(BIN)/spectral-edge reproduce --profile quick --out runs/quick
@@ -20,45 +20,21 @@ results: .venv/core
 	cp runs/paper/figures/*.png results/paper/figures/
 	cp runs/paper/tables/verdicts.md runs/paper/tables/runs.csv runs/paper/tables/claims.tex results/paper/tables/
 
-# Every model that basis discovery is tested on, and its seven points. What it shares with `make paper` is trained again,
-# unless runs/discovery/runs has it.
-discovery: .venv/core
-	$(BIN)/spectral-edge discover-evidence --out runs/discovery
+# Questions beside the claims: discovery (every model that it is tested on), early-warning (half a minute; needs the runs
+# of paper and discovery), rounding (60 runs, most of an hour on two cores). Interrupted, each continues.
+NAME ?= discovery
+FOLDER = $(subst -,_,$(NAME))
+experiment: .venv/core
+	$(BIN)/spectral-edge experiment $(NAME) --out runs/$(FOLDER)
 
 # What of it is kept in the repository.
-discovery-results: .venv/core
-	$(BIN)/spectral-edge discover-evidence --out runs/discovery --findings docs/findings.md
-	rm -rf results/discovery
-	mkdir -p results/discovery/figures results/discovery/tables
-	cp runs/discovery/discoveries.json runs/discovery/discovery.html results/discovery/
-	cp runs/discovery/figures/*.png results/discovery/figures/
-	cp runs/discovery/tables/point_*.csv results/discovery/tables/
-
-# Does the spectrum warn before a run generalises? Trains nothing, half a minute; needs the runs of paper and discovery.
-early-warning: .venv/core
-	$(BIN)/spectral-edge early-warning --paper runs/paper --discovery runs/discovery --out runs/early_warning
-
-# What of it is kept in the repository.
-early-warning-results: .venv/core
-	$(BIN)/spectral-edge early-warning --out runs/early_warning --findings docs/findings.md
-	rm -rf results/early_warning
-	mkdir -p results/early_warning/figures results/early_warning/tables
-	cp runs/early_warning/early_warning.json results/early_warning/
-	cp runs/early_warning/figures/*.png results/early_warning/figures/
-	cp runs/early_warning/tables/early_warning_*.csv results/early_warning/tables/
-
-# What of a run is its seed's and what is rounding's? 60 runs, most of an hour on two cores; interrupted, it continues.
-rounding: .venv/core
-	$(BIN)/spectral-edge rounding --out runs/rounding
-
-# What of it is kept in the repository.
-rounding-results: .venv/core
-	$(BIN)/spectral-edge rounding --out runs/rounding --findings docs/findings.md
-	rm -rf results/rounding
-	mkdir -p results/rounding/figures results/rounding/tables
-	cp runs/rounding/rounding.json results/rounding/
-	cp runs/rounding/figures/*.png results/rounding/figures/
-	cp runs/rounding/tables/rounding_*.csv results/rounding/tables/
+experiment-results: .venv/core
+	$(BIN)/spectral-edge experiment $(NAME) --out runs/$(FOLDER) --findings docs/findings.md
+	rm -rf results/$(FOLDER)
+	mkdir -p results/$(FOLDER)/figures results/$(FOLDER)/tables
+	find runs/$(FOLDER) -maxdepth 1 \( -name '*.json' -o -name '*.html' \) -exec cp {} results/$(FOLDER)/ \;
+	cp runs/$(FOLDER)/figures/*.png results/$(FOLDER)/figures/
+	cp runs/$(FOLDER)/tables/*.csv results/$(FOLDER)/tables/
 
 # The behaviour of every room.
 test: .venv/test

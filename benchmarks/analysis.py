@@ -25,7 +25,7 @@ from torch import nn
 import spectral_edge as se
 from benchmarks.rows import Row, median_row, show, timed
 from spectral_edge.grokking import TrainingConfig
-from spectral_edge.studies import AnalysisConfig, analyze_run
+from spectral_edge.replication import AnalysisConfig, analyze_run
 from spectral_edge.subjects import RunConfig, open_run, run_folder, train_run
 
 ROUNDS, DIRECTIONS, PLAIN_DIRECTIONS, THREADS, P = 5, 200, 3, 2, 97

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from spectral_edge.cli import main
-from spectral_edge.studies.sweep import State
+from spectral_edge.replication.sweep import State
 from support.pages import ROOT, blocks, run_python
 
 PAGE = ROOT / "docs" / "sweeps.md"

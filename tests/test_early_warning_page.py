@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from spectral_edge.experiments.early_warning import GROK, WarningConfig, by_rank, rows_of, warning_points
 from spectral_edge.report import early_warning_markdown
 from spectral_edge.store import read_early_warnings
-from spectral_edge.studies.early_warning import GROK, WarningConfig, by_rank, rows_of, warning_points
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "early_warning"

@@ -26,8 +26,8 @@ ELSEWHERE = {
     ("sweeps.md", "toml"): ["tests/check_sweeps_page.py"],
     ("sweeps.md", ""): [
         "tests/check_sweeps_page.py",
-        "tests/studies/sweep/check_dask.py",
-        "tests/studies/sweep/check_slurm.py",
+        "tests/replication/sweep/check_dask.py",
+        "tests/replication/sweep/check_slurm.py",
     ],
     # Each diff is applied to a copy of the source, and what follows it is run there.
     ("extending.md", "diff"): ["tests/check_extending_page.py"],
@@ -41,7 +41,7 @@ ELSEWHERE = {
         "tests/serve/check_pages.py",
         "tests/cli/test_cli.py",
         "tests/cli/test_sweep.py",
-        "tests/studies/check_reproduce.py",
+        "tests/replication/check_reproduce.py",
     ],
     # How the site's list of pages is written, read by the build itself.
     ("index.md", "{toctree}"): ["tests/check_site.py"],

@@ -1,9 +1,9 @@
 from pathlib import Path
 
+from spectral_edge.experiments.discovery import seven_points
 from spectral_edge.report import discoveries_markdown, findings_markdown
 from spectral_edge.report.markdown import verdicts_table
 from spectral_edge.store import read_claims, read_discoveries
-from spectral_edge.studies.discovery import seven_points
 
 README = Path(__file__).parents[1] / "README.md"
 

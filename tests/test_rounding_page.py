@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from spectral_edge.experiments.rounding.summary import published_peaks
 from spectral_edge.store import read_rounding
-from spectral_edge.studies.rounding.summary import published_peaks
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "rounding"

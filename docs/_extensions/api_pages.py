@@ -14,7 +14,8 @@ import spectral_edge as se
 
 ROOMS = (
     "parameters", "spectrum", "bases", "statistics", "discovery", "modes", "representation", "grokking", "store",
-    "recording", "comparison", "engines", "subjects", "studies", "studies.sweep", "report", "serve", "cli",
+    "recording", "comparison", "engines", "subjects", "replication", "replication.sweep",
+    "experiments.discovery", "experiments.early_warning", "experiments.rounding", "report", "serve", "cli",
 )  # fmt: skip
 """In the order of the design: a line imports from those before it."""
 
@@ -26,9 +27,9 @@ _FURTHER = {
     ),
     "serve": ("serve.security.Guard",),
     "report": (
-        "report.tables.Column", "report.sections.HeadlineRow", "report.lines.Line", "studies.point.Point",
-        "studies.discovery.picture.Picture", "studies.early_warning.traces.Trace",
-        "studies.early_warning.traces.Curve",
+        "report.tables.Column", "report.sections.HeadlineRow", "report.lines.Line", "experiments.point.Point",
+        "experiments.discovery.picture.Picture", "experiments.early_warning.traces.Trace",
+        "experiments.early_warning.traces.Curve",
     ),
 }  # fmt: skip
 """Classes that are not public and stand in signatures of what is."""

@@ -4,16 +4,17 @@ from . import (
     comparison,
     discovery,
     engines,
+    experiments,
     grokking,
     modes,
     parameters,
     recording,
+    replication,
     report,
     representation,
     spectrum,
     statistics,
     store,
-    studies,
     subjects,
 )
 from .bases import (
@@ -55,6 +56,7 @@ from .grokking import (
 from .modes import FunctionalModes, discrepancy, functional_modes, iterate_responses
 from .parameters import ParameterSubset, attention_weights, select_parameters
 from .recording import LiveValues, Recorder, Recording, RecordingStoppedError, watch
+from .replication import SweepTable, sweep_table
 from .representation import effective_rank, head_purity, principal_scores
 from .spectrum import SpectralEdge, UpdateWindow, spectral_edge, stacked_updates
 from .statistics import (
@@ -64,7 +66,6 @@ from .statistics import (
     fourier_profile,
     random_directions,
 )
-from .studies import SweepTable, sweep_table
 
 __all__ = [
     "CharacterShare",

@@ -18,7 +18,7 @@ def test_the_evidence_writes_points_page_and_record(tmp_path, monkeypatch, capsy
     runs = [tiny("add.renamed1"), tiny("random_table")]
     monkeypatch.setattr(discover, "discovery_runs", lambda *_: runs)
     record = tmp_path / "findings.md"
-    arguments = ["discover-evidence", "--out", str(tmp_path), *ANALYZE, "--findings", str(record), "--json"]
+    arguments = ["experiment", "discovery", "--out", str(tmp_path), *ANALYZE, "--findings", str(record), "--json"]
     assert main(arguments) == 0
     printed = json.loads(capsys.readouterr().out)
     assert len(printed["points"]) == 8
@@ -42,7 +42,7 @@ def test_early_warning_writes_results_tables_figures_and_record(tmp_path, monkey
     monkeypatch.setattr(early_warning, "watch_runs", watch)
     record = tmp_path / "findings.md"
     out = tmp_path / "new" / "folder"
-    assert main(["early-warning", "--out", str(out), "--findings", str(record), "--json"]) == 0
+    assert main(["experiment", "early-warning", "--out", str(out), "--findings", str(record), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert asked == {"paper": 36, "discovery": 60}
     assert printed["rows"][0]["statistic"] == "test_loss_fall"

@@ -94,7 +94,7 @@ def test_the_overview_names_every_command_and_loads_nothing(capsys):
     assert "did you mean train?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["train", "analyze", "report", "reproduce", "early-warning", "rounding"])
+@pytest.mark.parametrize("command", ["train", "analyze", "report", "reproduce", "experiment"])
 def test_help_teaches_with_an_example(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
@@ -140,7 +140,7 @@ def test_discover_refuses_a_step_without_a_snapshot(run_path, capsys):
 
 
 def test_early_warning_says_which_run_is_missing(tmp_path, capsys):
-    assert main(["early-warning", "--paper", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert main(["experiment", "early-warning", "--paper", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err
     assert "there is no run here" in error
     assert "-s42-" in error

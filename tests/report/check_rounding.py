@@ -2,9 +2,9 @@ import csv
 
 import numpy as np
 
+from spectral_edge.experiments.rounding import rounding_points
 from spectral_edge.report.rounding import draw_copies, rounding_markdown, write_rounding_report
 from spectral_edge.store import Rounding
-from spectral_edge.studies.rounding import rounding_points
 from support.planted_copies import planted_rounding
 
 
@@ -45,5 +45,7 @@ def test_tables_and_figures_are_written(tmp_path):
 
 def test_the_section_names_its_command_and_commit():
     text = rounding_markdown(rounding_points(planted_rounding()), "abc123", "2026-01-02")
-    assert text.startswith("## 2026-01-02: rounding\n\n* Command: `make rounding`\n* Commit: `abc123`\n")
+    assert text.startswith(
+        "## 2026-01-02: rounding\n\n* Command: `make experiment NAME=rounding`\n* Commit: `abc123`\n"
+    )
     assert "| 42, the paper's | 3, 3, 3, 3, 3 | 3.0 | 0.021 |" in text

@@ -2,6 +2,7 @@ import csv
 
 import numpy as np
 
+from spectral_edge.experiments.discovery import Picture, Point, seven_points
 from spectral_edge.report.discoveries import (
     discoveries_markdown,
     draw_discovery,
@@ -9,7 +10,6 @@ from spectral_edge.report.discoveries import (
     write_discovery_report,
 )
 from spectral_edge.store import DiscoveryRow
-from spectral_edge.studies.discovery import Picture, Point, seven_points
 
 
 def row(step, source, pvalue, recovered=False, run_id="add-s42-x"):

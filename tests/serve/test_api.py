@@ -27,7 +27,7 @@ def run(trained):
 
 def test_f_of_the_edge_is_that_of_functional_modes(client, run):
     answer = client.get("/api/mode", params=ASKED | {"inputs": "all"}).json()
-    edge = run.edge_at(50, 5, 5, True)
+    edge = run.edge(50, 5, 5, True)
     model, parameters = run.model_at(50)
     modes = se.functional_modes(model, edge.directions(3), run.task.pairs, parameters=parameters)
     np.testing.assert_allclose(np.ravel(answer["grid"]), modes.energy[0], rtol=1e-4)
@@ -40,7 +40,7 @@ def test_f_of_the_edge_is_that_of_functional_modes(client, run):
 def test_a_mixture_is_the_function_of_its_unit_direction(client, run):
     answer = client.get("/api/mode", params=ASKED | {"weights": "1,-0.5"}).json()
     model, parameters = run.model_at(50)
-    v = run.edge_at(50, 5, 5, True).directions(2)
+    v = run.edge(50, 5, 5, True).directions(2)
     unit = (v[0] - 0.5 * v[1]) / np.sqrt(1.25)
     modes = se.functional_modes(model, unit[None], run.task.pairs, parameters=parameters)
     np.testing.assert_allclose(np.ravel(answer["grid"]), modes.energy[0], rtol=1e-3)
@@ -52,7 +52,7 @@ def test_the_null_is_of_random_directions_in_the_same_weights_and_inputs(client,
     asked = ASKED | {"inputs": inputs, "weights": ",".join(map(str, weights))}
     answer = client.get("/api/null", params=asked).json()
     model, parameters = run.model_at(50)
-    v = run.edge_at(50, 5, 5, True).directions(3)[: len(weights)]
+    v = run.edge(50, 5, 5, True).directions(3)[: len(weights)]
     mixture = (torch.tensor(weights) / np.linalg.norm(weights)) @ v
     drawn = random_directions(40, parameters.dim, 0)
     f = se.functional_modes(model, torch.cat([mixture[None], drawn]), run.task.pairs, parameters=parameters).energy
@@ -100,7 +100,7 @@ def test_downloads_have_all_digits_and_the_setting(client, run):
     answer = client.get("/api/spectrum", params=asked | {"format": "parquet"})
     table = pl.read_parquet(io.BytesIO(answer.content))
     assert table.select("window", "stride", "centered").unique().rows() == [(5, 5, False)]
-    edge = run.edge_at(60, 5, 5, False)
+    edge = run.edge(60, 5, 5, False)
     assert table["step"][-1] == 60
     np.testing.assert_allclose(table["sigma_1"][-1], edge.singular_values[0], rtol=1e-9)
     metrics = pl.read_csv(io.BytesIO(client.get("/api/metrics", params={"run": "runs/add", "format": "csv"}).content))

@@ -6,7 +6,6 @@ from spectral_edge.statistics import (
     NullDistribution,
     adjust,
     fourier_profile,
-    permuted_profiles,
     random_directions,
     rarity_pvalue,
     regrouped,
@@ -41,45 +40,6 @@ def test_impossible_directions_are_refused(n, dim, seed, message):
 
 LABELS = np.repeat(np.arange(-1, 7), 6)
 VALUES = np.random.default_rng(0).standard_normal((3, 48))
-
-
-def test_permutations_extend_and_are_shared_by_all_functions():
-    few, many = (permuted_profiles(VALUES, LABELS, 7, n, seed=5) for n in (3, 8))
-    np.testing.assert_array_equal(many.concentration[:, :3], few.concentration)
-    alone = permuted_profiles(VALUES[1], LABELS, 7, 3, seed=5)
-    np.testing.assert_allclose(alone.concentration[0], few.concentration[1])
-    np.testing.assert_allclose(alone.variance_share[0], few.variance_share[1])
-    assert many.variance_share.shape == (3, 8)
-    assert repr(many).startswith("PermutedProfiles(k=3, n=8; mean F 0.")
-
-
-def test_permuting_draws_every_arrangement_of_a_tiny_input():
-    """f = (0, 0, 1, 1) on groups of two: shuffled, the groups agree in 1/3 of the cases, or differ fully."""
-    draws = permuted_profiles([0.0, 0, 1, 1], [0, 1, 0, 1], 2, 600, seed=0).variance_share[0]
-    assert set(np.round(draws, 12)) == {0.0, 1.0}
-    between = (draws > 0.5).mean()  # 2 of the 6 arrangements put equal values together
-    assert abs(between - 1 / 3) < 4 * (2 / 9 / 600) ** 0.5
-
-
-def test_permuting_keeps_unlabelled_inputs_out():
-    spoiled = VALUES.copy()
-    spoiled[:, LABELS < 0] = 1e6
-    np.testing.assert_allclose(
-        permuted_profiles(spoiled, LABELS, 7, 5, seed=2).variance_share,
-        permuted_profiles(VALUES, LABELS, 7, 5, seed=2).variance_share,
-    )
-
-
-def test_permuting_within_equal_values_changes_nothing():
-    profile = fourier_profile(LABELS[6:] == 3, LABELS[6:], 7)
-    assert profile.variance_share == pytest.approx([1])
-    draws = permuted_profiles(np.ones(42), LABELS[6:], 7, 4, seed=0)
-    assert np.isnan(draws.concentration).all()
-
-
-def test_permutations_keep_the_rule_for_empty_groups():
-    draws = permuted_profiles([1.0, 2.0, 4.0], [0, 1, 3], 4, 5, seed=0)
-    assert np.isfinite(draws.concentration).all()
 
 
 NULL = NullDistribution([1.0, 2.0, 3.0, 3.0], "random_directions")
@@ -151,8 +111,9 @@ def test_adjust_takes_one_table():
 
 def test_permuted_peaks_are_spread_over_all_frequencies():
     labels = np.arange(700) % 7
-    peak = permuted_profiles(np.cos(2 * np.pi * 2 * labels / 7), labels, 7, n=300, seed=0).peak[0]
-    counts = np.bincount(peak, minlength=4)[1:]
+    profile = fourier_profile(np.cos(2 * np.pi * 2 * labels / 7), labels, 7)
+    names = np.random.default_rng(0).permuted(np.tile(np.arange(7), (300, 1)), axis=1)
+    counts = np.bincount(profile.renamed(names).peak, minlength=4)[1:]
     assert counts.sum() == 300
     assert (np.abs(counts - 100) < 4 * np.sqrt(300 * 2 / 9)).all()
 

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from spectral_edge.experiments.early_warning import early_warnings
 from spectral_edge.store import (
     RunCorruptError,
     RunMissingError,
@@ -10,7 +11,6 @@ from spectral_edge.store import (
     read_early_warnings,
     write_early_warnings,
 )
-from spectral_edge.studies.early_warning import early_warnings
 from support.planted_warnings import planted_second, planted_sweep
 
 
@@ -63,7 +63,7 @@ def test_damage_is_named(found, tmp_path):
 
 
 def test_a_missing_file_says_what_makes_it(tmp_path):
-    with pytest.raises(RunMissingError, match="spectral-edge early-warning"):
+    with pytest.raises(RunMissingError, match="spectral-edge experiment early-warning"):
         read_early_warnings(tmp_path / "early_warning.json")
 
 

@@ -18,7 +18,7 @@ def test_what_is_written_reads_back_equal_and_every_number_says_where_it_came_fr
 
 def test_what_is_missing_damaged_or_from_elsewhere_is_named(tmp_path):
     path = tmp_path / "rounding.json"
-    with pytest.raises(RunMissingError, match="spectral-edge rounding"):
+    with pytest.raises(RunMissingError, match="spectral-edge experiment rounding"):
         read_rounding(path)
     write_rounding(path, planted_rounding())
     stored = json.loads(path.read_text())

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spectral_edge.studies.early_warning import WarningConfig, WatchedRun, statistics_of
+from spectral_edge.experiments.early_warning import WarningConfig, WatchedRun, statistics_of
 
 CONFIG = WarningConfig()
 STEPS = np.arange(100, 3001, 100)

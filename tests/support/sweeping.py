@@ -5,8 +5,8 @@ import sys
 import time
 from pathlib import Path
 
+from spectral_edge.replication.sweep import SweepSpec
 from spectral_edge.store import RunDirectory, StoreError, read_lock
-from spectral_edge.studies.sweep import SweepSpec
 from support.tiny_runs import TINY
 
 # Checkpoints at 500 and 1000 steps, seconds apart: long enough to be killed in between.

@@ -1,7 +1,7 @@
 """Runs small enough for tests: mod 13, 60 steps, about a second."""
 
 from spectral_edge.grokking import TrainingConfig
-from spectral_edge.studies import AnalysisConfig
+from spectral_edge.replication import AnalysisConfig
 from spectral_edge.subjects import RunConfig
 
 TINY = {"p": 13, "d_model": 16, "n_heads": 2, "d_mlp": 16, "batch_size": 32, "eval_every": 5, "max_steps": 60}

@@ -20,11 +20,9 @@ COMMANDS = {
     "analyze": ("analyze", "Analyze", "Find the edge of a trained run and test its functional modes"),
     "compare": ("compare", "Compare", "Hold a run's edge directions against matched random ones"),
     "discover": ("discover", "Discover", "Read the basis of a trained run"),
-    "discover-evidence": ("discover", "DiscoverEvidence", "Train every model that basis discovery is tested on"),
-    "early-warning": ("early_warning", "EarlyWarning", "Ask whether the update spectrum warns"),
+    "experiment": ("experiment", "Experiment", "Ask about discovery, early warning, or copies of one seed"),
     "report": ("report", "Report", "Write report.html, figures and tables"),
     "reproduce": ("reproduce", "Reproduce", "Train the paper's models, test every claim against its null"),
-    "rounding": ("rounding", "Rounding", "Ask what of a run is its seed's and what is rounding's"),
     "serve": ("serve", "Serve", "Look at runs in a browser, live and finished"),
     "sweep": ("sweep", "Sweep", "Run many models, look how they stand, and tabulate them"),
 }

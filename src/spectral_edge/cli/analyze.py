@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 
 from spectral_edge.cli.output import Output
-from spectral_edge.studies import AnalysisConfig, analyze_run
+from spectral_edge.replication import AnalysisConfig, analyze_run
 
 __all__ = ["Analyze"]
 

@@ -1,23 +1,20 @@
-"""``spectral-edge discover`` and ``spectral-edge discover-evidence``."""
+"""``spectral-edge discover``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 
 import tyro
 
 from spectral_edge.cli.output import Output
-from spectral_edge.report import discoveries_markdown, update_findings, write_discovery_report
+from spectral_edge.experiments.discovery import analysis_step, discover_at
+from spectral_edge.replication import AnalysisConfig
+from spectral_edge.report import write_discovery_report
 from spectral_edge.store import DiscoverySource
-from spectral_edge.studies import AnalysisConfig
-from spectral_edge.studies.discovery import analysis_step, discover_at, gather_evidence, seven_points
-from spectral_edge.subjects import run_folder
-from spectral_edge.subjects.profiles import discovery_runs
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["Discover", "DiscoverEvidence"]
+__all__ = ["Discover"]
 
 # One model a task is drawn: its tokens renamed where it has numbers.
 _DRAWN_SEED = 42
@@ -83,42 +80,3 @@ class Discover:
             for c in found.candidates[:5]
         ]
         self.output.result(values, "\n".join([*lines, str(page)]))
-
-
-@dataclass(frozen=True)
-class DiscoverEvidence:
-    """Train every model that basis discovery is tested on, discover from each, and write the seven points.
-
-    Killed at any moment, the same command continues.
-
-    Example:  spectral-edge discover-evidence --out runs/discovery
-    """
-
-    out: Path = Path("runs/discovery")
-    """Where runs, discoveries.json, discovery.html, figures and tables go."""
-    jobs: int | None = None
-    """Runs at a time, one process with one thread each; by default one a core."""
-    findings: Path | None = None
-    """A Markdown file whose generated section on discovery is replaced, or added on top."""
-    config: tyro.conf.OmitArgPrefixes[AnalysisConfig] = field(default_factory=AnalysisConfig)
-    output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
-
-    def run(self) -> None:
-        """Train, discover, summarise, draw."""
-        config = self.config
-        found = gather_evidence(self.out, discovery_runs(), config, self.jobs, self.output.say)
-        points = seven_points(found.rows)
-        pictures = []
-        for drawn in discovery_runs((_DRAWN_SEED,)):
-            name = drawn.training.operation
-            if name.endswith(_DRAWN_RENAMING) or name in ("symmetric", "dihedral", "velocity", "random_table", "x2_y2"):
-                self.output.say(f"drawing {drawn.run_id}")
-                run = TrainedRun.open(run_folder(self.out, drawn))
-                pictures.append(discover_at(run, analysis_step(run, config), "edge", config)[1])
-        page = write_discovery_report(points, found.rows, pictures, self.out)
-        if self.findings is not None:
-            commit = found.environment.get("git_commit")
-            day = date.fromtimestamp((self.out / "discoveries.json").stat().st_mtime).isoformat()
-            update_findings(self.findings, "discovery", discoveries_markdown(points, commit, day))
-        values = {"report": str(page), "points": [p.__dict__ for p in points]}
-        self.output.result(values, str(page))

@@ -9,6 +9,7 @@ from pathlib import Path
 import tyro
 
 from spectral_edge.cli.output import Output
+from spectral_edge.replication import QUICK_CLAIMS, AnalysisConfig, analyses_of, assemble, find_analyses
 from spectral_edge.report import (
     findings_id,
     findings_markdown,
@@ -18,7 +19,6 @@ from spectral_edge.report import (
     write_report,
 )
 from spectral_edge.store import read_claims
-from spectral_edge.studies import QUICK_CLAIMS, AnalysisConfig, analyses_of, assemble, find_analyses
 
 __all__ = ["Report"]
 

@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.table import Table
 
 from spectral_edge.cli.output import Output, integers, listed
+from spectral_edge.replication import AnalysisConfig, Progress, ReproduceConfig, reproduce
 from spectral_edge.report import write_report
 from spectral_edge.store import Claims
-from spectral_edge.studies import AnalysisConfig, Progress, ReproduceConfig, reproduce
 from spectral_edge.subjects.profiles import Profile
 
 __all__ = ["Reproduce"]

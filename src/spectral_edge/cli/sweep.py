@@ -12,8 +12,8 @@ import tyro
 
 from spectral_edge.cli.output import Output
 from spectral_edge.engines import Engine, EngineError, LocalEngine
-from spectral_edge.studies import sweep_table
-from spectral_edge.studies.sweep import Outcome, RunState, read_spec, run_sweep, sweep_states
+from spectral_edge.replication import sweep_table
+from spectral_edge.replication.sweep import Outcome, RunState, read_spec, run_sweep, sweep_states
 
 __all__ = ["Sweep", "with_default_action"]
 

@@ -16,7 +16,7 @@ from spectral_edge.report.points import points_markdown, write_points
 from spectral_edge.store import DiscoveryRow, write_atomically
 
 if TYPE_CHECKING:
-    from spectral_edge.studies.discovery import Picture, Point
+    from spectral_edge.experiments.discovery import Picture, Point
 
 __all__ = ["discoveries_markdown", "draw_discovery", "draw_emergence", "write_discovery_report"]
 
@@ -134,7 +134,7 @@ def discoveries_markdown(points: Sequence[Point], commit: str | None, date: str)
     """The seven points as Markdown."""
     blocks = [
         f"## {date}: basis discovery\n",
-        "* Command: `make discovery`\n" + (f"* Commit: `{commit}`\n" if commit else ""),
+        "* Command: `make experiment NAME=discovery`\n" + (f"* Commit: `{commit}`\n" if commit else ""),
     ]
     return "\n".join([*blocks, points_markdown(points)])
 

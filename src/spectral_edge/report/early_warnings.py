@@ -15,8 +15,8 @@ from spectral_edge.report.points import points_markdown, write_points
 from spectral_edge.store import AlarmRow, Scheme, StatisticKind
 
 if TYPE_CHECKING:
-    from spectral_edge.studies.early_warning import Trace
-    from spectral_edge.studies.point import Point
+    from spectral_edge.experiments.early_warning import Trace
+    from spectral_edge.experiments.point import Point
 
 __all__ = ["draw_leads", "draw_traces", "early_warning_markdown", "write_early_warning_report"]
 
@@ -140,7 +140,7 @@ def _trace(panel: Axes, trace: Trace) -> None:
 def early_warning_markdown(points: Sequence[Point], commit: str | None, date: str) -> str:
     """The tables as a section of the record."""
     commit_line = f"* Commit: `{commit}`\n" if commit else ""
-    head = f"## {date}: early warning\n\n* Command: `make early-warning`\n{commit_line}"
+    head = f"## {date}: early warning\n\n* Command: `make experiment NAME=early-warning`\n{commit_line}"
     return f"{head}\n{points_markdown(points)}"
 
 

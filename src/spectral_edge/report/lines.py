@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from spectral_edge.replication.catalogue import RULES
 from spectral_edge.report.formatting import (
     DASH,
     checkpoint_label,
@@ -16,7 +17,6 @@ from spectral_edge.report.formatting import (
 )
 from spectral_edge.report.selection import CHECKPOINTS, PAPER_SEED, task_rank
 from spectral_edge.store.results import ClaimRow
-from spectral_edge.studies.catalogue import RULES
 
 __all__ = ["FEWEST_LINES", "MOST_LINES", "Line", "headline", "leading", "lines_of", "setting", "tasks_of"]
 

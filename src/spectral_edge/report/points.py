@@ -12,7 +12,7 @@ from spectral_edge.report.markdown import escape, table
 from spectral_edge.store import write_atomically
 
 if TYPE_CHECKING:
-    from spectral_edge.studies.point import Point
+    from spectral_edge.experiments.point import Point
 
 __all__ = ["points_markdown", "write_points"]
 

@@ -16,7 +16,7 @@ from spectral_edge.report.points import points_markdown, write_points
 from spectral_edge.store import CopyRow, PartingRow, Rounding
 
 if TYPE_CHECKING:
-    from spectral_edge.studies.point import Point
+    from spectral_edge.experiments.point import Point
 
 __all__ = ["draw_copies", "rounding_markdown", "write_rounding_report"]
 
@@ -95,7 +95,9 @@ def _peaks(panel: Axes, rows: Sequence[CopyRow]) -> None:
 def rounding_markdown(points: Sequence[Point], commit: str | None, date: str) -> str:
     """The tables as a section of the record."""
     commit_line = f"* Commit: `{commit}`\n" if commit else ""
-    return f"## {date}: rounding\n\n* Command: `make rounding`\n{commit_line}\n{points_markdown(points)}"
+    return (
+        f"## {date}: rounding\n\n* Command: `make experiment NAME=rounding`\n{commit_line}\n{points_markdown(points)}"
+    )
 
 
 def write_rounding_report(points: Sequence[Point], rounding: Rounding, out: Path) -> list[Path]:

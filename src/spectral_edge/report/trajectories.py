@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spectral_edge.replication.spectra.run_contrast import ContrastRun, matched_step
 from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, Series, plain, settle, style
 from spectral_edge.report.formatting import number, operation, plural
 from spectral_edge.report.selection import run_source
 from spectral_edge.store.results import ClaimRow, RunSummary
-from spectral_edge.studies.spectra.run_contrast import ContrastRun, matched_step
 
 if TYPE_CHECKING:
     from spectral_edge.store.analysis import Analysis

@@ -157,7 +157,7 @@ class Explorer:
 
         def compute() -> EdgeResponses:
             run = self.run(name)
-            edge = run.edge_at(step, choice.window, choice.stride, choice.centered)
+            edge = run.edge(step, choice.window, choice.stride, choice.centered)
             k = min(DIRECTIONS, edge.identifiable)
             return EdgeResponses(edge, torch.cat(self._responses(run, step, edge.directions(k), lambda r: r)))
 
@@ -178,7 +178,7 @@ class Explorer:
 
         def compute() -> Floats:
             run = self.run(name)
-            direction = run.edge_at(step, choice.window, choice.stride, choice.centered).directions(k)[k - 1 :]
+            direction = run.edge(step, choice.window, choice.stride, choice.centered).directions(k)[k - 1 :]
             return torch.cat(self._responses(run, step, direction, mode_energy))[0].numpy()
 
         return self._once(self._frames, _FRAMES_KEPT, (name, self._library.stamp(name), step, choice, k), compute)

@@ -16,9 +16,7 @@ from spectral_edge.statistics.early_warning import (
 from spectral_edge.statistics.intervals import combine_pvalues, mean_interval, proportion_interval
 from spectral_edge.statistics.nulls import (
     NullDistribution,
-    PermutedProfiles,
     adjust,
-    permuted_profiles,
     random_directions,
     rarity_pvalue,
     regrouped,
@@ -35,8 +33,6 @@ __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
     "Partition",
     # what chance gives
     "random_directions",
-    "permuted_profiles",
-    "PermutedProfiles",
     "regrouped",
     # from draws to p-values
     "NullDistribution",

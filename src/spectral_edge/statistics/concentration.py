@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spectral_edge.statistics.partition import Partition, as_modes, partition
+from spectral_edge.statistics.partition import as_modes, partition
 
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["FourierProfile", "expected_concentration", "fourier_profile", "profile_of_partition"]
+__all__ = ["FourierProfile", "expected_concentration", "fourier_profile"]
 
 Floats = NDArray[np.float64]
 
@@ -143,30 +143,15 @@ def fourier_profile(values: ArrayLike, labels: ArrayLike, order: int) -> Fourier
     """
     modes = as_modes(values)
     groups = partition(labels, order, modes.shape[1])
-    return profile_of_partition(modes, groups)
-
-
-def profile_of_partition(modes: Floats, groups: Partition, members: NDArray[np.int64] | None = None) -> FourierProfile:
-    """Compute :func:`fourier_profile` from checked values and a partition, its members possibly permuted.
-
-    Args:
-        modes: (k, N) finite.
-        groups: The partition of the inputs.
-        members: (n,) another listing of the partition's inputs; see :meth:`Partition.means`.
-
-    Returns:
-        The profile.
-    """
     labelled = modes[:, groups.members]
     rounding = _ROUNDING * np.abs(labelled).max(axis=1)
     mean = labelled.mean(axis=1, keepdims=True)
     # Centring first keeps a small variation on a large mean from drowning in the rounding of the sums.
-    deviations = groups.means(modes - mean, members)
+    deviations = groups.means(modes - mean)
     total = ((labelled - mean) ** 2).mean(axis=1)
     between = deviations**2 @ groups.counts / len(groups.members)
     filled = groups.counts > 0
     deviations[:, ~filled] = deviations[:, filled].mean(axis=1, keepdims=True)
-    order = len(groups.counts)
     power = np.abs(np.fft.rfft(deviations)[:, 1 : order // 2 + 1]) ** 2
     return FourierProfile(
         power=power,

@@ -12,14 +12,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from spectral_edge.statistics.concentration import profile_of_partition
-from spectral_edge.statistics.partition import as_modes, partition
-
 __all__ = [
     "NullDistribution",
-    "PermutedProfiles",
     "adjust",
-    "permuted_profiles",
     "random_directions",
     "rarity_pvalue",
     "regrouped",
@@ -56,68 +51,6 @@ def random_directions(n: int, dim: int, seed: int) -> torch.Tensor:
         draw = _generator(seed, i).standard_normal(dim)
         directions[i] = torch.from_numpy(draw / np.linalg.norm(draw))
     return directions
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class PermutedProfiles:
-    """Statistics of k functions after each of n permutations of their inputs.
-
-    Attributes:
-        concentration: (k, n); NaN for a constant f.
-        variance_share: (k, n); NaN for a constant f.
-        peak: (k, n) frequency of the largest power; 0 for a constant f.
-    """
-
-    concentration: Floats
-    variance_share: Floats
-    peak: NDArray[np.int64]
-
-    def __repr__(self) -> str:
-        k, n = self.concentration.shape
-        return f"PermutedProfiles(k={k}, n={n}; mean F {self.concentration.mean():.3f})"
-
-
-def permuted_profiles(
-    values: ArrayLike,
-    labels: ArrayLike,
-    order: int,
-    n: int,
-    seed: int,
-) -> PermutedProfiles:
-    """Recompute F and the variance share after shuffling which input has which value, ``n`` times.
-
-    The null keeps f's distribution of values and the group counts and breaks their tie. Permutation i
-    depends on (seed, i) only, is the same for all k functions, and moves only inputs with a label: those
-    without one never enter the statistic. Source: ours; paper section 5, null (c).
-
-    Args:
-        values: (k, N) or (N,) finite numbers.
-        labels: (N,) integers in -1 … M-1.
-        order: M, the number of groups.
-        n: Number of permutations, at least 1.
-        seed: A nonnegative integer.
-
-    Returns:
-        The statistics, (k, n) each. Costs n times a :func:`fourier_profile`; about 1 ms each
-        at k = 8, N = 9409.
-
-    Raises:
-        ValueError: As :func:`fourier_profile`, or ``n`` or ``seed`` is out of range.
-
-    >>> labels = np.arange(70) % 7
-    >>> permuted_profiles(np.cos(2 * np.pi * labels / 7), labels, 7, n=99, seed=0).concentration.max() < 1
-    np.True_
-    """
-    _check_draws(n, seed)
-    modes = as_modes(values)
-    groups = partition(labels, order, modes.shape[1])
-    concentration, variance_share = np.empty((2, len(modes), n))
-    peak = np.empty((len(modes), n), dtype=np.int64)
-    for i in range(n):
-        profile = profile_of_partition(modes, groups, _generator(seed, i).permutation(groups.members))
-        concentration[:, i], variance_share[:, i] = profile.concentration, profile.variance_share
-        peak[:, i] = profile.peak
-    return PermutedProfiles(concentration, variance_share, peak)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

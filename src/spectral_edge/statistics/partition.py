@@ -48,20 +48,19 @@ class Partition:
     members: NDArray[np.int64]
     counts: NDArray[np.int64]
 
-    def means(self, modes: NDArray[np.float64], members: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    def means(self, modes: NDArray[np.float64]) -> NDArray[np.float64]:
         """Average each function over each group: one sparse product, O(kN).
 
         Args:
             modes: (k, N).
-            members: (n,) another listing of the same inputs, such as a permutation: it fills the groups in
-                this order. Default: the true members.
 
         Returns:
             (k, M); 0 for an empty group.
         """
-        members = self.members if members is None else members
         ends = np.concatenate([[0], np.cumsum(self.counts)])
-        indicator = sparse.csr_array((np.ones(len(members)), members, ends), shape=(len(self.counts), modes.shape[1]))
+        indicator = sparse.csr_array(
+            (np.ones(len(self.members)), self.members, ends), shape=(len(self.counts), modes.shape[1])
+        )
         return (indicator @ modes.T).T / np.maximum(self.counts, 1)
 
 

@@ -114,5 +114,5 @@ def read_discoveries(path: Path) -> Discoveries:
         RunCorruptError: it is damaged; names the first key that is wrong.
     """
     if not path.exists():
-        raise RunMissingError(f"{path}: there are no discoveries here. Run `spectral-edge discover-evidence` first.")
+        raise RunMissingError(f"{path}: there are no discoveries here. Run `spectral-edge experiment discovery` first.")
     return read_document(path, Discoveries)

@@ -182,5 +182,7 @@ def read_early_warnings(path: Path) -> EarlyWarnings:
         SchemaError: it was written under another schema version.
     """
     if not path.exists():
-        raise RunMissingError(f"{path}: there are no early warnings here. Run `spectral-edge early-warning` first.")
+        raise RunMissingError(
+            f"{path}: there are no early warnings here. Run `spectral-edge experiment early-warning` first."
+        )
     return read_document(path, EarlyWarnings)

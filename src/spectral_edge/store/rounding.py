@@ -85,5 +85,7 @@ def read_rounding(path: Path) -> Rounding:
         SchemaError: another version wrote it.
     """
     if not path.exists():
-        raise RunMissingError(f"{path}: there is no comparison of copies here. Run `spectral-edge rounding` first.")
+        raise RunMissingError(
+            f"{path}: there is no comparison of copies here. Run `spectral-edge experiment rounding` first."
+        )
     return read_document(path, Rounding)

@@ -57,7 +57,7 @@ def compare_run(
     asked = None if nulls is None else [_null(run, name, step, window, stride, center) for name in nulls]
     found = compare(
         model,
-        run.edge_at(step, window, stride, center),
+        run.edge(step, window, stride, center),
         torch.from_numpy(np.ascontiguousarray(pairs)),
         [Concentration(labels, q.order), VarianceShare(labels, q.order), Peakedness(labels, q.order)],
         parameters=parameters,
@@ -82,4 +82,4 @@ def _null(run: TrainedRun, name: str, step: int, window: int, stride: int, cente
             f"{run.path}: no other window of {window} updates of stride {stride} lies before or after step {step}; "
             "use a smaller window, or leave other_phases out"
         )
-    return OtherPhases([run.edge_at(end, window, stride, center) for end in whole])
+    return OtherPhases([run.edge(end, window, stride, center) for end in whole])

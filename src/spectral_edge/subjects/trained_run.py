@@ -124,7 +124,7 @@ class TrainedRun:
     def _layout(self) -> ParameterSubset:
         return self.model_at(self.run.snapshot_steps()[0])[1]
 
-    def edge_at(self, step: int, window: int, stride: int, centered: bool) -> SpectralEdge:
+    def edge(self, step: int, window: int, stride: int, center: bool) -> SpectralEdge:
         """The spectral edge of the ``window`` updates, ``stride`` optimizer steps each, that end at ``step``.
 
         Updates come from the snapshots, or, where the stride is finer than these, from the windows that the run kept.
@@ -136,6 +136,6 @@ class TrainedRun:
         if stride % self.training.eval_every and step in self.run.update_steps():
             kept = self.run.read_updates(step).get(f"stride{stride}")
             if kept is not None and len(kept) >= window:
-                return spectral_edge(kept[-window:], center=centered)
+                return spectral_edge(kept[-window:], center=center)
         steps = snapshots_before(self.run, step, stride, window)
-        return spectral_edge(stacked_updates([self.weights_at(s) for s in steps], window), center=centered)
+        return spectral_edge(stacked_updates([self.weights_at(s) for s in steps], window), center=center)

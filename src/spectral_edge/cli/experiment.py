@@ -1,0 +1,174 @@
+"""``spectral-edge experiment``: questions beside the paper's claims, one subcommand each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from spectral_edge.cli.output import Output
+from spectral_edge.experiments.discovery import analysis_step, discover_at, gather_evidence, seven_points
+from spectral_edge.experiments.early_warning import (
+    WarningConfig,
+    by_rank,
+    early_warnings,
+    row_label,
+    rows_of,
+    second_runs,
+    sweep_runs,
+    trace_statistics,
+    warning_points,
+    watch_runs,
+)
+from spectral_edge.experiments.rounding import compare_copies, rounding_points, rounding_runs
+from spectral_edge.replication import AnalysisConfig
+from spectral_edge.report import (
+    discoveries_markdown,
+    early_warning_markdown,
+    rounding_markdown,
+    update_findings,
+    write_discovery_report,
+    write_early_warning_report,
+    write_rounding_report,
+)
+from spectral_edge.store import write_early_warnings
+from spectral_edge.subjects import discovery_runs, run_folder
+from spectral_edge.subjects.trained_run import TrainedRun
+
+__all__ = ["Experiment"]
+
+_DRAWN_SEED = 42
+_DRAWN_RENAMING = ".renamed1"
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """Train every model that basis discovery is tested on, discover from each, and write the seven points.
+
+    Killed at any moment, the same command continues.
+
+    Example:  spectral-edge experiment discovery --out runs/discovery
+    """
+
+    out: Path = Path("runs/discovery")
+    """Where runs, discoveries.json, discovery.html, figures and tables go."""
+    jobs: int | None = None
+    """Runs at a time, one process with one thread each; by default one a core."""
+    findings: Path | None = None
+    """A Markdown file whose generated section on discovery is replaced, or added on top."""
+    config: tyro.conf.OmitArgPrefixes[AnalysisConfig] = field(default_factory=AnalysisConfig)
+    output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def run(self) -> None:
+        """Train, discover, summarise, draw."""
+        config = self.config
+        found = gather_evidence(self.out, discovery_runs(), config, self.jobs, self.output.say)
+        points = seven_points(found.rows)
+        pictures = []
+        for drawn in discovery_runs((_DRAWN_SEED,)):
+            name = drawn.training.operation
+            if name.endswith(_DRAWN_RENAMING) or name in ("symmetric", "dihedral", "velocity", "random_table", "x2_y2"):
+                self.output.say(f"drawing {drawn.run_id}")
+                run = TrainedRun.open(run_folder(self.out, drawn))
+                pictures.append(discover_at(run, analysis_step(run, config), "edge", config)[1])
+        page = write_discovery_report(points, found.rows, pictures, self.out)
+        if self.findings is not None:
+            commit = found.environment.get("git_commit")
+            day = date.fromtimestamp((self.out / "discoveries.json").stat().st_mtime).isoformat()
+            update_findings(self.findings, "discovery", discoveries_markdown(points, commit, day))
+        values = {"report": str(page), "points": [p.__dict__ for p in points]}
+        self.output.result(values, str(page))
+
+
+@dataclass(frozen=True)
+class EarlyWarning:
+    """Ask whether the update spectrum warns that a run is about to generalise, beside what needs no spectrum.
+
+    Trains nothing: reads the runs of `reproduce --profile paper` and `experiment discovery`. Writes early_warning.json,
+    tables and figures.
+
+    Example:  spectral-edge experiment early-warning --paper runs/paper --discovery runs/discovery
+    """
+
+    paper: Path = Path("runs/paper")
+    """Result directory with the runs of the paper's sweep, which set the thresholds."""
+    discovery: Path = Path("runs/discovery")
+    """Result directory with the runs of the second set, which are only judged."""
+    out: Path = Path("runs/early_warning")
+    """Where early_warning.json, figures and tables go."""
+    findings: Path | None = None
+    """A Markdown file whose generated section on early warning is replaced, or added on top."""
+    config: tyro.conf.OmitArgPrefixes[WarningConfig] = field(default_factory=WarningConfig)
+    output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def run(self) -> None:
+        """Read, judge, write, draw."""
+        sweep, second = (
+            watch_runs([run_folder(root, run) for run in runs], self.config, self.output.say)
+            for root, runs in ((self.paper, sweep_runs()), (self.discovery, second_runs()))
+        )
+        found = early_warnings(sweep, second, self.config)
+        self.out.mkdir(parents=True, exist_ok=True)
+        stored = self.out / "early_warning.json"
+        write_early_warnings(stored, found)
+        points = warning_points(found)
+        write_early_warning_report(points, found.alarms, trace_statistics(sweep, self.config), self.out)
+        if self.findings is not None:
+            commit, day = found.environment.get("git_commit"), date.today().isoformat()
+            update_findings(self.findings, "early-warning", early_warning_markdown(points, commit, day))
+        ranked = by_rank(rows_of(found, "seed"))
+        lines = [
+            f"{row_label(row):48} hits {row.hits} of {row.generalised}, false alarms {row.false_alarms} of {row.others}"
+            + ("" if row.median_lead is None else f", median lead {row.median_lead:g}")
+            for row in ranked
+        ]
+        values = {"results": str(stored), "rows": [row.model_dump(mode="json") for row in ranked]}
+        self.output.result(values, "\n".join([*lines, str(stored)]))
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """Ask what of a run is its seed's and what is rounding's: copies whose learning rates are neighbours in float32.
+
+    Trains five copies of three seeds of four operations, and writes rounding.json, tables and a figure. Killed at any
+    moment, the same command continues.
+
+    Example:  spectral-edge experiment rounding --out runs/rounding
+    """
+
+    out: Path = Path("runs/rounding")
+    """Where runs, rounding.json, figures and tables go."""
+    jobs: int | None = None
+    """Runs at a time, one process with one thread each; by default one a core."""
+    findings: Path | None = None
+    """A Markdown file whose generated section on rounding is replaced, or added on top."""
+    output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def run(self) -> None:
+        """Train, measure, tabulate, draw."""
+        found = compare_copies(self.out, rounding_runs(), AnalysisConfig(), self.jobs, self.output.say)
+        points = rounding_points(found)
+        figures = write_rounding_report(points, found, self.out)
+        if self.findings is not None:
+            commit, day = found.environment.get("git_commit"), date.today().isoformat()
+            update_findings(self.findings, "rounding", rounding_markdown(points, commit, day))
+        values = {"results": str(self.out / "rounding.json"), "points": [p.__dict__ for p in points]}
+        self.output.result(values, "\n".join(map(str, [self.out / "rounding.json", *figures])))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Ask a question beside the paper's claims; trains what it needs, writes JSON, tables and figures."""
+
+    experiment: (
+        Annotated[Discovery, tyro.conf.subcommand("discovery")]
+        | Annotated[EarlyWarning, tyro.conf.subcommand("early-warning")]
+        | Annotated[Rounding, tyro.conf.subcommand("rounding")]
+    )
+
+    def run(self) -> None:
+        """Do it."""
+        self.experiment.run()

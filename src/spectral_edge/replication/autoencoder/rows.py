@@ -1,0 +1,109 @@
+"""Rows of C5: overlaps of the features that v_1, v_2, v_3 move, their angles, and the quality of the features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from spectral_edge.replication.analysed_step import AnalysedStep
+from spectral_edge.replication.autoencoder.overlap import PAIRS, TripleNulls, correlation, gram
+from spectral_edge.replication.autoencoder.stream import AutoencodedStream, Quality
+from spectral_edge.replication.null_summary import summarise
+from spectral_edge.store import ClaimRow, NullKind
+
+__all__ = ["CLAIM", "MEAN", "angle_rows", "overlap_rows", "quality_rows"]
+
+CLAIM = "C5"
+MEAN = "mean(v1..v3)"
+_NAMES = [f"v{i + 1},v{j + 1}" for i, j in PAIRS]
+_PUBLISHED = {"add": 0.25, "sub": 0.60}
+
+
+def overlap_rows(here: AnalysedStep, measured: np.ndarray, draws: dict[NullKind, np.ndarray]) -> list[ClaimRow]:
+    """Jaccard of each pair of v_1, v_2, v_3, and their mean.
+
+    Args:
+        here: the run.
+        measured: (3,) in the order of ``PAIRS``.
+        draws: (n, 3) of triples by kind; the first kind decides.
+    """
+    selections = [(name, [i]) for i, name in enumerate(_NAMES)] + [(MEAN, [0, 1, 2])]
+    rows = []
+    for direction, pairs in selections:
+        value = float(measured[pairs].mean())
+        nulls = [summarise(draw[:, pairs].mean(1), value, kind) for kind, draw in draws.items()]
+        published = _PUBLISHED.get(here.run.task.name) if here.as_published and direction == MEAN else None
+        rows.append(
+            _edge_row(
+                here,
+                direction=direction,
+                statistic="jaccard",
+                measured=value,
+                published=published,
+                null=nulls[0],
+                further_nulls=nulls[1:],
+            )
+        )
+    return rows
+
+
+def angle_rows(here: AnalysedStep, directions: Tensor, changes: Tensor, nulls: TripleNulls) -> list[ClaimRow]:
+    """Degrees between v_i and v_j in the weights, and between their responses."""
+    rows = []
+    of_weights, of_response = correlation(gram(directions)), correlation(gram(changes))
+    for name, pair, cosines in zip(_NAMES, PAIRS, nulls.response_cosine.T, strict=True):
+        in_weights, in_response = _degrees(of_weights[pair]), _degrees(of_response[pair])
+        null = summarise(_degrees(cosines), float(in_response), "random_directions", "less")
+        rows += [
+            _edge_row(here, direction=name, statistic="parameter_angle", measured=float(in_weights)),
+            _edge_row(here, direction=name, statistic="response_angle", measured=float(in_response), null=null),
+        ]
+    return rows
+
+
+def _degrees(cosine: np.ndarray) -> np.ndarray:
+    return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+
+
+def _edge_row(here: AnalysedStep, **found: Any) -> ClaimRow:
+    c = here.config
+    return here.row(
+        CLAIM,
+        stride=c.stride,
+        window=c.window,
+        centered=c.centered,
+        method="finite_difference",
+        relative_epsilon=c.relative_epsilon,
+        inputs="test",
+        **found,
+    )
+
+
+def quality_rows(
+    here: AnalysedStep, stream: AutoencodedStream, quality: Quality, untrained: Sequence[Quality]
+) -> list[ClaimRow]:
+    """Figures by which to judge the autoencoder, beside those of random features with a least-squares decoder."""
+
+    def row(name: str, statistic: str, **found: Any) -> ClaimRow:
+        measured = float(getattr(quality, name))
+        draws = np.array([getattr(other, name) for other in untrained])
+        null = summarise(draws, measured, "random_features", "greater")
+        return here.row(CLAIM, statistic=statistic, measured=measured, null=null, **found)
+
+    return [
+        row("explained_training", "explained_variance", grouping="trained on"),
+        row("explained_left_out", "explained_variance", grouping="left out"),
+        here.row(
+            CLAIM,
+            statistic="explained_variance_pca",
+            grouping="left out",
+            measured=stream.principal_components(),
+        ),
+        here.row(CLAIM, statistic="dead_features", inputs="all", measured=quality.dead),
+        here.row(CLAIM, statistic="l0", inputs="all", measured=quality.l0),
+        row("accuracy", "accuracy_spliced", inputs="test"),
+        here.row(CLAIM, statistic="accuracy", inputs="test", measured=stream.model_accuracy()),
+    ]

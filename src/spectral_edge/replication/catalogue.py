@@ -1,0 +1,45 @@
+"""Every study and every rule: which claims there are, and what answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from spectral_edge.grokking import TrainingConfig
+from spectral_edge.replication import autoencoder, claims, co_usage, probes, shared_trunk, spectra
+from spectral_edge.replication.autoencoder import AUTOENCODER
+from spectral_edge.replication.claims.rule import ClaimRule
+from spectral_edge.replication.co_usage import CO_USAGE
+from spectral_edge.replication.modes import MODES, SENSITIVITY
+from spectral_edge.replication.probes import PROBES
+from spectral_edge.replication.shared_trunk import SHARED_TRUNK
+from spectral_edge.replication.spectra import SPECTRA
+from spectral_edge.replication.study import AnalysisConfig, Study
+from spectral_edge.replication.training_curves import TRAINING_CURVES
+
+__all__ = ["QUICK_CLAIMS", "RULES", "STUDIES", "claims_in_order", "studies_for"]
+
+STUDIES: tuple[Study, ...] = (TRAINING_CURVES, SPECTRA, MODES, PROBES, AUTOENCODER, CO_USAGE, SHARED_TRUNK, SENSITIVITY)
+RULES: tuple[ClaimRule, ...] = tuple(
+    sorted(
+        (rule for room in (spectra, claims, probes, autoencoder, co_usage, shared_trunk) for rule in room.RULES),
+        key=lambda rule: int(rule.claim[1:]),
+    )
+)
+QUICK_CLAIMS = MODES.claims
+
+
+def claims_in_order(claims: Iterable[str]) -> tuple[str, ...]:
+    """Each claim once, C1 first."""
+    return tuple(sorted(set(claims), key=lambda claim: int(claim[1:])))
+
+
+def studies_for(claims: Iterable[str], training: TrainingConfig, config: AnalysisConfig) -> list[Study]:
+    """The studies that speak of any of these claims, or only feed figures, and have business with this run."""
+    wanted = set(claims)
+    return [
+        study
+        for study in STUDIES
+        if (not study.claims or wanted & set(study.claims))
+        and (study.brief or config.phases == "all")
+        and study.applies(training)
+    ]

@@ -1,0 +1,5 @@
+"""Spectra of updates, displacements and weights over training: C1 and C2."""
+
+from spectral_edge.replication.spectra.study import RULES, SPECTRA
+
+__all__ = ["RULES", "SPECTRA"]

@@ -1,5 +1,0 @@
-"""Features of a sparse autoencoder that edge directions move: C5."""
-
-from spectral_edge.studies.autoencoder.study import AUTOENCODER, RULES, export_autoencoder, has_autoencoder
-
-__all__ = ["AUTOENCODER", "RULES", "export_autoencoder", "has_autoencoder"]

@@ -1,5 +1,0 @@
-"""Which inputs and which tasks use the edge: C12."""
-
-from spectral_edge.studies.co_usage.study import CO_USAGE, RULES
-
-__all__ = ["CO_USAGE", "RULES"]

@@ -1,6 +1,0 @@
-"""What of a run is its seed's and what is rounding's: copies whose learning rates are neighbours in float32."""
-
-from spectral_edge.studies.rounding.copies import compare_copies, measure_copy, part_ways, rounding_runs
-from spectral_edge.studies.rounding.summary import rounding_points
-
-__all__ = ["compare_copies", "measure_copy", "part_ways", "rounding_points", "rounding_runs"]

@@ -1,5 +1,0 @@
-"""Several operations on one trunk, and what x2_y2 takes over from addition: C11."""
-
-from spectral_edge.studies.shared_trunk.study import RULES, SHARED_TRUNK
-
-__all__ = ["RULES", "SHARED_TRUNK"]

@@ -1,5 +1,0 @@
-"""Spectra of updates, displacements and weights over training: C1 and C2."""
-
-from spectral_edge.studies.spectra.study import RULES, SPECTRA
-
-__all__ = ["RULES", "SPECTRA"]
