@@ -5,7 +5,7 @@ import re
 import sys
 
 import spectral_edge as se
-from spectral_edge.store import read_claims
+from spectral_edge.store import Claims
 from support.pages import ROOT, run_elsewhere
 
 ANSWERS = {True: "✓ yes", False: "✗ no", None: "—"}
@@ -30,7 +30,7 @@ def text_of(page):
 
 
 def a_page_for_each_claim_with_its_verdict_and_figures(site):
-    claims = read_claims(ROOT / "results" / "paper" / "claims.json")
+    claims = Claims.read(ROOT / "results" / "paper" / "claims.json")
     assert len(claims.verdicts) == 14
     for verdict in claims.verdicts:
         page = site / "claims" / f"{verdict.claim}.html"

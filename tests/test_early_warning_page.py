@@ -8,7 +8,7 @@ import pytest
 
 from spectral_edge.experiments.early_warning import GROK, WarningConfig, by_rank, rows_of, warning_points
 from spectral_edge.report import early_warning_markdown
-from spectral_edge.store import read_early_warnings
+from spectral_edge.store import EarlyWarnings
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "early_warning"
@@ -33,7 +33,7 @@ STATISTICS = {
 
 @pytest.fixture(scope="module")
 def found():
-    return read_early_warnings(RESULTS / "early_warning.json")
+    return EarlyWarnings.read(RESULTS / "early_warning.json")
 
 
 @pytest.fixture(scope="module")

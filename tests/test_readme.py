@@ -3,19 +3,19 @@ from pathlib import Path
 from spectral_edge.experiments.discovery import seven_points
 from spectral_edge.report import discoveries_markdown, findings_markdown
 from spectral_edge.report.markdown import verdicts_table
-from spectral_edge.store import read_claims, read_discoveries
+from spectral_edge.store import Claims, Discoveries
 
 README = Path(__file__).parents[1] / "README.md"
 
 
 def test_the_table_of_findings_is_that_of_the_committed_results():
-    claims = read_claims(README.parent / "results" / "paper" / "claims.json")
+    claims = Claims.read(README.parent / "results" / "paper" / "claims.json")
     assert verdicts_table(claims.verdicts, because=False) in README.read_text()
     assert len(claims.verdicts) == 14
 
 
 def test_the_record_of_findings_is_generated_from_the_committed_results():
-    claims = read_claims(README.parent / "results" / "paper" / "claims.json")
+    claims = Claims.read(README.parent / "results" / "paper" / "claims.json")
     record = (README.parent / "docs" / "findings.md").read_text()
     generated = findings_markdown(claims)
     body = generated[generated.index("\n") :].rstrip()  # the heading has the day
@@ -24,7 +24,7 @@ def test_the_record_of_findings_is_generated_from_the_committed_results():
 
 def test_what_it_says_of_principal_components_is_what_was_measured():
     """Further than any of 200 random directions, p = 1/201: three operations, three seeds, two components; but once."""
-    rows = read_claims(README.parent / "results" / "paper" / "claims.json").rows
+    rows = Claims.read(README.parent / "results" / "paper" / "claims.json").rows
     found = [
         row.null.pvalue
         for row in rows
@@ -41,7 +41,7 @@ def test_what_it_says_of_principal_components_is_what_was_measured():
 
 
 def test_the_counts_of_discovery_are_those_of_the_committed_results():
-    rows = read_discoveries(README.parent / "results" / "discovery" / "discoveries.json").rows
+    rows = Discoveries.read(README.parent / "results" / "discovery" / "discoveries.json").rows
     renamed = [row for row in rows if row.renaming is not None]
     text = " ".join(README.read_text().split())
     for source in ("edge", "random", "logits"):
@@ -56,7 +56,7 @@ def test_the_counts_of_discovery_are_those_of_the_committed_results():
 
 
 def test_the_record_of_discovery_is_generated_from_the_committed_results():
-    found = read_discoveries(README.parent / "results" / "discovery" / "discoveries.json")
+    found = Discoveries.read(README.parent / "results" / "discovery" / "discoveries.json")
     record = (README.parent / "docs" / "findings.md").read_text()
     generated = discoveries_markdown(seven_points(found.rows), found.environment.get("git_commit"), "day")
     assert generated[generated.index("\n") :].rstrip() in record

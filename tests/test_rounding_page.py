@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spectral_edge.experiments.rounding.summary import published_peaks
-from spectral_edge.store import read_rounding
+from spectral_edge.store import Rounding
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "rounding"
@@ -19,7 +19,7 @@ def words(name):
 
 @pytest.fixture(scope="module")
 def copies():
-    return read_rounding(RESULTS / "rounding.json").copies
+    return Rounding.read(RESULTS / "rounding.json").copies
 
 
 def test_the_section_of_the_record_has_every_table():
@@ -50,7 +50,7 @@ def test_the_range_of_f_of_addition_is_that_of_its_copies(copies):
 
 
 def test_distances_are_those_of_the_partings():
-    partings = [p for p in read_rounding(RESULTS / "rounding.json").partings if p.same_seed]
+    partings = [p for p in Rounding.read(RESULTS / "rounding.json").partings if p.same_seed]
     assert len(partings) == 48
 
     def at(step):

@@ -11,7 +11,7 @@ from sphinx.application import Sphinx
 from spectral_edge.report import ClaimSection, claim_sections
 from spectral_edge.report.formatting import mark
 from spectral_edge.report.markdown import escape, table
-from spectral_edge.store import Claims, read_claims
+from spectral_edge.store import Claims
 
 RESULTS = Path(__file__).parents[2] / "results" / "paper"
 """Where claims.json and figures/ are."""
@@ -32,7 +32,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 def write_pages(folder: Path, results: Path = RESULTS) -> None:
     """Write ``index.md``, one page a claim and the figures of each; what an earlier build left there is replaced."""
-    claims = read_claims(results / "claims.json")
+    claims = Claims.read(results / "claims.json")
     pages = {"index": _index(claims)}
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for section in claim_sections(claims):

@@ -224,5 +224,7 @@ def test_damaged_files_are_refused_by_name(tmp_path):
     path.write_text(json.dumps(json.loads(whole) | {"schema": 9}))
     with pytest.raises(SchemaError, match="9"):
         se.load_comparison(path)
-    with pytest.raises(StoreError):
-        compare(nulls="isotropic").save(tmp_path / "missing" / "result.json")
+    with pytest.raises(StoreError, match=r"result\.json"):
+        compare(nulls="isotropic").save(path / "below_a_file" / "result.json")
+    compare(nulls="isotropic").save(tmp_path / "new" / "result.json")
+    assert se.load_comparison(tmp_path / "new" / "result.json").complete

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from spectral_edge.replication import ReproduceConfig, reproduce
-from spectral_edge.store import StoreError, read_claims
+from spectral_edge.store import Claims, StoreError
 from spectral_edge.subjects import run_folder
 from support.tiny_runs import TINY_ANALYSIS, tiny
 
@@ -41,7 +41,7 @@ def test_runs_in_parallel_reports_progress_and_repeats_nothing(tmp_path):
     )
     assert [a.summary.task for a in analyses] == ["add", "mul", "sub"]
     assert seen[-1] == ["done"] * 3
-    assert read_claims(tmp_path / "out" / "claims.json") == claims
+    assert Claims.read(tmp_path / "out" / "claims.json") == claims
     files = [f for f in (tmp_path / "out").rglob("*") if f.is_file() and f.name != "lock"]
     before = {f: (f.stat().st_mtime_ns, f.read_bytes()) for f in files}
     again, _ = reproduce(tmp_path / "out", CONFIG)
@@ -72,7 +72,7 @@ def test_a_damaged_claims_file_is_made_again(tmp_path):
     claims, _ = reproduce(tmp_path, CONFIG)
     (tmp_path / "claims.json").write_text("{")
     reproduce(tmp_path, CONFIG)
-    assert read_claims(tmp_path / "claims.json").rows == claims.rows
+    assert Claims.read(tmp_path / "claims.json").rows == claims.rows
 
 
 def test_a_damaged_run_is_named_set_aside_and_trained_again(tmp_path):

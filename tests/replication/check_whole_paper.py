@@ -6,7 +6,7 @@ import pytest
 
 from spectral_edge.replication import ReproduceConfig, reproduce
 from spectral_edge.report import write_report
-from spectral_edge.store import read_claims
+from spectral_edge.store import Claims
 from spectral_edge.subjects import RunConfig
 from support import golden
 from support.tiny_runs import TINY_ANALYSIS, tiny
@@ -39,7 +39,7 @@ def test_every_claim_has_rows_and_a_verdict(outcome):
     out, _, claims, _ = outcome
     assert [verdict.claim for verdict in claims.verdicts] == CLAIMS
     assert list(dict.fromkeys(row.claim for row in claims.rows)) == CLAIMS
-    assert read_claims(out / "claims.json") == claims
+    assert Claims.read(out / "claims.json") == claims
     undecided = {v.claim for v in claims.verdicts if v.survives_null is None}
     assert undecided <= {"C1", "C2", "C4"}, "only these need runs that grok, or reach half of the test pairs"
 

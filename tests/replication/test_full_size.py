@@ -6,7 +6,7 @@ import pytest
 
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.replication import AnalysisConfig, ReproduceConfig, analyze_run, reproduce
-from spectral_edge.store import read_claims
+from spectral_edge.store import Claims
 from spectral_edge.subjects import RunConfig, train_run
 
 COMMITTED = Path(__file__).parents[2] / "results" / "paper" / "claims.json"
@@ -25,7 +25,7 @@ def test_subtraction_comes_to_the_published_frequencies(tmp_path):
 @pytest.mark.slow
 def test_the_whole_paper_comes_to_the_committed_verdicts(tmp_path):
     """Two hours on two cores. Numbers differ between machines in their last digits; the runs that grok do not."""
-    committed = read_claims(COMMITTED)
+    committed = Claims.read(COMMITTED)
     claims, _ = reproduce(tmp_path, ReproduceConfig(profile="paper"))
     assert {(r.run_id, r.stop_step is None) for r in claims.runs} == {
         (r.run_id, r.stop_step is None) for r in committed.runs

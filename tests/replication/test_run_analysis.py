@@ -8,7 +8,7 @@ import spectral_edge as se
 from spectral_edge.replication import QUICK_CLAIMS, AnalysisConfig, analyze_run, assemble, find_analyses
 from spectral_edge.replication.modes import study as mode_study
 from spectral_edge.replication.modes.study import MODES
-from spectral_edge.store import RunCorruptError, RunMissingError, read_claims, write_claims
+from spectral_edge.store import Claims, RunCorruptError, RunMissingError
 from spectral_edge.subjects import open_run
 from support.tiny_runs import TINY_ANALYSIS
 
@@ -85,8 +85,8 @@ def test_assembled_claims_round_trip_and_judge_every_claim(analyses, tmp_path):
     claims = assemble(list(analyses[0].values()), TINY_ANALYSIS, "test", 1.0, QUICK_CLAIMS)
     assert [v.claim for v in claims.verdicts] == ["C3", "C4", "C6", "C7", "C8", "C9", "C13", "C14"]
     assert all(row.null.pvalue_adjusted >= row.null.pvalue - 1e-12 for row in claims.rows)
-    write_claims(tmp_path / "claims.json", claims)
-    assert read_claims(tmp_path / "claims.json") == claims
+    claims.write(tmp_path / "claims.json")
+    assert Claims.read(tmp_path / "claims.json") == claims
 
 
 def test_a_damaged_analysis_is_named(analyses, trained):

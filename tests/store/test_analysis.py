@@ -19,11 +19,9 @@ from spectral_edge.store import (
     StoreError,
     Verdict,
     read_analysis,
-    read_claims,
+    records,
     write_analysis,
-    write_claims,
 )
-from spectral_edge.store import analysis as analysis_room
 
 NULL = NullSummary(
     kind="random_directions",
@@ -128,7 +126,7 @@ def test_interrupted_rewrite_leaves_the_old_analysis(tmp_path: Path, monkeypatch
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(analysis_room, "write_document", killed)
+    monkeypatch.setattr(records, "write_document", killed)
     with pytest.raises(KeyboardInterrupt):
         write_analysis(tmp_path, [], SUMMARY, {"x": np.zeros(2)})
     stored = read_analysis(tmp_path)
@@ -165,8 +163,8 @@ def test_arrays_that_safetensors_lacks_are_refused_by_name(tmp_path: Path, array
 
 def test_claims_read_back_equal_and_keep_the_contract(tmp_path: Path) -> None:
     path = tmp_path / "out" / "claims.json"
-    write_claims(path, CLAIMS)
-    assert read_claims(path) == CLAIMS
+    CLAIMS.write(path)
+    assert Claims.read(path) == CLAIMS
     raw = json.loads(path.read_text())
     assert raw["schema"] == 1
     assert raw["rows"][0]["permutation_null"] is None  # a key that does not apply is null, never missing
@@ -175,22 +173,22 @@ def test_claims_read_back_equal_and_keep_the_contract(tmp_path: Path) -> None:
 
 def test_damaged_claims_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "claims.json"
-    with pytest.raises(RunMissingError, match="there are no claims here"):
-        read_claims(path)
-    write_claims(path, CLAIMS)
+    with pytest.raises(RunMissingError, match="spectral-edge reproduce"):
+        Claims.read(path)
+    CLAIMS.write(path)
     whole = path.read_bytes()
     path.write_bytes(whole[:-40])
     with pytest.raises(RunCorruptError, match=r"claims\.json: not valid JSON"):
-        read_claims(path)
+        Claims.read(path)
     path.write_bytes(whole)
     _edit(path, rows=[{**ROW.model_dump(mode="json"), "step": "soon"}])
     with pytest.raises(RunCorruptError, match=r"claims\.json: rows\.0\.step: .*'soon'"):
-        read_claims(path)
+        Claims.read(path)
     _edit(path, schema=2)
     with pytest.raises(SchemaError, match=r"claims\.json: written with schema 2; .* reads schema 1"):
-        read_claims(path)
+        Claims.read(path)
     with pytest.raises(StoreError, match="not a directory"):
-        write_claims(tmp_path, CLAIMS)
+        CLAIMS.write(tmp_path)
 
 
 def _edit(path: Path, **changes: object) -> None:

@@ -4,12 +4,11 @@ import pytest
 
 from spectral_edge.experiments.early_warning import early_warnings
 from spectral_edge.store import (
+    EarlyWarnings,
     RunCorruptError,
     RunMissingError,
     SchemaError,
     StoreError,
-    read_early_warnings,
-    write_early_warnings,
 )
 from support.planted_warnings import planted_second, planted_sweep
 
@@ -21,8 +20,8 @@ def found():
 
 def test_what_is_written_reads_back_equal_and_says_where_it_came_from(found, tmp_path):
     path = tmp_path / "early_warning.json"
-    write_early_warnings(path, found)
-    assert read_early_warnings(path) == found
+    found.write(path, indent=None)
+    assert EarlyWarnings.read(path) == found
     stored = json.loads(path.read_text())
     assert stored["schema"] == 1
     settings = {"seeds", "stride", "window", "patience", "event", "armed", "watched", "thresholds"}
@@ -44,7 +43,7 @@ def test_what_is_written_reads_back_equal_and_says_where_it_came_from(found, tmp
 
 def test_damage_is_named(found, tmp_path):
     path = tmp_path / "early_warning.json"
-    write_early_warnings(path, found)
+    found.write(path, indent=None)
     whole = json.loads(path.read_text())
     for change, words in (
         (lambda d: d["rows"][0].pop("hits"), "rows.0.hits"),
@@ -56,17 +55,18 @@ def test_damage_is_named(found, tmp_path):
         change(damaged)
         path.write_text(json.dumps(damaged))
         with pytest.raises(RunCorruptError, match=words):
-            read_early_warnings(path)
+            EarlyWarnings.read(path)
     path.write_text(json.dumps(whole | {"schema": 2}))
     with pytest.raises(SchemaError, match="schema 2"):
-        read_early_warnings(path)
+        EarlyWarnings.read(path)
 
 
 def test_a_missing_file_says_what_makes_it(tmp_path):
     with pytest.raises(RunMissingError, match="spectral-edge experiment early-warning"):
-        read_early_warnings(tmp_path / "early_warning.json")
+        EarlyWarnings.read(tmp_path / "early_warning.json")
 
 
 def test_a_disk_that_refuses_is_a_store_error(found, tmp_path):
-    with pytest.raises(StoreError):
-        write_early_warnings(tmp_path / "nowhere" / "early_warning.json", found)
+    (tmp_path / "nowhere").write_text("a file, where a folder belongs")
+    with pytest.raises(StoreError, match="nowhere"):
+        found.write(tmp_path / "nowhere" / "early_warning.json")

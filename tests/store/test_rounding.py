@@ -2,14 +2,14 @@ import json
 
 import pytest
 
-from spectral_edge.store import RunCorruptError, RunMissingError, StoreError, read_rounding, write_rounding
+from spectral_edge.store import Rounding, RunCorruptError, RunMissingError, StoreError
 from support.planted_copies import planted_rounding
 
 
 def test_what_is_written_reads_back_equal_and_every_number_says_where_it_came_from(tmp_path):
     path = tmp_path / "rounding.json"
-    write_rounding(path, planted_rounding())
-    assert read_rounding(path) == planted_rounding()
+    planted_rounding().write(path)
+    assert Rounding.read(path) == planted_rounding()
     stored = json.loads(path.read_text())
     assert stored["schema"] == 1
     settings = {"run_id", "seed", "copy_number", "step", "window", "stride", "centered", "method", "grouping", "inputs"}
@@ -19,13 +19,13 @@ def test_what_is_written_reads_back_equal_and_every_number_says_where_it_came_fr
 def test_what_is_missing_damaged_or_from_elsewhere_is_named(tmp_path):
     path = tmp_path / "rounding.json"
     with pytest.raises(RunMissingError, match="spectral-edge experiment rounding"):
-        read_rounding(path)
-    write_rounding(path, planted_rounding())
+        Rounding.read(path)
+    planted_rounding().write(path)
     stored = json.loads(path.read_text())
     stored["copies"][1]["peak"] = ["many"]
     path.write_text(json.dumps(stored))
     with pytest.raises(RunCorruptError, match="peak"):
-        read_rounding(path)
+        Rounding.read(path)
     path.write_text("{")
     with pytest.raises(StoreError, match=r"rounding\.json"):
-        read_rounding(path)
+        Rounding.read(path)

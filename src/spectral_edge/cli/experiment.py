@@ -34,7 +34,6 @@ from spectral_edge.report import (
     write_early_warning_report,
     write_rounding_report,
 )
-from spectral_edge.store import write_early_warnings
 from spectral_edge.subjects import discovery_runs, run_folder
 from spectral_edge.subjects.trained_run import TrainedRun
 
@@ -113,7 +112,7 @@ class EarlyWarning:
         found = early_warnings(sweep, second, self.config)
         self.out.mkdir(parents=True, exist_ok=True)
         stored = self.out / "early_warning.json"
-        write_early_warnings(stored, found)
+        found.write(stored, indent=None)
         points = warning_points(found)
         write_early_warning_report(points, found.alarms, trace_statistics(sweep, self.config), self.out)
         if self.findings is not None:

@@ -18,7 +18,7 @@ from spectral_edge.report import (
     write_recording_report,
     write_report,
 )
-from spectral_edge.store import read_claims
+from spectral_edge.store import Claims
 
 __all__ = ["Report"]
 
@@ -49,7 +49,7 @@ class Report:
             return
         stored = self.path / "claims.json"
         if stored.exists():
-            claims = read_claims(stored)
+            claims = Claims.read(stored)
             analyses = analyses_of(self.path, claims)
         else:
             analyses = find_analyses(self.path, self.config)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from spectral_edge.statistics import NullDistribution, adjust
-from spectral_edge.store import RunMissingError, read_document, write_document
+from spectral_edge.store import Document, Frozen
 
 if TYPE_CHECKING:
     import pandas
@@ -180,7 +180,7 @@ class Comparison:
                 for row in self.rows
             ],
         )
-        write_document(Path(path), document)
+        document.write(Path(path))
 
     def __repr__(self) -> str:
         directions = self.protocol.get("directions", len({row.direction for row in self.rows} - {None}))
@@ -206,10 +206,7 @@ def load_comparison(path: Path | str) -> Comparison:
         RunCorruptError: it is damaged; names the first entry that is wrong.
         SchemaError: another version wrote it.
     """
-    path = Path(path)
-    if not path.exists():
-        raise RunMissingError(f"{path}: there is no comparison here; Comparison.save writes one")
-    document = read_document(path, _Document)
+    document = _Document.read(Path(path))
     rows = tuple(
         NullRow(row.direction, row.statistic, row.null, row.measured, np.array(row.values, dtype=np.float64))
         for row in document.rows
@@ -236,11 +233,7 @@ def _adjusted(rows: Sequence[NullRow], pvalues: Sequence[float | None]) -> list[
     return adjusted
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
-
-
-class _Row(_Strict):
+class _Row(Frozen):
     direction: int | None = Field(ge=1)
     statistic: str
     null: str
@@ -248,8 +241,9 @@ class _Row(_Strict):
     values: list[float]
 
 
-class _Document(_Strict):
-    schema_: Literal[1] = Field(1, alias="schema")
+class _Document(Document):
+    made_by: ClassVar[str] = "Comparison.save writes one."
+
     kind: Literal["comparison"] = "comparison"
     protocol: dict[str, Any]
     alternative: Alternative

@@ -23,9 +23,7 @@ from spectral_edge.store import (
     RunCorruptError,
     StoreError,
     hold_lock,
-    read_claims,
     set_aside,
-    write_claims,
 )
 from spectral_edge.subjects.profiles import SEEDS, Profile, profile_runs
 from spectral_edge.subjects.training_run import RunConfig, run_folder
@@ -151,7 +149,7 @@ def _commit(path: Path, claims: Claims) -> Claims:
     """Write the claims unless the file already says the same: a repeated command leaves the first record standing."""
     if path.exists():
         try:
-            old = read_claims(path)
+            old = Claims.read(path)
         except StoreError:
             old = None  # damaged: it is derived from the runs, so it is made again
         if old is not None and (old.rows, old.verdicts, old.runs) == (
@@ -160,7 +158,7 @@ def _commit(path: Path, claims: Claims) -> Claims:
             claims.runs,
         ):
             return old
-    write_claims(path, claims)
+    claims.write(path)
     return claims
 
 

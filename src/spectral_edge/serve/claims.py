@@ -7,7 +7,7 @@ from typing import Any
 
 from spectral_edge.report import claim_sections
 from spectral_edge.serve.library import Library
-from spectral_edge.store import RunMissingError, read_claims
+from spectral_edge.store import Claims, RunMissingError
 
 __all__ = ["claims_file", "claims_view", "figure_path"]
 
@@ -31,7 +31,7 @@ def claims_view(library: Library) -> dict[str, Any]:
             f"{library.root.name} has no claims.json; claims are judged by: "
             "spectral-edge reproduce --profile quick --out DIR"
         )
-    claims = read_claims(path)
+    claims = Claims.read(path)
     figures = _figures(library)
     return {
         "profile": claims.profile,

@@ -1,14 +1,12 @@
 """Runs and results to disk and back: the only room that touches files, and it trusts none it reads."""
 
-from spectral_edge.store.analysis import Analysis, read_analysis, read_claims, write_analysis, write_claims
+from spectral_edge.store.analysis import Analysis, read_analysis, write_analysis
 from spectral_edge.store.configuration import run_id
 from spectral_edge.store.discoveries import (
     Discoveries,
     DiscoveryRow,
     DiscoverySource,
     KnownShare,
-    read_discoveries,
-    write_discoveries,
 )
 from spectral_edge.store.early_warnings import (
     AlarmRow,
@@ -21,8 +19,6 @@ from spectral_edge.store.early_warnings import (
     StatisticKind,
     WarningRow,
     Watched,
-    read_early_warnings,
-    write_early_warnings,
 )
 from spectral_edge.store.environment import describe_environment
 from spectral_edge.store.errors import (
@@ -37,7 +33,7 @@ from spectral_edge.store.errors import (
 from spectral_edge.store.files import append_line, read_lines, set_aside, sha256_file, write_atomically
 from spectral_edge.store.growing_lines import GrowingLines
 from spectral_edge.store.locks import LockHolder, LockState, hold_lock, read_lock
-from spectral_edge.store.records import read_document, write_document
+from spectral_edge.store.records import Document, Frozen
 from spectral_edge.store.results import (
     Checkpoint,
     ClaimRow,
@@ -50,7 +46,7 @@ from spectral_edge.store.results import (
     RunSummary,
     Verdict,
 )
-from spectral_edge.store.rounding import CopyRow, PartingRow, Rounding, read_rounding, write_rounding
+from spectral_edge.store.rounding import CopyRow, PartingRow, Rounding
 from spectral_edge.store.run_directory import RunDirectory
 from spectral_edge.store.sae_lens import write_sae_lens
 from spectral_edge.store.sweeps import SweepFile, read_sweep, sweep_files, write_sweep
@@ -67,8 +63,10 @@ __all__ = [
     "Discoveries",
     "DiscoveryRow",
     "DiscoverySource",
+    "Document",
     "EarlyWarnings",
     "Event",
+    "Frozen",
     "GroupCount",
     "GrowingLines",
     "Inputs",
@@ -99,13 +97,8 @@ __all__ = [
     "describe_environment",
     "hold_lock",
     "read_analysis",
-    "read_claims",
-    "read_discoveries",
-    "read_document",
-    "read_early_warnings",
     "read_lines",
     "read_lock",
-    "read_rounding",
     "read_sweep",
     "run_id",
     "set_aside",
@@ -114,11 +107,6 @@ __all__ = [
     "sweep_files",
     "write_analysis",
     "write_atomically",
-    "write_claims",
-    "write_discoveries",
-    "write_document",
-    "write_early_warnings",
-    "write_rounding",
     "write_sae_lens",
     "write_sweep",
 ]

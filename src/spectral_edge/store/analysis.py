@@ -1,22 +1,22 @@
-"""What an analysis leaves behind, on disk: rows and summary as JSON, arrays as safetensors, claims.json."""
+"""What an analysis of one run leaves behind, on disk: rows and summary as JSON, arrays as safetensors."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from spectral_edge.store.errors import RunMissingError, storage_error
+from spectral_edge.store.errors import storage_error
 from spectral_edge.store.files import write_atomically
-from spectral_edge.store.records import read_document, write_document
-from spectral_edge.store.results import ClaimRow, Claims, RunSummary
+from spectral_edge.store.records import Document, read_document
+from spectral_edge.store.results import ClaimRow, RunSummary
 from spectral_edge.store.tensors import decode_arrays, encode_arrays, read_verified
 
-__all__ = ["Analysis", "read_analysis", "read_claims", "write_analysis", "write_claims"]
+__all__ = ["Analysis", "read_analysis", "write_analysis"]
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,11 @@ class Analysis:
         return f"Analysis({self.summary.run_id!r}, {len(self.rows)} rows, {len(self.arrays)} arrays)"
 
 
-class _RowsFile(BaseModel):
+class _RowsFile(Document):
     """``rows.json``, which commits an analysis: its digest names the arrays file and proves its content."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+    made_by: ClassVar[str] = "Run `spectral-edge analyze` first."
 
-    schema_: Literal[1] = Field(1, alias="schema")
     arrays_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     arrays_bytes: int = Field(ge=0)
     summary: RunSummary
@@ -70,7 +69,7 @@ def write_analysis(folder: Path, rows: list[ClaimRow], summary: RunSummary, arra
     _make_folder(folder)
     arrays_file = folder / _arrays_name(digest)
     write_atomically(arrays_file, data)
-    write_document(folder / "rows.json", document)
+    document.write(folder / "rows.json")
     for other in folder.glob("arrays-*.safetensors"):
         if other.name != arrays_file.name:
             other.unlink(missing_ok=True)
@@ -96,33 +95,6 @@ def read_analysis(folder: Path) -> Analysis | None:
     arrays_file = folder / _arrays_name(stored.arrays_sha256)
     data = read_verified(arrays_file, stored.arrays_bytes, stored.arrays_sha256)
     return Analysis(stored.rows, stored.summary, decode_arrays(data, arrays_file))
-
-
-def write_claims(path: Path, claims: Claims) -> None:
-    """Write ``claims.json`` as one step.
-
-    Args:
-        path: the file; its folder is made if missing.
-        claims: the whole content.
-
-    Raises:
-        StoreError: ``path`` is a directory, the environment holds what JSON cannot, or the disk refuses.
-    """
-    _make_folder(path.parent)
-    write_document(path, claims)
-
-
-def read_claims(path: Path) -> Claims:
-    """Read and validate a ``claims.json``.
-
-    Raises:
-        RunMissingError: there is no such file.
-        RunCorruptError: it is damaged, or a key is missing or of the wrong kind; names the first.
-        SchemaError: it was written under another schema version.
-    """
-    if not path.exists():
-        raise RunMissingError(f"{path}: there are no claims here. Run `spectral-edge reproduce` first.")
-    return read_document(path, Claims)
 
 
 def _arrays_name(digest: str) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from spectral_edge.store.errors import RunMissingError
-from spectral_edge.store.records import read_document, write_document
+from spectral_edge.store.records import Document, Frozen
 
-__all__ = ["Discoveries", "DiscoveryRow", "DiscoverySource", "KnownShare", "read_discoveries", "write_discoveries"]
+__all__ = ["Discoveries", "DiscoveryRow", "DiscoverySource", "KnownShare"]
 
 DiscoverySource = Literal[
     "edge",  # responses to the edge directions
@@ -28,11 +26,7 @@ DiscoverySource = Literal[
 ]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class KnownShare(_Frozen):
+class KnownShare(Frozen):
     """A known grouping beside its null: as ``Candidate`` of the discovery room."""
 
     grouping: str
@@ -41,7 +35,7 @@ class KnownShare(_Frozen):
     pvalue_adjusted: float
 
 
-class DiscoveryRow(_Frozen):
+class DiscoveryRow(Frozen):
     """One discovery: where its functions came from, what was found, and how that compares with the task.
 
     ``agreement`` is the share of all pairs of the task, given to the discovery or not, on which the classes of the law
@@ -87,32 +81,10 @@ class DiscoveryRow(_Frozen):
     seconds: float
 
 
-class Discoveries(_Frozen):
+class Discoveries(Document):
     """The whole of ``discoveries.json``."""
 
-    schema_: Literal[1] = Field(1, alias="schema")
+    made_by: ClassVar[str] = "Run `spectral-edge experiment discovery` first."
+
     environment: dict[str, Any]
     rows: list[DiscoveryRow]
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
-
-
-def write_discoveries(path: Path, discoveries: Discoveries) -> None:
-    """Write ``discoveries.json``, of a run or of many, as one step.
-
-    Raises:
-        StoreError: the disk refuses.
-    """
-    write_document(path, discoveries)
-
-
-def read_discoveries(path: Path) -> Discoveries:
-    """Read and validate a ``discoveries.json``.
-
-    Raises:
-        RunMissingError: there is no such file.
-        RunCorruptError: it is damaged; names the first key that is wrong.
-    """
-    if not path.exists():
-        raise RunMissingError(f"{path}: there are no discoveries here. Run `spectral-edge experiment discovery` first.")
-    return read_document(path, Discoveries)

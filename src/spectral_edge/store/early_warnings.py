@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from spectral_edge.store.errors import RunMissingError
-from spectral_edge.store.records import read_document, write_document
+from spectral_edge.store.records import Document, Frozen
 from spectral_edge.store.results import Interval
 
 __all__ = [
@@ -22,8 +18,6 @@ __all__ = [
     "StatisticKind",
     "WarningRow",
     "Watched",
-    "read_early_warnings",
-    "write_early_warnings",
 ]
 
 StatisticKind = Literal["spectral", "baseline", "clock", "configuration"]
@@ -45,11 +39,7 @@ Scheme = Literal[
 ]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class AlarmRow(_Frozen):
+class AlarmRow(Frozen):
     """One statistic on one run that had no part in its threshold.
 
     ``alarm_step`` may be at the event or later, which is a miss; ``lead`` is that of hits. ``chosen`` is the statistic
@@ -83,7 +73,7 @@ class AlarmRow(_Frozen):
     lead: int | None
 
 
-class GroupCount(_Frozen):
+class GroupCount(Frozen):
     """Alarms before the event, or false ones, in the judged runs of one operation and weight decay."""
 
     operation: str
@@ -93,7 +83,7 @@ class GroupCount(_Frozen):
     runs: int
 
 
-class WarningRow(_Frozen):
+class WarningRow(Frozen):
     """One statistic over all judged runs of a scheme.
 
     ``held_out_data`` says whether the statistic needs labelled data that the run is not trained on.
@@ -152,37 +142,12 @@ class WarningRow(_Frozen):
         return hits - (self.false_alarms / self.others if self.others else 0.0)
 
 
-class EarlyWarnings(_Frozen):
+class EarlyWarnings(Document):
     """The whole of ``early_warning.json``: ``rows`` of all schemes and variants, single ``alarms`` of the main ones."""
 
-    schema_: Literal[1] = Field(1, alias="schema")
+    made_by: ClassVar[str] = "Run `spectral-edge experiment early-warning` first."
+
     environment: dict[str, Any]
     protocol: dict[str, Any]
     rows: list[WarningRow]
     alarms: list[AlarmRow]
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
-
-
-def write_early_warnings(path: Path, warnings: EarlyWarnings) -> None:
-    """Write ``early_warning.json`` as one step.
-
-    Raises:
-        StoreError: the disk refuses.
-    """
-    write_document(path, warnings, indent=None)
-
-
-def read_early_warnings(path: Path) -> EarlyWarnings:
-    """Read and validate an ``early_warning.json``.
-
-    Raises:
-        RunMissingError: there is no such file.
-        RunCorruptError: it is damaged; names the first key that is wrong.
-        SchemaError: it was written under another schema version.
-    """
-    if not path.exists():
-        raise RunMissingError(
-            f"{path}: there are no early warnings here. Run `spectral-edge experiment early-warning` first."
-        )
-    return read_document(path, EarlyWarnings)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic_core import PydanticSerializationError
 
-from spectral_edge.store.errors import RunCorruptError, SchemaError, StoreError
+from spectral_edge.store.errors import RunCorruptError, RunMissingError, SchemaError, StoreError, storage_error
 from spectral_edge.store.files import read_file, read_lines, write_atomically
 from spectral_edge.store.strict_json import decode_json, encode_json
 
 __all__ = [
     "SCHEMA",
     "ConfigFile",
+    "Document",
+    "Frozen",
     "MetricsLine",
     "StatusFile",
     "StepRecord",
@@ -141,6 +143,48 @@ def read_records(path: Path, model: type[Model]) -> list[Model]:
     """
     lines = enumerate(read_lines(path), start=1)
     return [parse_record(model, line, f"{path}:{number}") for number, line in lines]
+
+
+class Frozen(BaseModel):
+    """A part of a document: immutable, without unknown keys, and with finite numbers only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+
+class Document(Frozen):
+    """The whole of a result file, which carries its schema version.
+
+    A subclass says in ``made_by`` which command makes such a file.
+    """
+
+    made_by: ClassVar[str]
+
+    schema_: Literal[1] = Field(1, alias="schema")
+
+    def write(self, path: Path, indent: int | None = 1) -> None:
+        """Write the file as one step; its folder is made if missing.
+
+        Raises:
+            StoreError: ``path`` is a directory, an entry is nothing that JSON can hold, or the disk refuses.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as cause:
+            raise storage_error(path.parent, cause, "created") from cause
+        write_document(path, self, indent)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read and validate the file; it is untrusted.
+
+        Raises:
+            RunMissingError: there is no such file; says which command makes one.
+            RunCorruptError: it is damaged; names the first entry that is wrong.
+            SchemaError: another version wrote it.
+        """
+        if not path.exists():
+            raise RunMissingError(f"{path}: there is no such file. {cls.made_by}")
+        return read_document(path, cls)
 
 
 def read_document(path: Path, model: type[Model]) -> Model:

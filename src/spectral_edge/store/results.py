@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from spectral_edge.store.records import Document, Frozen
 
 __all__ = [
     "Checkpoint",
@@ -37,11 +39,7 @@ NullKind = Literal[
 ]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class NullSummary(_Frozen):
+class NullSummary(Frozen):
     """A null distribution of one statistic, and where the measured value lies in it.
 
     ``pvalue`` is (b + 1)/(n + 1), b the null draws at least as extreme as the measurement in the direction
@@ -61,7 +59,7 @@ class NullSummary(_Frozen):
     combined: int | None = Field(None, ge=2)
 
 
-class PeakNull(_Frozen):
+class PeakNull(Frozen):
     """Where null draws peak: ``same`` of n peak at the measured frequency.
 
     ``pvalue`` is the share of draws, the measured one included, whose peak is at least as rare as the measured one:
@@ -76,7 +74,7 @@ class PeakNull(_Frozen):
     pvalue_adjusted: float | None = None
 
 
-class Interval(_Frozen):
+class Interval(Frozen):
     """A 95 % interval of a mean over n runs, and how it was made.
 
     ``t`` has n - 1 degrees of freedom; ``exact`` is that of a proportion (Clopper-Pearson), ``score`` that of an AUC.
@@ -88,7 +86,7 @@ class Interval(_Frozen):
     method: Literal["t", "exact", "score", "bootstrap"]
 
 
-class ClaimRow(_Frozen):
+class ClaimRow(Frozen):
     """One measured number with everything needed to compute it again. A key that does not apply is ``None``.
 
     ``inputs`` says where f was evaluated: ``"test"`` (held-out pairs, as published), ``"train"`` (the other pairs),
@@ -128,13 +126,13 @@ class ClaimRow(_Frozen):
     published_peak: int | None = None
     null: NullSummary | None = None
     permutation_null: NullSummary | None = None
-    further_nulls: list[NullSummary] = []
+    further_nulls: list[NullSummary] = Field(default_factory=list)
     peak_null: PeakNull | None = None
     permutation_peak_null: PeakNull | None = None
     run_id: str | None = None
 
 
-class Verdict(_Frozen):
+class Verdict(Frozen):
     """Both answers for one claim: does the published number come back, and does the effect beat its null?"""
 
     claim: str
@@ -144,7 +142,7 @@ class Verdict(_Frozen):
     because: str
 
 
-class RunSummary(_Frozen):
+class RunSummary(Frozen):
     """One training run as the report lists it.
 
     Keys are checkpoint names: ``edge_position`` is k*, ``finite_difference_error`` the relative distance
@@ -162,28 +160,27 @@ class RunSummary(_Frozen):
     grok_step: int | None
     stop_step: int | None = None
     test_accuracy: float
-    seconds: dict[str, float] = {}
-    protocol: dict[str, Any] = {}
-    analysed_steps: dict[str, int] = {}
-    edge_position: dict[str, int] = {}
-    finite_difference_error: dict[str, list[float]] = {}
+    seconds: dict[str, float] = Field(default_factory=dict)
+    protocol: dict[str, Any] = Field(default_factory=dict)
+    analysed_steps: dict[str, int] = Field(default_factory=dict)
+    edge_position: dict[str, int] = Field(default_factory=dict)
+    finite_difference_error: dict[str, list[float]] = Field(default_factory=dict)
 
 
-class Claims(_Frozen):
+class Claims(Document):
     """The whole of ``claims.json``.
 
     ``wall_seconds`` is the time of the command that wrote it; ``stage_seconds`` the time of training and of each study
     summed over runs, whichever command did it. ``analysis`` is the configuration of all analyses.
     """
 
-    schema_: Literal[1] = Field(1, alias="schema")
+    made_by: ClassVar[str] = "Run `spectral-edge reproduce` first."
+
     profile: str
     environment: dict[str, Any]
     wall_seconds: float
-    stage_seconds: dict[str, float] = {}
-    analysis: dict[str, Any] = {}
+    stage_seconds: dict[str, float] = Field(default_factory=dict)
+    analysis: dict[str, Any] = Field(default_factory=dict)
     runs: list[RunSummary]
     rows: list[ClaimRow]
     verdicts: list[Verdict]
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from spectral_edge.store.errors import RunMissingError
-from spectral_edge.store.records import read_document, write_document
+from spectral_edge.store.records import Document, Frozen
 
-__all__ = ["CopyRow", "PartingRow", "Rounding", "read_rounding", "write_rounding"]
+__all__ = ["CopyRow", "PartingRow", "Rounding"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
-
-
-class CopyRow(_Frozen):
+class CopyRow(Frozen):
     """One copy of a run at its stop: F and peak of the modes of its edge, and of random directions, on held-out pairs.
 
     Random directions are the same for all copies and seeds.
@@ -42,7 +36,7 @@ class CopyRow(_Frozen):
     random_peak: list[int]
 
 
-class PartingRow(_Frozen):
+class PartingRow(Frozen):
     """How far two runs are from each other: |θ - θ'|/|θ'| of the attention weights at the snapshots both have.
 
     θ' is of ``other_run_id``.
@@ -58,34 +52,11 @@ class PartingRow(_Frozen):
     distance: list[float]
 
 
-class Rounding(_Frozen):
+class Rounding(Document):
     """The whole of ``rounding.json``."""
 
-    schema_: Literal[1] = Field(1, alias="schema")
+    made_by: ClassVar[str] = "Run `spectral-edge experiment rounding` first."
+
     environment: dict[str, Any]
     copies: list[CopyRow]
     partings: list[PartingRow]
-
-
-def write_rounding(path: Path, rounding: Rounding) -> None:
-    """Write ``rounding.json`` as one step.
-
-    Raises:
-        StoreError: the disk refuses.
-    """
-    write_document(path, rounding)
-
-
-def read_rounding(path: Path) -> Rounding:
-    """Read and validate a ``rounding.json``.
-
-    Raises:
-        RunMissingError: there is no such file.
-        RunCorruptError: it is damaged; names the first key that is wrong.
-        SchemaError: another version wrote it.
-    """
-    if not path.exists():
-        raise RunMissingError(
-            f"{path}: there is no comparison of copies here. Run `spectral-edge experiment rounding` first."
-        )
-    return read_document(path, Rounding)

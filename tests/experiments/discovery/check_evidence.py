@@ -3,14 +3,14 @@
 from spectral_edge.experiments.discovery import (
     gather_evidence,
 )
-from spectral_edge.store import read_discoveries
+from spectral_edge.store import Discoveries
 from support.tiny_runs import EVIDENCE_RUNS as RUNS
 from support.tiny_runs import TINY_ANALYSIS
 
 
 def test_what_is_stored_is_what_was_found_and_is_not_found_again(gathered):
     out, found, _ = gathered
-    assert read_discoveries(out / "discoveries.json") == found
+    assert Discoveries.read(out / "discoveries.json") == found
     again = gather_evidence(out, RUNS, TINY_ANALYSIS, jobs=1)
     assert again.rows == found.rows  # with the seconds of the first time: nothing was computed
 

@@ -8,7 +8,7 @@ from spectral_edge.modes import functional_modes
 from spectral_edge.parameters import attention_weights
 from spectral_edge.replication import AnalysisConfig, analyze_run
 from spectral_edge.statistics import fourier_profile, random_directions
-from spectral_edge.store import RunDirectory, read_rounding
+from spectral_edge.store import Rounding, RunDirectory
 from spectral_edge.subjects import run_folder, train_run
 from spectral_edge.subjects.profiles import GROKKING, SEEDS
 from spectral_edge.subjects.trained_run import TrainedRun
@@ -88,7 +88,7 @@ def test_random_directions_are_those_of_the_null(compared):
 def test_what_is_stored_is_what_was_found_and_nothing_is_trained_again(compared):
     out, found, said = compared
     assert len(said) == len(RUNS)
-    assert read_rounding(out / "rounding.json") == found
+    assert Rounding.read(out / "rounding.json") == found
     before = {run.run_id: run_folder(out, run).joinpath("index.jsonl").stat().st_mtime_ns for run in RUNS}
     again = compare_copies(out, RUNS, TINY_ANALYSIS, jobs=1)
     assert (again.copies, again.partings) == (found.copies, found.partings)

@@ -19,8 +19,6 @@ from spectral_edge.store import (
     DiscoverySource,
     KnownShare,
     describe_environment,
-    read_discoveries,
-    write_discoveries,
 )
 from spectral_edge.subjects.trained_run import TrainedRun
 
@@ -61,10 +59,10 @@ def discover_run(path: Path, config: AnalysisConfig) -> list[DiscoveryRow]:
     """
     stored = discoveries_path(path, config)
     if stored.exists():
-        return read_discoveries(stored).rows
+        return Discoveries.read(stored).rows
     run = TrainedRun.open(path)
     rows = [discover_source(run, step, source, config, fraction) for step, source, fraction in _wanted(run, config)]
-    write_discoveries(stored, Discoveries(environment=describe_environment(), rows=rows))
+    Discoveries(environment=describe_environment(), rows=rows).write(stored)
     return rows
 
 

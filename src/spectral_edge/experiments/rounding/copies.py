@@ -24,7 +24,7 @@ from spectral_edge.grokking import TrainingConfig
 from spectral_edge.modes import functional_modes
 from spectral_edge.replication.study import AnalysisConfig
 from spectral_edge.statistics import FourierProfile, fourier_profile, random_directions
-from spectral_edge.store import CopyRow, PartingRow, Rounding, describe_environment, hold_lock, write_rounding
+from spectral_edge.store import CopyRow, PartingRow, Rounding, describe_environment, hold_lock
 from spectral_edge.subjects import BASIS
 from spectral_edge.subjects.profiles import GROKKING, SEEDS
 from spectral_edge.subjects.trained_run import TrainedRun
@@ -82,7 +82,7 @@ def compare_copies(
         found = call_all({run.run_id: (_complete, out, run, config) for run in runs}, jobs, say)
     rows: list[CopyRow] = list(found.values())
     rounding = Rounding(environment=describe_environment(), copies=rows, partings=part_ways(out, rows))
-    write_rounding(out / "rounding.json", rounding)
+    rounding.write(out / "rounding.json")
     return rounding
 
 
