@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import spectral_edge as se
+from spectral_edge.comparison import Isotropic
 from spectral_edge.store import RunCorruptError, RunMissingError, SchemaError, StoreError
 from support.linear_models import DIM, INS, gaussian, linear_model, unit
 
@@ -58,6 +59,10 @@ def nan_for(number):
         (se.Concentration, "is a class, not an object of it"),
         ({7: energy}, "a statistic is called 7; names are strings"),
         ({"mine": lambda h: energy(h.mul_(2))}, "'mine' changes the tensor that it is given"),
+        ({"mine": lambda h: float((h.numpy().__imul__(2) ** 2).sum())}, "'mine' changes the tensor that it is given"),
+        (se.Concentration(np.arange(12) % 5, 5, component=9), r"component = 9 is outside 1 … 4"),
+        (se.Concentration(np.arange(12) % 5, 5, component=-1), r"component = -1 is outside 1 … 4"),
+        (se.CharacterShare([[0, 1]], 5, "sum"), "1 pairs for 12 inputs"),
     ],
 )
 def test_statistics(statistics, message):
@@ -93,6 +98,12 @@ def test_the_direction_is_named():
         ({"nulls": OfLength(1.0, name="inputs")}, "called 'inputs', the name of permuted labels"),
         ({"nulls": se.OtherPhases}, "has no sampler; pass a name, or an object"),
         ({"directions": torch.empty(0, DIM)}, "directions: there are none"),
+        ({"draws": 1e2}, r"draws = 100\.0 is not a whole number"),
+        ({"k": 1.0}, r"k = 1\.0 is not a whole number"),
+        ({"threads": 0}, "threads = 0"),
+        ({"keep": energy}, "give a mapping from names to functions"),
+        ({"parameters": linear_model()[1]}, "'weight' is a parameter of another model"),
+        ({"parameters": se.ParameterSubset({"other": torch.ones(DIM)})}, "Linear has no parameter 'other'"),
         ({"nulls": ["span", "span"], "directions": se.spectral_edge(gaussian(6, DIM))}, "'span' is asked for twice"),
         ({"directions": gaussian(1, DIM + 1)}, rf"directions must be \(k, {DIM}\)"),
         ({"directions": torch.zeros(1, DIM)}, "direction 1 is zero"),
@@ -173,6 +184,34 @@ def test_labels_outside_the_groups(labels):
 def test_an_output_that_is_not_one_row_an_input(forward, message):
     with pytest.raises(ValueError, match=message):
         compare(forward=forward)
+
+
+@pytest.mark.parametrize(("name", "value"), [("line", "product"), ("diagonal", "average")])
+def test_a_share_that_does_not_exist(name, value):
+    with pytest.raises(ValueError, match=f"{name} = '{value}' is unknown"):
+        se.CharacterShare(**({"pairs": [[0, 1]], "p": 5, "line": "sum"} | {name: value}))
+
+
+def test_what_is_kept_must_have_one_shape():
+    calls = iter(range(100))
+    with pytest.raises(ValueError, match=r"keep 'h' of draw 1 of the null 'isotropic' has shape \(2,\)"):
+        compare(nulls="isotropic", keep={"h": lambda h: h[: 2 if next(calls) == 2 else 3, 0]})
+
+
+def test_a_null_of_too_few_draws():
+    with pytest.raises(ValueError, match="available = 1"):
+        Isotropic(1)
+    three = se.of_set(lambda h: float(h.square().sum()), size=3)
+    with pytest.raises(ValueError, match="'isotropic' has 2 draws, and a set takes 3"):
+        compare({"three": three}, torch.eye(DIM)[:3], nulls=Isotropic(2))
+
+
+def test_sets_of_different_sizes():
+    sizes = {str(m): se.of_set(lambda h: float(h.square().sum()), size=m) for m in (2, 3)}
+    with pytest.raises(ValueError, match=r"sets take \[2, 3\] directions"):
+        compare(sizes, torch.eye(DIM)[:3])
+    with pytest.raises(ValueError, match="takes sets of 3 directions and 2 are tested"):
+        compare({"3": sizes["3"]}, torch.eye(DIM)[:2])
 
 
 def test_over_runs_takes_a_list():

@@ -11,7 +11,7 @@ from scipy import stats
 from torch import nn
 
 import spectral_edge as se
-from spectral_edge.comparison import Weights
+from spectral_edge.comparison import Isotropic, Weights
 from support.linear_models import DIM, INS, OUTS, gaussian, linear_model, response, unit
 
 COLUMNS = [
@@ -371,3 +371,113 @@ def test_a_protocol_is_what_a_file_gives_back(layer, tmp_path):
     found = replace(compare(layer, gaussian(1, DIM), energy, nulls="isotropic", draws=5), protocol={"pairs": (1, 2)})
     found.save(tmp_path / "c.json")
     assert se.load_comparison(tmp_path / "c.json").protocol == found.protocol
+
+
+def test_directions_of_whole_numbers_are_scaled_like_others(layer):
+    whole = torch.tensor([[1] * 7 + [0] * (DIM - 7)])
+    for rows in (whole, whole.bool(), whole.numpy()):
+        found = compare(layer, rows, energy, nulls="isotropic", draws=5)
+        assert found.rows[0].measured == pytest.approx(
+            compare(layer, whole.double(), energy, nulls="isotropic", draws=5).rows[0].measured, rel=1e-6
+        )
+
+
+def test_a_buffer_that_is_replaced_is_put_back_and_a_backward_pass_still_works():
+    class Scaled(torch.nn.Linear):
+        def __init__(self):
+            super().__init__(INS, OUTS, bias=False)
+            self.register_buffer("scale", torch.ones(1))
+
+        def forward(self, x):
+            self.calls = getattr(self, "calls", torch.zeros(1)) + 1
+            return super().forward(x * self.scale)
+
+    model = Scaled()
+    model.register_buffer("calls", torch.zeros(1))
+    calls = model.calls
+    loss = model(INPUTS).square().sum()
+    calls = model.calls
+    weights = se.select_parameters(model, "weight")
+    se.compare(model, gaussian(1, DIM), INPUTS, energy, parameters=weights, nulls="isotropic", draws=5)
+    assert model.calls is calls
+    loss.backward()
+
+
+def test_a_statistic_of_a_subclass_keeps_its_own_function(layer):
+    class Power(se.Concentration):
+        exponent = 1
+
+        def function(self, response):
+            return response.double().norm(dim=1).numpy() ** self.exponent
+
+    labels = np.arange(len(INPUTS)) % 5
+
+    def power(exponent):
+        statistic = Power(labels, 5)
+        object.__setattr__(statistic, "exponent", exponent)
+        return statistic
+
+    together = compare(layer, gaussian(1, DIM), {"1": power(1), "6": power(6)}, nulls="isotropic", draws=5)
+    for name, exponent in (("1", 1), ("6", 6)):
+        alone = compare(layer, gaussian(1, DIM), {name: power(exponent)}, nulls="isotropic", draws=5)
+        row = next(row for row in together.rows if row.statistic == name)
+        assert (row.measured, row.values.tolist()) == (alone.rows[0].measured, alone.rows[0].values.tolist())
+
+
+def test_what_is_kept_are_functions_of_tested_and_drawn_responses(layer):
+    found = compare(layer, gaussian(2, DIM), energy, nulls=["isotropic", "weights"], draws=5, keep={"h": lambda h: h})
+    assert {name: array.shape for name, array in found.kept["h"].items()} == {
+        "tested": (2, len(INPUTS), OUTS),
+        "isotropic": (5, len(INPUTS), OUTS),
+        "weights": (10, len(INPUTS), OUTS),
+    }
+    row = found.rows[0]
+    np.testing.assert_allclose((found.kept["h"]["isotropic"] ** 2).sum((1, 2)), row.values, rtol=1e-5)
+
+
+def test_sets_and_single_draws_share_directions(layer, edge):
+    rows = torch.cat(list(se.iterate_random_directions(6, layer[1], seed=0)))
+    spread = se.of_set(lambda h: float(torch.linalg.det(h.flatten(1) @ h.flatten(1).T)), name="spread", size=2)
+    found = compare(layer, edge, {"energy": energy, "spread": spread}, k=3, nulls=Isotropic(6))
+    singles, sets = (next(row for row in found.rows if row.statistic == name) for name in ("energy", "spread"))
+    np.testing.assert_allclose(singles.values, [energy(response(row, INPUTS)) for row in rows], rtol=1e-4)
+    for number, pair in enumerate(rows.split(2)):
+        left, _, right = torch.linalg.svd(pair.double(), full_matrices=False)
+        orthonormal = left @ right  # the pair with the Gram matrix of two edge directions that moves it least
+        flat = torch.stack([response(row, INPUTS.double()) for row in orthonormal]).flatten(1)
+        assert sets.values[number] == pytest.approx(float(torch.linalg.det(flat @ flat.T)), rel=1e-3)
+    assert len(sets.values) == 3
+
+
+def test_threads_leave_the_model_and_attention_as_they_were():
+    model = se.ModularTransformer(p=11, d_model=16, n_heads=2, d_mlp=16).train()
+    pairs = torch.cartesian_prod(torch.arange(11), torch.arange(11))
+    weights = se.attention_weights(model)
+    one, many = (
+        se.compare(model, gaussian(1, weights.dim), pairs, energy, nulls="isotropic", draws=40, threads=threads)
+        for threads in (1, 4)
+    )
+    assert one.rows[0].values.tolist() == many.rows[0].values.tolist()
+    assert all(module.training for module in model.modules())
+    assert torch.backends.mha.get_fastpath_enabled()
+    assert torch.backends.cuda.flash_sdp_enabled()
+
+
+def test_weights_are_put_back_though_it_is_interrupted_meanwhile(layer, monkeypatch):
+    from spectral_edge.modes import difference_quotient as room
+
+    model = torch.nn.Sequential(torch.nn.Linear(INS, OUTS), torch.nn.Linear(OUTS, OUTS))
+    weights = se.select_parameters(model, "weight")
+    before = weights.flatten().clone()
+    calls, reshard = [], room.reshard
+
+    def interrupted_once(model):
+        calls.append(1)
+        if len(calls) == 4:  # the second of a pair: while weights are put back
+            raise KeyboardInterrupt
+        return reshard(model)
+
+    monkeypatch.setattr(room, "reshard", interrupted_once)
+    with pytest.raises(KeyboardInterrupt):
+        se.functional_modes(model, gaussian(3, weights.dim), INPUTS, parameters=weights, method="finite_difference")
+    assert torch.equal(weights.flatten(), before)

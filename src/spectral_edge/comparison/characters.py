@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,6 +51,14 @@ class CharacterShare:
     diagonal: Literal["kept", "averaged"] = "kept"
 
     takes: ClassVar[Takes] = "response"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("line", self.line, get_args(Line)),
+            ("diagonal", self.diagonal, ("kept", "averaged")),
+        ):
+            if value not in known:
+                raise ValueError(f"CharacterShare: {name} = {value!r} is unknown; choose {', '.join(known)}")
 
     @property
     def name(self) -> str:
@@ -119,6 +127,8 @@ class CharacterShare:
     def _laid_out(self, response: Tensor) -> NDArray[np.float64]:
         pairs = np.asarray(self.pairs)
         energy = energy_of(response)
+        if len(pairs) != len(energy):
+            raise ValueError(f"CharacterShare: {len(pairs)} pairs for {len(energy)} inputs")
         if self.diagonal == "averaged":
             a, b = pairs.T
             energy = np.where(a == b, energy[a != b].mean(), energy)

@@ -83,7 +83,8 @@ def compare(
             range.
 
     Cost: (nulls that do not depend on the direction + k x those that do) x draws responses; expected time is printed
-    first. Memory: one draw (or 8, up to 64 MB), its response, and at most three copies of the parameters.
+    first. Memory: the responses to the tested directions; one draw (or 8, up to 64 MB) and its response, at most three
+    copies of the parameters. A statistic of m directions holds m draws and their responses at once.
 
     >>> layer = nn.Linear(2, 1, bias=False)  # the response to v is v·x
     >>> weights = ParameterSubset(dict(layer.named_parameters()))
@@ -97,39 +98,46 @@ def compare(
     True
     """
     chosen, several = named_statistics(statistics), _listed(nulls)
-    draws, seed = operator.index(draws), operator.index(seed)
-    _check_numbers(draws, seed, alternative, k)
+    draws, seed, threads = (_whole(*named) for named in (("draws", draws), ("seed", seed), ("threads", threads)))
+    k = None if k is None else _whole("k", k)
+    _check_numbers(draws, seed, alternative, k, threads)
+    _check_keep(keep)
     progress = Progress(quiet)
     with left_as_found(model):
         respond = responder_of(model, inputs, parameters=parameters, forward=forward, batch_size=batch_size)
-        edge = directions if isinstance(directions, SpectralEdge) else None
-        space = DirectionSpace(respond.parameters, edge)
-        rows = _tested_rows(directions, k)
-        tested = respond.checked(rows)
-        if edge is None:  # in the type they came in: the parameters' may round lengths by half a per cent
-            tested = respond.checked(rows / rows.new_tensor([space.inner(row, row) ** 0.5 for row in rows])[:, None])
-        set_size(chosen, len(tested))
-        measurement = Measurement.of(
-            respond,
-            space,
-            tested,
-            chosen,
-            keep=keep or {},
-            draws=draws,
-            seed=seed,
-            threads=threads,
-            progress=progress,
-        )
-        plans, left_out = _plans(several, space, measurement)
-        permuted = _permuted(several, measurement, left_out)
-        progress.begin(len(tested), sum(plan.responses for plan in plans), draws if permuted else 0)
-        complete = measurement.take_all(plans, permuted)
+        with respond.reading():
+            edge = directions if isinstance(directions, SpectralEdge) else None
+            space = DirectionSpace(respond.parameters, edge)
+            tested = _tested_rows(respond, space, directions, k)
+            set_size(chosen, len(tested))
+            measurement = Measurement.of(
+                respond, space, tested, chosen, keep or {}, draws=draws, seed=seed, threads=threads, progress=progress
+            )
+            plans, left_out = _plans(several, space, measurement)
+            permuted = _permuted(several, measurement, left_out)
+            responses = sum(plan.responses for plan in plans)
+            progress.begin(len(tested), responses, draws if permuted else 0, measurement.time_of_permutations(permuted))
+            complete = measurement.take_all(plans, permuted)
     protocol = _protocol(respond, edge, measurement, draws, seed)
     found = tuple(measurement.rows(plans, permuted))
     return Comparison(found, protocol, alternative, complete, left_out, measurement.arrays())
 
 
-def _check_numbers(draws: int, seed: int, alternative: str, k: int | None) -> None:
+def _whole(name: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(f"compare: {name} = {value!r} is not a whole number") from None
+
+
+def _check_keep(keep: Any) -> None:
+    if keep is not None and not (isinstance(keep, Mapping) and all(callable(function) for function in keep.values())):
+        raise ValueError(f"compare: keep = {keep!r}; give a mapping from names to functions of a response")
+
+
+def _check_numbers(draws: int, seed: int, alternative: str, k: int | None, threads: int) -> None:
+    if threads < 1:
+        raise ValueError(f"compare: threads = {threads}; at least one is needed")
     if draws < 2:
         raise ValueError(f"compare: draws = {draws}; an effect needs the spread of at least 2 draws")
     if seed < 0:
@@ -140,14 +148,21 @@ def _check_numbers(draws: int, seed: int, alternative: str, k: int | None) -> No
         raise ValueError(f"compare: k = {k}; at least one direction is needed")
 
 
-def _tested_rows(directions: SpectralEdge | Tensor | np.ndarray, k: int | None) -> Tensor:
+def _tested_rows(
+    respond: Responder, space: DirectionSpace, directions: SpectralEdge | Tensor | np.ndarray, k: int | None
+) -> Tensor:
+    """The tested directions (k, D), of unit length."""
     if isinstance(directions, SpectralEdge):
-        return directions.directions(directions.position if k is None else k)
+        return respond.checked(directions.directions(directions.position if k is None else k))
     rows = torch.as_tensor(directions)
+    rows = rows if rows.is_floating_point() else rows.float()
     rows = rows[None] if rows.ndim == 1 else rows
     if k is not None and k > len(rows):
         raise ValueError(f"compare: k = {k} directions asked for, but {len(rows)} were given")
-    return rows if k is None else rows[:k]
+    rows = rows if k is None else rows[:k]
+    respond.checked(rows)
+    # In the type they came in: that of the parameters may round lengths by half a per cent.
+    return respond.checked(rows / rows.new_tensor([space.inner(row, row) ** 0.5 for row in rows])[:, None])
 
 
 def _plans(
@@ -179,6 +194,11 @@ def _sets(null: DirectionNull, measurement: Measurement, some_are_missing: bool)
     if not measurement.taking("set") or some_are_missing or why_no_sets(null, measurement.size):
         return 0
     most = available_draws(null)
+    if most is not None and most < measurement.size:
+        raise ValueError(
+            f"compare: null {null.name!r} has {most} draws, and a set takes {measurement.size}; give it more, or leave "
+            "out statistics of a set"
+        )
     return measurement.draws if most is None else most // measurement.size
 
 

@@ -86,5 +86,10 @@ class DrawPlan:
         """
         if not self.null.per_direction:
             return draw_rows(self.samplers[0], space, self.null.name, seed, [row for row, _ in block.rows])
-        rows = [draw_rows(self.samplers[j], space, self.null.name, seed, [row]) for row, j in block.rows]
-        return rows[0] if len(rows) == 1 else torch.cat(rows)
+        if len(block.rows) == 1:
+            ((row, j),) = block.rows
+            return draw_rows(self.samplers[j], space, self.null.name, seed, [row])
+        found = torch.empty(len(block.rows), space.parameters.dim)
+        for i, (row, j) in enumerate(block.rows):
+            found[i] = draw_rows(self.samplers[j], space, self.null.name, seed, [row])[0]
+        return found

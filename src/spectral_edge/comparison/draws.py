@@ -35,7 +35,10 @@ def draw_rows(sampler: Sampler, space: DirectionSpace, null: str, seed: int, row
     """
     if len(rows) == 1:  # a row may be a large part of memory: no second copy
         return check_unit(sampler(RandomStream(seed, null, rows[0])), space, null, rows[0])[None]
-    return torch.stack([check_unit(sampler(RandomStream(seed, null, row)), space, null, row) for row in rows])
+    found = torch.empty(len(rows), space.parameters.dim)
+    for i, row in enumerate(rows):
+        found[i] = check_unit(sampler(RandomStream(seed, null, row)), space, null, row)
+    return found
 
 
 def iterate_random_directions(

@@ -55,17 +55,18 @@ def evaluate(
             forward=forward,
             batch_size=batch_size,
         )
-        measurement = Measurement.of(
-            respond,
-            DirectionSpace(respond.parameters),
-            respond.checked(directions),
-            named_statistics(statistics),
-            keep={},
-            draws=0,
-            seed=0,
-            threads=1,
-            progress=Progress(),
-        )
+        with respond.reading():
+            measurement = Measurement.of(
+                respond,
+                DirectionSpace(respond.parameters),
+                respond.checked(directions),
+                named_statistics(statistics),
+                keep={},
+                draws=0,
+                seed=0,
+                threads=1,
+                progress=Progress(),
+            )
     found: dict[str, list[float]] = {}
     for (name, _), value in measurement.measured.items():
         found.setdefault(name, []).append(value)

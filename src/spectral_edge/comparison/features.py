@@ -41,7 +41,10 @@ def scores_of(response: Tensor, component: int) -> Floats:
     Raises:
         ValueError: the response has fewer columns.
     """
-    return _shape(response, max(component, min(_COMPONENTS, response.shape[1])))[1][component - 1]
+    columns = response.shape[1]
+    if isinstance(component, bool) or not isinstance(component, int) or not 1 <= component <= columns:
+        raise ValueError(f"component = {component!r} is outside 1 … {columns}, the columns of the response")
+    return _shape(response, max(component, min(_COMPONENTS, columns)))[1][component - 1]
 
 
 def effective_rank_of(response: Tensor) -> float:

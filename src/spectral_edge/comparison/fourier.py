@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
@@ -52,10 +52,12 @@ class CyclicStatistic:
         labels = self._labels
         if len(labels) != len(response):
             raise ValueError(f"{type(self).__name__}: {len(labels)} labels for {len(response)} inputs")
-        # The labels are kept with the profile, so that no other array can come to have their id.
-        key = ("profile", self.component, id(labels), self.order, self.function.__func__)  # type: ignore[attr-defined]
+        # A function of a subclass may read fields of its own: nobody shares its profile. What has an id is kept with
+        # the profile, so that nothing else can come to have it.
+        shared = type(self).function is CyclicStatistic.function
+        key = ("profile", self.component, self.order, id(labels) if shared else id(self))
         return computed_once(
-            response, key, lambda: (fourier_profile(self.function(response), labels, self.order), labels)
+            response, key, lambda: (fourier_profile(self.function(response), labels, self.order), labels, self)
         )[0]
 
     def function(self, response: Tensor) -> Floats:
@@ -159,7 +161,7 @@ class Peakedness(CyclicStatistic):
     3.0
     """
 
-    component: None = None
+    component: None = field(default=None, init=False)
 
     name: ClassVar[str] = "peakedness"
 

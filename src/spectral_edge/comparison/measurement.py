@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,12 +29,13 @@ from spectral_edge.comparison.statistic import (
     Statistic,
     Takes,
     check_even,
+    check_unchanged,
     relative_signs,
     set_size,
     turned_round,
     value_of,
 )
-from spectral_edge.modes import Responder, in_threads, input_count
+from spectral_edge.modes import Responder, finish, in_threads, input_count
 
 __all__ = ["Measurement", "left_as_found"]
 
@@ -53,16 +55,25 @@ def left_as_found(model: nn.Module) -> Iterator[None]:
     A forward pass may draw random numbers, or count its calls in a buffer.
     """
     of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002 - the state is the user's
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    buffers = [
+        (module, name, buffer, buffer.detach().clone())
+        for module in model.modules()
+        for name, buffer in module.named_buffers(recurse=False)
+    ]
+
+    def put_back() -> None:
+        np.random.set_state(of_numpy)  # noqa: NPY002
+        random.setstate(of_python)
+        for module, name, buffer, before in buffers:
+            setattr(module, name, buffer)  # a forward pass may have put another one in its place
+            if not torch.equal(buffer, before):  # a copy would spoil a backward pass that needs the buffer
+                buffer.data.copy_(before)
+
     with torch.random.fork_rng({p.device.index for p in model.parameters() if p.device.type == "cuda"}):
         try:
             yield
         finally:
-            np.random.set_state(of_numpy)  # noqa: NPY002
-            random.setstate(of_python)
-            with torch.no_grad():
-                for buffer, before in buffers:
-                    buffer.copy_(before)
+            finish(put_back)
 
 
 @dataclass(frozen=True)
@@ -98,8 +109,8 @@ class Measurement:
         space: DirectionSpace,
         tested: Tensor,
         statistics: Sequence[Statistic],
-        *,
         keep: Mapping[str, Keep],
+        *,
         draws: int,
         seed: int,
         threads: int,
@@ -119,22 +130,28 @@ class Measurement:
         if found.taking("set"):
             found._measure(found.taking("set"), None)
         for name, function in keep.items():
-            found.kept[_TESTED, name] += [_as_array(function(response)) for response in responses]
+            for j, response in enumerate(responses):
+                shape = found.kept[_TESTED, name][0].shape if j else None
+                found.kept[_TESTED, name].append(_kept(name, function, response, f"direction {j + 1}", shape))
         return found
 
     def _measure(self, statistics: Sequence[Statistic], j: int | None) -> None:
         """Measure direction j (from 0), or the set, and again with signs changed."""
         place = "the set of tested directions" if j is None else f"direction {j + 1}"
-        turned: dict[tuple[Takes, bool], list[Tensor]] = {}  # each made once: statistics share what they compute of it
+        kinds: dict[tuple[Takes, bool], list[Statistic]] = defaultdict(list)
         for statistic in statistics:
-            values = self._values(statistic, j or 0)
-            with self.progress.timing_labelled() if isinstance(statistic, LabelledStatistic) else nullcontext():
-                measured = value_of(statistic, statistic.name, values, place)
-            kind = (statistic.takes, relative_signs(statistic))
-            if kind not in turned:
-                turned[kind] = turned_round(statistic, values)
-            check_even(statistic, turned[kind], measured)
-            self.measured[statistic.name, None if j is None else j + 1] = measured
+            kinds[statistic.takes, relative_signs(statistic)].append(statistic)
+        for alike in kinds.values():  # what they are given is made once: they share what they compute of it
+            values = self._values(alike[0], j or 0)
+            before = values.clone()
+            found = []
+            for statistic in alike:
+                found.append(value_of(statistic, statistic.name, values, place))
+                check_unchanged(statistic, values, before)
+                self.measured[statistic.name, None if j is None else j + 1] = found[-1]
+            for turned in turned_round(alike[0], values):
+                for statistic, measured in zip(alike, found, strict=True):
+                    check_even(statistic, turned, measured)
 
     @property
     def k(self) -> int:
@@ -225,7 +242,9 @@ class Measurement:
             found.values.append(((null, statistic.name, j + 1 if matched else 0), value))
         for name, function in self.keep.items():
             assert response is not None
-            found.kept.append((name, _as_array(function(response))))
+            shape = self.kept[_TESTED, name][0].shape
+            place = f"draw {number} of the null {null!r}"
+            found.kept.append((name, _kept(name, function, response, place, shape)))
 
     def _members(self, plan: DrawPlan, rows: Tensor, responses: Tensor | None) -> Tensor:
         """Responses of one set, whose directions have the inner products of the tested ones."""
@@ -237,6 +256,19 @@ class Measurement:
         checked = self.respond.checked(directions)
         return torch.cat([self.respond(block) for block in checked.split(self.respond.group)])
 
+    def time_of_permutations(self, permuted: bool) -> float:
+        """Seconds that permuted labels are expected to take: those of a few on the first direction, times the rest."""
+        if not permuted:
+            return 0.0
+        few = range(min(5, self.draws))
+        seconds = sum(
+            self.progress.timed(lambda s=statistic: self._permuted(s, self._values(s, 0), few))  # type: ignore[misc]
+            * (1 if statistic.takes == "set" else self.k)
+            for statistic in self.labelled
+        )
+        # Many at once cost hardly more than a few.
+        return seconds * self.draws / (_PERMUTATIONS_AT_ONCE if self._at_once else len(few))
+
     def _take_permuted(self) -> None:
         for start in range(0, self.draws, _PERMUTATIONS_AT_ONCE):
             numbers = range(start, min(start + _PERMUTATIONS_AT_ONCE, self.draws))
@@ -247,11 +279,16 @@ class Measurement:
                     self.drawn[PERMUTED, statistic.name, None if of_set else j + 1] += values
             self.progress.advance(len(numbers))
 
+    @property
+    def _at_once(self) -> bool:
+        """Whether all labelled statistics do many permutations at once."""
+        return all(isinstance(_function_of(statistic), ManyPermutations) for statistic in self.labelled)
+
     def _permuted(self, statistic: Statistic, values: Tensor, numbers: range) -> list[float]:
         """A statistic under numbered permutations of its labels."""
         # Permutation i is that of each statistic, whichever others are asked for.
         generator = RandomStream(self.seed, PERMUTED, numbers.start).generator()
-        function = statistic.function if isinstance(statistic, LabelledFunction) else statistic
+        function = _function_of(statistic)
         if isinstance(function, ManyPermutations):
             found = function.permuted_values(values, generator, len(numbers))
             if np.isfinite(found).all():
@@ -295,5 +332,20 @@ class Measurement:
         return found
 
 
-def _as_array(values: Tensor | NDArray) -> NDArray:
-    return values.cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+def _function_of(statistic: Statistic) -> object:
+    """What the user gave, without the name that the table gives it."""
+    return statistic.function if isinstance(statistic, LabelledFunction) else statistic
+
+
+def _kept(name: str, function: Keep, response: Tensor, place: str, shape: tuple[int, ...] | None) -> NDArray:
+    """What is kept of a response, as an array that holds on to nothing else."""
+    found: Any = function(response)
+    if isinstance(found, Tensor):
+        found = found.detach().cpu()
+        found = (found.float() if found.dtype in (torch.bfloat16, torch.float16) else found).numpy()
+    array = np.array(found)
+    if array.dtype == object or (shape is not None and array.shape != shape):
+        raise ValueError(
+            f"compare: keep {name!r} of {place} has shape {array.shape}, and {shape} before; it must be one array shape"
+        )
+    return array

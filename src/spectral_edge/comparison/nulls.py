@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from spectral_edge.comparison.space import CannotDrawError, DirectionSpace, RandomStream
@@ -46,10 +45,10 @@ class DirectionNull(Protocol):
     """A way to draw directions.
 
     A null of finitely many draws also has ``available``, their number. One that can be had for statistics of a set has
-    ``as_set(space, rows, tested)``, which gives m draws (m, D) the inner products of the tested directions. Those
-    of an edge are orthonormal and independent draws are not; a statistic of spread would take that for an effect. Where
-    ``as_set`` is a linear map of the rows, ``mixture(space, rows, tested)`` gives its (m, m) matrix: responses of a set
-    are then mixed from those of its rows, and none is computed twice.
+    ``as_set(space, rows, tested)``, which gives m draws (m, D) the inner products of the tested directions, in place if
+    it likes. Directions of an edge are orthonormal and independent draws are not; a statistic of spread would take that
+    for an effect. Where ``as_set`` is a linear map of the rows, ``mixture(space, rows, tested)`` gives its (m, m)
+    matrix: responses of a set are then mixed from those of its rows, and none is computed twice.
     """
 
     @property
@@ -89,7 +88,7 @@ class _Rotated(_Null):
 
     def as_set(self, space: DirectionSpace, rows: Tensor, tested: Tensor) -> Tensor:
         """Rows with the inner products of the tested directions."""
-        return torch.from_numpy(self.mixture(space, rows, tested)).to(rows) @ rows
+        return space.mixed(rows, self.mixture(space, rows, tested))
 
 
 @dataclass(frozen=True)
@@ -106,6 +105,10 @@ class Isotropic(_Rotated):
     available: int | None = None
 
     name: ClassVar[str] = "isotropic"
+
+    def __post_init__(self) -> None:
+        if self.available is not None and self.available < 2:
+            raise ValueError(f"Isotropic: available = {self.available}; an effect needs the spread of at least 2 draws")
 
     def sampler(self, space: DirectionSpace, direction: Tensor | None) -> Sampler:
         """Draws need nothing but the parameters' layout."""
@@ -170,10 +173,12 @@ class Weights(_Null):
         """Rows with the inner products of the tested directions and their cosines to θ."""
         norm = space.weight_norm()
         cosines = np.array([space.along_weights(row) / norm for row in tested])
-        across = torch.stack([space.add_weights(row, -c / norm) for row, c in zip(rows, cosines, strict=True)])
-        mixture = space.mixture(across, space.gram(tested) - np.outer(cosines, cosines))
-        mixed = torch.from_numpy(mixture).to(across) @ across
-        return torch.stack([space.add_weights(row, c / norm) for row, c in zip(mixed, cosines, strict=True)])
+        for row, cosine in zip(rows, cosines, strict=True):
+            space.add_weights(row, -cosine / norm)
+        space.mixed(rows, space.mixture(rows, space.gram(tested) - np.outer(cosines, cosines)))
+        for row, cosine in zip(rows, cosines, strict=True):
+            space.add_weights(row, cosine / norm)
+        return rows
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import Progress as Bar
@@ -19,26 +18,29 @@ class Progress:
     def __init__(self, quiet: bool = False) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
         self._started = time.perf_counter()
-        self._labelled = 0.0
+        self._timing = 0.0
         self._bar: Bar | None = None
         self._task: TaskID | None = None
 
-    @contextmanager
-    def timing_labelled(self) -> Iterator[None]:
-        """Add the time of the block to that of statistics with labels, which permutations compute again."""
+    def timed(self, work: Callable[[], object]) -> float:
+        """Seconds of a piece of work that is only done to time it."""
         started = time.perf_counter()
-        yield
-        self._labelled += time.perf_counter() - started
+        work()
+        seconds = time.perf_counter() - started
+        self._timing += seconds
+        return seconds
 
-    def begin(self, tested: int, responses: int, permutations: int) -> None:
+    def begin(self, tested: int, responses: int, permutations: int, permuting: float) -> None:
         """Print the expected time of all draws, from that of the ``tested`` directions until now.
 
         Args:
             tested: number of tested directions.
             responses: random directions to come.
             permutations: of the labels, each for all tested directions.
+            permuting: seconds that they are expected to take; not part of the time until now.
         """
-        seconds = (time.perf_counter() - self._started) / tested * responses + self._labelled * permutations
+        measuring = time.perf_counter() - self._started - self._timing
+        seconds = measuring / tested * responses + permuting
         permuted = f" and {permutations} permutations of the labels" if permutations else ""
         self._console.print(
             f"spectral-edge compare: {tested} directions against {responses} random ones{permuted}, "

@@ -74,7 +74,7 @@ class Comparison:
 
     Attributes:
         rows: one a (direction, statistic, null).
-        protocol: how it was measured: parameters, inputs, method, window, centring, nulls, seed.
+        protocol: how it was measured: model, parameters, number of inputs, method, window, centring, draws, seed.
         alternative: whether large ("greater") or small ("less") values speak for the direction.
         complete: False if it was interrupted; rows then have the draws that were done.
         left_out: nulls that could not be had, and why.

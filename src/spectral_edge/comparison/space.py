@@ -79,6 +79,13 @@ class DirectionSpace:
         """
         return _power(target, 0.5) @ _power(self.gram(rows), -0.5)
 
+    def mixed(self, rows: Tensor, mixture: np.ndarray) -> Tensor:
+        """``mixture`` @ rows, in place."""
+        coefficients = torch.from_numpy(mixture).to(rows)
+        for start in range(0, rows.shape[1], _PIECE):
+            rows[:, start : start + _PIECE] = coefficients @ rows[:, start : start + _PIECE]
+        return rows
+
     def normalised(self, row: Tensor) -> Tensor:
         """``row`` divided by its norm, in place."""
         return row.div_(self.inner(row, row) ** 0.5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
@@ -20,6 +20,7 @@ __all__ = [
     "Statistic",
     "Takes",
     "check_even",
+    "check_unchanged",
     "named_statistics",
     "of_direction",
     "of_set",
@@ -212,10 +213,7 @@ def value_of(statistic: Callable[[Tensor], float], name: str, values: Tensor, pl
     version = _version_of(values)
     found: Any = statistic(values)
     if _version_of(values) != version:
-        raise ValueError(
-            f"compare: statistic {name!r} changes the tensor that it is given, which other statistics read, too; "
-            "have it work on a copy"
-        )
+        raise ValueError(_changes(name))
     if isinstance(found, Tensor | np.ndarray) and math.prod(found.shape) != 1:
         raise ValueError(
             f"compare: statistic {name!r} of {place} is an array of shape {tuple(found.shape)}, not one number; "
@@ -245,28 +243,46 @@ def relative_signs(statistic: Statistic) -> bool:
     return bool(getattr(statistic, "relative_signs", False))
 
 
-def turned_round(statistic: Statistic, values: Tensor) -> list[Tensor]:
+def turned_round(statistic: Statistic, values: Tensor) -> Iterator[Tensor]:
     """What a statistic takes with signs changed; of a set, each member's alone unless relative signs may matter."""
     if statistic.takes != "set" or relative_signs(statistic):
-        return [-values]
-    return [torch.cat([values[:i], -values[i : i + 1], values[i + 1 :]]) for i in range(len(values))]
+        yield -values
+        return
+    for i in range(len(values)):
+        yield torch.cat([values[:i], -values[i : i + 1], values[i + 1 :]])
 
 
-def check_even(statistic: Statistic, turned: Sequence[Tensor], measured: float) -> None:
+def check_even(statistic: Statistic, turned: Tensor, measured: float) -> None:
     """Refuse a statistic that depends on the sign of a direction.
 
     Args:
         statistic: to check.
-        turned: from :func:`turned_round`.
+        turned: what it takes, with a sign changed.
         measured: its value before.
 
     Raises:
         ValueError: it has another value there.
     """
-    for other in (value_of(statistic, statistic.name, each, "directions with a sign changed") for each in turned):
-        if abs(other - measured) <= _SAME * max(abs(other), abs(measured)):
-            continue
+    other = value_of(statistic, statistic.name, turned, "directions with a sign changed")
+    if abs(other - measured) > _SAME * max(abs(other), abs(measured)):
         raise ValueError(
             f"compare: statistic {statistic.name!r} is {measured:.6g} for a direction v and {other:.6g} for -v, but "
             "the sign of an edge direction is arbitrary; make the statistic even, for example by squaring the response"
         )
+
+
+def check_unchanged(statistic: Statistic, values: Tensor, before: Tensor) -> None:
+    """Refuse a statistic that changes what it is given, also behind PyTorch's back, as through ``.numpy()``.
+
+    Raises:
+        ValueError: ``values`` are not those of before.
+    """
+    if not torch.allclose(values, before, rtol=0, atol=0, equal_nan=True):
+        raise ValueError(_changes(statistic.name))
+
+
+def _changes(name: str) -> str:
+    return (
+        f"compare: statistic {name!r} changes the tensor that it is given, which other statistics read, too; have it "
+        "work on a copy"
+    )

@@ -1,5 +1,6 @@
 """What a parameter direction does to the function: responses and functional modes."""
 
+from spectral_edge.modes.finishing import finish
 from spectral_edge.modes.inputs import Forward, Inputs, input_count
 from spectral_edge.modes.responder import DIRECTIONS_AT_ONCE, Method, Responder, all_finite, in_threads, responder_of
 from spectral_edge.modes.response import (
@@ -20,6 +21,7 @@ __all__ = [
     "Responder",
     "all_finite",
     "discrepancy",
+    "finish",
     "functional_modes",
     "in_threads",
     "input_count",

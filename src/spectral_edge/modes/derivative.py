@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from spectral_edge.modes.finishing import finish
 from spectral_edge.modes.inputs import Forward, Inputs, as_rows, input_batches
 from spectral_edge.parameters import ParameterSubset, attention_weights
 
@@ -26,7 +27,7 @@ def differentiable_attention() -> Iterator[None]:
         with sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(was)
+        finish(lambda: torch.backends.mha.set_fastpath_enabled(was))
 
 
 def jacobian_vector_product(

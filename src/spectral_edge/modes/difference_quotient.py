@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from spectral_edge.modes.finishing import finish
 from spectral_edge.modes.inputs import Forward, Inputs, as_rows, input_batches
 from spectral_edge.parameters import ParameterSubset, reshard, spacing, to_local
 from spectral_edge.spectrum import InnerProducts
@@ -92,6 +93,10 @@ def _moved(model: nn.Module, parameters: ParameterSubset, by: Tensor) -> Iterato
             held[name].add_(change)
         yield
     finally:
-        reshard(model)
-        for name, values in held.items():
-            values.copy_(before[name])
+
+        def put_back() -> None:
+            reshard(model)
+            for name, values in held.items():
+                values.copy_(before[name])
+
+        finish(put_back)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, get_args
@@ -21,6 +21,7 @@ from spectral_edge.modes.derivative import (
     jacobian_vector_product,
 )
 from spectral_edge.modes.difference_quotient import difference_quotient, epsilon_of, warn_if_coarse
+from spectral_edge.modes.finishing import finish
 from spectral_edge.modes.inputs import Forward, Inputs, default_forward, input_batches, inputs_on
 from spectral_edge.parameters import ParameterSubset, attention_weights, reshard, to_local, unwrap_model
 
@@ -81,10 +82,13 @@ class Responder:
                 raise ValueError(f"direction {number} is zero or not finite; drop it before the analysis")
         return rows
 
+    def reading(self) -> AbstractContextManager[None]:
+        """The model as responses need it, while the block runs; entered by one thread, around all calls."""
+        return reading(self.model)
+
     def __call__(self, directions: Tensor) -> Tensor:
-        """Responses (k, N, d) to directions (k, D) that :meth:`checked` has passed, all at once."""
-        with reading(self.model):
-            return self._respond(directions, self.inputs)
+        """Responses (k, N, d) to directions (k, D) that :meth:`checked` has passed, all at once; in :meth:`reading`."""
+        return self._respond(directions, self.inputs)
 
 
 def responder_of(
@@ -100,7 +104,8 @@ def responder_of(
     """Check model, parameters and inputs, and settle how responses are computed; arguments as ``functional_modes``.
 
     Raises:
-        ValueError: there are no inputs, tensors of a mapping differ in length, or the method is unknown.
+        ValueError: there are no inputs, tensors of a mapping differ in length, the method is unknown, or the parameters
+            are not the model's own.
 
     Warns:
         UserWarning: ``"jvp"`` was asked for and the model has no forward-mode derivative; tried on two inputs.
@@ -112,6 +117,7 @@ def responder_of(
     model = unwrap_model(model)
     reshard(model)
     parameters = attention_weights(model) if parameters is None else parameters
+    _check_own(model, parameters)
     inputs = inputs_on(to_local(next(iter(parameters.parameters.values()))).device, inputs)
     size = INPUTS_AT_ONCE if batch_size is None else batch_size
     own = forward is None and brings_derivative(model, parameters)
@@ -135,6 +141,19 @@ def responder_of(
     warn_if_coarse(parameters, epsilon)
     quotient = partial(difference_quotient, model, parameters, read, epsilon, method == "central_difference", size)
     return Responder(model, parameters, inputs, method, epsilon, DIRECTIONS_AT_ONCE, False, quotient)
+
+
+def _check_own(model: nn.Module, parameters: ParameterSubset) -> None:
+    """Refuse the parameters of another model, such as a copy: half of what is measured would be the other's."""
+    own = dict(model.named_parameters(remove_duplicate=False))
+    for name, parameter in parameters.parameters.items():
+        if name not in own:
+            raise ValueError(f"parameters: {type(model).__name__} has no parameter {name!r}; take them from this model")
+        if own[name] is not parameter and not parameters.sharded:
+            raise ValueError(
+                f"parameters: {name!r} is a parameter of another model, such as a copy; take them from this "
+                f"{type(model).__name__}, with attention_weights(model) or select_parameters(model, …)"
+            )
 
 
 def all_finite(row: Tensor) -> bool:
@@ -170,8 +189,12 @@ def reading(model: nn.Module) -> Iterator[None]:
         with differentiable_attention(), torch.no_grad():
             yield
     finally:
-        for module, training in was:  # some may have been in eval mode by themselves, as a frozen batch norm
-            module.training = training
+
+        def put_back() -> None:
+            for module, training in was:  # some may have been in eval mode by themselves, as a frozen batch norm
+                module.training = training
+
+        finish(put_back)
 
 
 def _no_forward_mode(

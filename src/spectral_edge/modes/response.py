@@ -111,7 +111,8 @@ def _iterate(
 
     with in_threads(threads) as run:
         for start in range(0, len(groups), threads):
-            found = list(run(answers, groups[start : start + threads]))
+            with respond.reading():  # not while whoever asked has control
+                found = list(run(answers, groups[start : start + threads]))
             while found:  # not held longer than they are needed
                 yield from found.pop(0)
 

@@ -1,6 +1,7 @@
 """The rows of a step against the same numbers computed by hand from the model and its directions."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,11 @@ import torch
 import torch.nn.functional as F
 
 import spectral_edge as se
+from spectral_edge.comparison import compare
 from spectral_edge.replication.analysed_step import AnalysedStep
 from spectral_edge.replication.claims.line import Line, alone, best, mean, mixture
+from spectral_edge.replication.modes import MODES
+from spectral_edge.replication.modes import step as step_module
 from spectral_edge.replication.modes.quantities import Quantities, Quantity
 from spectral_edge.replication.modes.rows import StepRows, against, against_random
 from spectral_edge.replication.modes.step import StepComparison
@@ -176,3 +180,27 @@ def test_a_device_that_is_not_there_is_named(run):
     config = TINY_ANALYSIS.model_copy(update={"device": "cuda"})
     with pytest.raises(ValueError, match=r"device cuda: .* choose cpu"):
         StepComparison.at(AnalysedStep(run, config, "stop", STEP))
+
+
+def test_an_interrupted_comparison_is_not_taken_for_a_whole_one(run, monkeypatch):
+    def interrupted(*arguments, **settings):
+        return replace(compare(*arguments, **settings), complete=False)
+
+    monkeypatch.setattr(step_module, "compare", interrupted)
+    here = AnalysedStep(run, TINY_ANALYSIS.model_copy(update={"seed": 7}), "stop", STEP)
+    with pytest.raises(KeyboardInterrupt):
+        StepComparison.at(here)
+    monkeypatch.undo()
+    assert StepComparison.at(here).result.complete
+
+
+def test_an_operation_of_which_the_paper_says_nothing_has_no_rows(tmp_path):
+    config = tiny("div")
+    train_run(run_folder(tmp_path, config), config)
+    found = MODES.measure(
+        TrainedRun.open(run_folder(tmp_path, config)),
+        TINY_ANALYSIS.model_copy(update={"phases": "all"}),
+        lambda s: None,
+    )
+    assert found.rows == []
+    assert "energy.final" in found.arrays

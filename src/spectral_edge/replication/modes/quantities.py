@@ -108,7 +108,7 @@ class Quantities:
         if name == "effective_rank":
             return EffectiveRank()
         if name == "r2":
-            return _CrossTerms(*_required(self._probe))
+            return _CrossTerms(*self._probe)
         if name == "jaccard":
             return self._overlap(quantity)
         if name.startswith(("share:", "peak:")):
@@ -157,7 +157,7 @@ class Quantities:
         return self.task.split(self.run.training.frac_train, self.run.training.seed).test
 
     @cached_property
-    def _probe(self) -> tuple[RidgeProbe, Tensor] | None:
+    def _probe(self) -> tuple[RidgeProbe, Tensor]:
         """The probe of the claim on cross terms and the (N,) mask of its inputs: held-out pairs without their zeros."""
         pairs = self.task.pairs
         inputs = np.zeros(len(pairs), dtype=bool)

@@ -95,6 +95,8 @@ class StepComparison:
             threads=run.threads,
             quiet=True,
         )
+        if not result.complete:  # an analysis is not stored of some of the draws
+            raise KeyboardInterrupt
         return cls(here, window, directions, rows, quantities, result)
 
     @property
@@ -160,7 +162,7 @@ def _lines(here: AnalysedStep, k: int) -> list[Line]:
 
 def _tested(window: SpectralEdge, config: AnalysisConfig) -> tuple[tuple[Direction, ...], Tensor]:
     """v_1 … v_k, then the mixtures of the first three, each a unit row."""
-    k = min(config.directions, window.rank)
+    k = min(config.directions, window.identifiable)
     rows = window.directions(k)
     mixed = [v for v in MIXTURES if max(v.members) <= k]
     sums = [rows[[i - 1 for i in v.members]].sum(0) / len(v.members) ** 0.5 for v in mixed]

@@ -129,9 +129,9 @@ def _other_phase(step: StepComparison) -> dict[str, np.ndarray] | None:
     for steps in (before[-config.window - 1 :], after[: config.window + 1]):
         if len(steps) > _LEAST_WINDOW:
             edge = run.edge(steps[-1], len(steps) - 1, config.stride, config.centered)
-            found.append(edge.directions(min(config.directions, edge.rank, len(steps) - 2)))
+            found.append(edge.directions(min(config.directions, edge.identifiable, len(steps) - 2)))
     singles = [quantity for quantity in quantities_of(step.lines) if quantity.mixture is None]
-    return step.evaluate(torch.cat(found), singles) if found else None
+    return step.evaluate(torch.cat(found), singles) if found and singles else None
 
 
 def _finite_difference_error(step: StepComparison, exact: FunctionalModes) -> list[float]:
