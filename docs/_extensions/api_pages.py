@@ -15,7 +15,7 @@ import spectral_edge as se
 ROOMS = (
     "parameters", "spectrum", "bases", "statistics", "discovery", "modes", "representation", "grokking", "store",
     "recording", "comparison", "engines", "subjects", "replication", "replication.sweep",
-    "experiments.discovery", "experiments.early_warning", "experiments.rounding", "report", "serve", "cli",
+    "report", "serve", "cli",
 )  # fmt: skip
 """In the order of the design: a line imports from those before it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, get_args
@@ -82,9 +82,11 @@ class Responder:
                 raise ValueError(f"direction {number} is zero or not finite; drop it before the analysis")
         return rows
 
-    def reading(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def reading(self) -> Iterator[None]:
         """The model as responses need it, while the block runs; entered by one thread, around all calls."""
-        return reading(self.model)
+        with reading(self.model):
+            yield
 
     def __call__(self, directions: Tensor) -> Tensor:
         """Responses (k, N, d) to directions (k, D) that :meth:`checked` has passed, all at once; in :meth:`reading`."""
