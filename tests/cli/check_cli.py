@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from spectral_edge.cli import discover, early_warning, main, rounding
+from spectral_edge.cli import experiment, main
 from support.planted_copies import planted_rounding
 from support.planted_warnings import planted_second, planted_sweep
 from support.tiny_runs import TINY, tiny
@@ -16,7 +16,7 @@ ANALYZE = ["--window", "9", "--stride", "5", "--random-directions", "20", "--per
 
 def test_the_evidence_writes_points_page_and_record(tmp_path, monkeypatch, capsys):
     runs = [tiny("add.renamed1"), tiny("random_table")]
-    monkeypatch.setattr(discover, "discovery_runs", lambda *_: runs)
+    monkeypatch.setattr(experiment, "discovery_runs", lambda *_: runs)
     record = tmp_path / "findings.md"
     arguments = ["experiment", "discovery", "--out", str(tmp_path), *ANALYZE, "--findings", str(record), "--json"]
     assert main(arguments) == 0
@@ -39,7 +39,7 @@ def test_early_warning_writes_results_tables_figures_and_record(tmp_path, monkey
         asked[root] = len(paths)
         return sets[root]
 
-    monkeypatch.setattr(early_warning, "watch_runs", watch)
+    monkeypatch.setattr(experiment, "watch_runs", watch)
     record = tmp_path / "findings.md"
     out = tmp_path / "new" / "folder"
     assert main(["experiment", "early-warning", "--out", str(out), "--findings", str(record), "--json"]) == 0
@@ -53,9 +53,9 @@ def test_early_warning_writes_results_tables_figures_and_record(tmp_path, monkey
 
 
 def test_rounding_writes_results_tables_figure_and_record(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(rounding, "compare_copies", lambda *_: planted_rounding())
+    monkeypatch.setattr(experiment, "compare_copies", lambda *_: planted_rounding())
     record = tmp_path / "findings.md"
-    assert main(["rounding", "--out", str(tmp_path), "--findings", str(record), "--json"]) == 0
+    assert main(["experiment", "rounding", "--out", str(tmp_path), "--findings", str(record), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert len(printed["points"]) == 4
     assert (tmp_path / "figures" / "rounding.png").stat().st_size > 10_000

@@ -1,7 +1,8 @@
 """Studies: a frozen configuration in, a stored result out."""
 
 from spectral_edge.replication.assembly import analyses_of, assemble, find_analyses
-from spectral_edge.replication.catalogue import QUICK_CLAIMS, RULES, STUDIES
+from spectral_edge.replication.catalogue import QUICK_CLAIMS, STUDIES
+from spectral_edge.replication.claims import RULES
 from spectral_edge.replication.claims.rule import ClaimRule
 from spectral_edge.replication.progress import Progress
 from spectral_edge.replication.reproduce import ReproduceConfig, reproduce

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from spectral_edge.replication.aggregation import combine_seeds
-from spectral_edge.replication.catalogue import RULES, STUDIES
+from spectral_edge.replication.catalogue import STUDIES
+from spectral_edge.replication.claims import RULES
 from spectral_edge.replication.run_analysis import stored_analysis
 from spectral_edge.replication.study import AnalysisConfig
 from spectral_edge.replication.verdicts import adjust_table, judge

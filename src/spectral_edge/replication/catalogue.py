@@ -1,13 +1,11 @@
-"""Every study and every rule: which claims there are, and what answers them."""
+"""Every study: what answers which claims."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from spectral_edge.grokking import TrainingConfig
-from spectral_edge.replication import autoencoder, claims, co_usage, probes, shared_trunk, spectra
 from spectral_edge.replication.autoencoder import AUTOENCODER
-from spectral_edge.replication.claims.rule import ClaimRule
 from spectral_edge.replication.co_usage import CO_USAGE
 from spectral_edge.replication.modes import MODES, SENSITIVITY
 from spectral_edge.replication.probes import PROBES
@@ -16,15 +14,9 @@ from spectral_edge.replication.spectra import SPECTRA
 from spectral_edge.replication.study import AnalysisConfig, Study
 from spectral_edge.replication.training_curves import TRAINING_CURVES
 
-__all__ = ["QUICK_CLAIMS", "RULES", "STUDIES", "claims_in_order", "studies_for"]
+__all__ = ["QUICK_CLAIMS", "STUDIES", "claims_in_order", "studies_for"]
 
 STUDIES: tuple[Study, ...] = (TRAINING_CURVES, SPECTRA, MODES, PROBES, AUTOENCODER, CO_USAGE, SHARED_TRUNK, SENSITIVITY)
-RULES: tuple[ClaimRule, ...] = tuple(
-    sorted(
-        (rule for room in (spectra, claims, probes, autoencoder, co_usage, shared_trunk) for rule in room.RULES),
-        key=lambda rule: int(rule.claim[1:]),
-    )
-)
 QUICK_CLAIMS = MODES.claims
 
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from spectral_edge.engines import LocalEngine
 from spectral_edge.replication.assembly import assemble
 from spectral_edge.replication.autoencoder import export_autoencoder, has_autoencoder
-from spectral_edge.replication.catalogue import QUICK_CLAIMS, RULES, claims_in_order, studies_for
+from spectral_edge.replication.catalogue import QUICK_CLAIMS, claims_in_order, studies_for
+from spectral_edge.replication.claims import RULES
 from spectral_edge.replication.completion import complete_run
 from spectral_edge.replication.progress import Progress, progress_of
 from spectral_edge.replication.run_analysis import analyze_run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from spectral_edge.replication.catalogue import RULES
+from spectral_edge.replication.claims import RULES
 from spectral_edge.report.formatting import (
     DASH,
     checkpoint_label,

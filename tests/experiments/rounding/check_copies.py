@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
+import torch
 
 from spectral_edge.bases import grouping
+from spectral_edge.comparison import iterate_random_directions
 from spectral_edge.experiments.rounding import compare_copies, measure_copy, rounding_runs
 from spectral_edge.grokking import ModularTransformer
 from spectral_edge.modes import functional_modes
 from spectral_edge.parameters import attention_weights
 from spectral_edge.replication import AnalysisConfig, analyze_run
-from spectral_edge.statistics import fourier_profile, random_directions
+from spectral_edge.statistics import fourier_profile
 from spectral_edge.store import Rounding, RunDirectory
 from spectral_edge.subjects import run_folder, train_run
 from spectral_edge.subjects.profiles import GROKKING, SEEDS
@@ -77,7 +79,7 @@ def test_random_directions_are_those_of_the_null(compared):
     run = TrainedRun.open(run_folder(out, RUNS[0]))
     model = ModularTransformer(13, ("add",), 16, 2, 2, 16)
     model.load_state_dict(run.run.read_snapshot(50))
-    directions = random_directions(20, attention_weights(model).dim, TINY_ANALYSIS.seed)
+    directions = torch.cat(list(iterate_random_directions(20, attention_weights(model), seed=TINY_ANALYSIS.seed)))
     test = run.task.pairs[run.task.split(0.5, 1).test]
     energy = functional_modes(model, directions, test, method="central_difference").energy.numpy()
     profile = fourier_profile(energy, grouping("sum", 13)(test), 13)

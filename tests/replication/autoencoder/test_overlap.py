@@ -5,28 +5,30 @@ import pytest
 import torch
 from scipy import stats
 
-import spectral_edge as se
 from spectral_edge.replication.autoencoder.overlap import (
-    Perturbation,
+    FeatureOverlap,
     correlation,
+    gram,
     most_affected,
     overlaps,
     random_sets,
 )
 from spectral_edge.representation import SparseAutoencoder
 
-
-@pytest.fixture(scope="module")
-def moved():
-    torch.manual_seed(0)
-    model = se.ModularTransformer(p=13, d_model=16, n_heads=2, d_mlp=16)
-    parameters = se.attention_weights(model)
-    return Perturbation(model, parameters, se.ModularTask("add", 13).pairs, 0.005), model, parameters
+KINDS = ("random_directions", "angle_matched", "fixed_angle", "angle")
 
 
 @pytest.fixture(scope="module")
 def autoencoder():
     return SparseAutoencoder(d_in=16, d_sae=64, k=8, seed=1).requires_grad_(False)
+
+
+def planted(n, seed):
+    return torch.randn(n, 40, 16, generator=torch.Generator().manual_seed(seed))
+
+
+def seen(autoencoder, edge, epsilon=0.3):
+    return FeatureOverlap(autoencoder, planted(1, 9)[0], epsilon, correlation(gram(edge)))
 
 
 def test_the_twenty_most_affected():
@@ -54,47 +56,40 @@ def test_random_sets_have_the_hypergeometric_mean():
     assert np.abs(draws.mean(0) - mean).max() < 4 * error
 
 
-def test_changes_are_those_of_moved_weights(moved):
-    perturbation, model, parameters = moved
-    directions = se.random_directions(4, parameters.dim, seed=2)
-    found = list(perturbation.changes(directions))
-    assert len(found) == 1  # the fourth direction makes no triple
-    pairs = torch.from_numpy(se.ModularTask("add", 13).pairs)
-    theta = parameters.flatten()
-    state = {name: value.clone() for name, value in model.state_dict().items()}
-    step = 0.005 * float(theta.norm()) * directions[1]
-    model.load_state_dict(state | parameters.unflatten(theta + step))
-    with torch.no_grad():
-        after = model(pairs[:, 0], pairs[:, 1], return_residual=True)[1]
-    model.load_state_dict(state)
-    torch.testing.assert_close(found[0][1], after - perturbation.activations, rtol=1e-3, atol=1e-6)
+def test_effects_are_of_both_signs_and_of_moved_activations(autoencoder):
+    responses = planted(2, 0)
+    x = planted(1, 9)[0]
+    before = autoencoder.encode(x)
+    moved = [(autoencoder.encode(x + sign * 0.3 * responses) - before).abs().mean(1) for sign in (1, -1)]
+    found = seen(autoencoder, planted(3, 0)).effects(responses)
+    np.testing.assert_allclose(found, (moved[0] + moved[1]) / 2, rtol=1e-5)
 
 
-def test_random_directions_matched_to_their_own_responses_are_themselves(moved, autoencoder):
-    perturbation, _, parameters = moved
-    directions = se.random_directions(3, parameters.dim, seed=3)
-    nulls = perturbation.nulls(autoencoder, directions, next(perturbation.changes(directions)))
-    np.testing.assert_allclose(nulls.angle_matched, nulls.random)
-    assert nulls.random.min() < 1
+def statistics_of(autoencoder, edge, responses):
+    found = seen(autoencoder, edge)
+    values = {name: statistic(responses) for name, statistic in found.statistics().items()}
+    return {kind: [values[found.name(kind, i)] for i in range(3)] for kind in KINDS}
 
 
-def test_directions_at_45_degrees_are_left_as_they_are(moved, autoencoder):
-    perturbation, _, parameters = moved
-    basis = torch.linalg.qr(se.random_directions(3, parameters.dim, seed=4).T).Q.T
-    cosines = torch.full((3, 3), 0.5**0.5).fill_diagonal_(1.0)
-    at_45 = torch.linalg.cholesky(cosines) @ basis
-    np.testing.assert_allclose(correlation((at_45 @ at_45.T).numpy()), cosines.numpy(), atol=1e-5)
-    nulls = perturbation.nulls(autoencoder, at_45, torch.eye(3).unsqueeze(-1))
-    np.testing.assert_allclose(nulls.fixed_angle, nulls.random)
-    apart = perturbation.nulls(autoencoder, basis, torch.eye(3).unsqueeze(-1))
-    np.testing.assert_allclose(apart.fixed_angle, nulls.random)  # the same mixtures
+def test_a_triple_matched_to_its_own_angles_is_itself(autoencoder):
+    edge = planted(3, 3)
+    found = statistics_of(autoencoder, edge, edge)
+    assert found["angle_matched"] == found["random_directions"]
+    assert min(found["random_directions"]) < 1
 
 
-def test_responses_that_nearly_coincide_move_the_same_features(moved, autoencoder):
-    perturbation, _, parameters = moved
-    directions = se.random_directions(6, parameters.dim, seed=5)
-    one = torch.randn(1, 40, generator=torch.Generator().manual_seed(0))
-    close = one + 1e-3 * torch.randn(3, 40, generator=torch.Generator().manual_seed(1))
-    nulls = perturbation.nulls(autoencoder, directions, close.unsqueeze(-1))
-    assert nulls.random.shape == nulls.angle_matched.shape == (2, 3)
-    assert nulls.angle_matched.mean() > 0.9 > nulls.random.mean()
+def test_a_triple_at_right_angles_in_the_weights_is_mixed_to_45_degrees(autoencoder):
+    """By hand: w1 = v1, w2 = (v1 + v2)/√2, w3 as the third row of the Cholesky factor of the cosines."""
+    v = planted(3, 4)
+    c = 0.5**0.5
+    third = (c - c * c) / c
+    mixed = torch.stack([v[0], c * v[0] + c * v[1], c * v[0] + third * v[1] + (1 - c**2 - third**2) ** 0.5 * v[2]])
+    found, expected = (statistics_of(autoencoder, v, triple) for triple in (v, mixed))
+    assert found["fixed_angle"] == expected["random_directions"]
+
+
+def test_responses_that_nearly_coincide_move_the_same_features(autoencoder):
+    close = planted(1, 5) + 1e-3 * planted(3, 6)
+    found = statistics_of(autoencoder, close, planted(3, 7))
+    assert np.mean(found["angle_matched"]) > 0.9 > np.mean(found["random_directions"])
+    assert found["angle"] == pytest.approx([90, 90, 90], abs=10)

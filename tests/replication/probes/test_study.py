@@ -8,10 +8,11 @@ from sklearn.metrics import r2_score
 
 import spectral_edge as se
 from spectral_edge.grokking import TrainingConfig
+from spectral_edge.replication.claims.c10_cross_terms import RULE
 from spectral_edge.replication.null_summary import subset_draws
 from spectral_edge.replication.probes.activations import ActivationProbes, residual_stream, untrained_models
 from spectral_edge.replication.probes.cross_terms import CrossTermProbe
-from spectral_edge.replication.probes.study import PROBES, RULES
+from spectral_edge.replication.probes.study import PROBES
 from spectral_edge.replication.verdicts import adjust_table
 from spectral_edge.store import ClaimRow, NullSummary
 from spectral_edge.subjects.trained_run import TrainedRun
@@ -223,23 +224,22 @@ def test_the_rule_says_what_as_many_random_columns_buy():
                         measured=measured, checkpoint="stop", further_nulls=nulls,
                         null=NullSummary(kind="random_directions", mean=0.1, pvalue=0.5, **null))  # fmt: skip
 
-    (rule,) = RULES
     rows = [row("cross_gain", k, 0.120 + k / 1000, "features:cross", 0.119) for k in (1, 2, 3)]
     rows += [row("noise_gain", k, 0.118, "features:noise") for k in (1, 2, 3)]
     rows += [row("r2_cv", k, -0.30, "features:cross") for k in (1, 2, 3)]
     rows += [row("r2_cv", k, 0.5, "features:add") for k in (1, 2, 3)]
     rows += [row("cross_gain_cv", k, -0.15 + k / 1000, "features:cross", -0.2) for k in (1, 2, 3)]
-    deciding = [r for r in adjust_table(rows, RULES) if rule.decides(r)]
+    deciding = [r for r in adjust_table(rows, [RULE]) if RULE.decides(r)]
     assert [(r.measured, r.null.kind) for r in deciding] == [(-0.15 + k / 1000, "random_features") for k in (1, 2, 3)]
-    (condition,) = rule.conditions
+    (condition,) = RULE.conditions
     assert condition(rows) == (False, "on held-out folds the products change R² by -0.148 (above 0 asked)")
     assert condition([r.model_copy(update={"measured": 0.1}) for r in rows])[0] is True
     assert condition([])[0] is None
-    products, held_out = (check(rows) for check in rule.checks)
+    products, held_out = (check(rows) for check in RULE.checks)
     assert products == (
         None,
         "in sample the products add 0.122 to R², those of permuted residues 0.119 (beaten for 0 of 3 directions), as "
         "many columns of noise 0.118",
     )
     assert held_out == (None, "R² with cross-terms is -0.30 on held-out folds")
-    assert rule.checks[0]([])[1] == "random features not measured"
+    assert RULE.checks[0]([])[1] == "random features not measured"

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from spectral_edge.grokking import TrainingConfig
+from spectral_edge.replication.claims.c11_inherited import RULE
 from spectral_edge.replication.shared_trunk.contrasts import across_models, model_name, shared_frequencies
-from spectral_edge.replication.shared_trunk.rules import RULES
 from spectral_edge.store import Analysis, ClaimRow, NullSummary, RunSummary
 
 N = 48
@@ -174,9 +174,8 @@ def test_checks_ask_for_growth(ratio, gain, answers):
         ratio_row("power_share_ratio:full_domain", ratio, "sum"),
         ratio_row("synergy_gain:full_domain", gain, "both"),
     ]
-    (rule,) = RULES
-    assert [answer for answer, _ in (check(rows) for check in rule.checks) if answer is not None] == answers
-    assert all(check([])[0] is None for check in rule.checks)
+    assert [answer for answer, _ in (check(rows) for check in RULE.checks) if answer is not None] == answers
+    assert all(check([])[0] is None for check in RULE.checks)
 
 
 @pytest.mark.parametrize(
@@ -191,16 +190,14 @@ def test_the_other_reading_of_the_published_numbers_is_shown(peaks, words):
         )
         for model, measured, peak in zip((None, "add+mul+x2_y2"), (0.094, 0.201), peaks, strict=True)
     ]  # fmt: skip
-    (rule,) = RULES
-    sentences = [sentence for _, sentence in (check(rows) for check in rule.checks)]
+    sentences = [sentence for _, sentence in (check(rows) for check in RULE.checks)]
     assert any(sentence.endswith(words) for sentence in sentences)
 
 
 def test_the_verdict_says_what_share_of_random_directions_peaks_there_too():
     models = [analysis(training("add+x2_y2", s), (26, 0.3), mixed_random(26, DRAWS), 26) for s in (1, 2)]
-    (rule,) = RULES
     rows = across_models(models)
-    assert any("100% of edge and 100% of random" in sentence for _, sentence in (check(rows) for check in rule.checks))
+    assert any("100% of edge and 100% of random" in sentence for _, sentence in (check(rows) for check in RULE.checks))
 
 
 def test_the_head_of_the_task_must_show_it_as_well():
@@ -213,7 +210,7 @@ def test_the_head_of_the_task_must_show_it_as_well():
             grouping="sum", measured=0.1, null=null,
         )  # fmt: skip
 
-    (condition,) = RULES[0].conditions
+    (condition,) = RULE.conditions
     assert condition([row(1, 0.01), row(2, 0.01), row(3, 0.5)])[0] is True
     assert condition([row(1, 0.01), row(2, 0.5), row(3, 0.5)])[0] is False
     assert condition([])[0] is None

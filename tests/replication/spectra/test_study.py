@@ -5,8 +5,9 @@ import torch
 from oracles.displacement import displacement_sigma, window_sigma
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.replication import AnalysisConfig
+from spectral_edge.replication.claims import c01_gap, c02_agreement
 from spectral_edge.replication.spectra.history import Setting, settings_of
-from spectral_edge.replication.spectra.study import RULES, SPECTRA
+from spectral_edge.replication.spectra.study import SPECTRA
 from spectral_edge.store import Analysis, ClaimRow, RunSummary
 from spectral_edge.subjects import run_folder, train_run
 from spectral_edge.subjects.trained_run import TrainedRun
@@ -227,7 +228,7 @@ def test_nothing_is_said_without_runs():
 
 
 def test_checks_say_what_the_rows_say(table):
-    gap, alignment = RULES
+    gap, alignment = c01_gap.RULE, c02_agreement.RULE
     answers = [check(table) for check in gap.checks]
     assert answers[0][0] is False  # controls decline, too
     assert "100% of 'operations that grok, run that did not' at weight decay 0" in answers[0][1]
@@ -244,7 +245,7 @@ def test_checks_say_what_the_rows_say(table):
 
 
 def test_weights_near_degeneracy_is_judged_in_runs_that_grokked(measured):
-    before, after, _ = RULES[1].checks
+    before, after, _ = c02_agreement.RULE.checks
     template = row_of(measured[1].rows, statistic="weight_gap_ratio", direction="layer0.W_Q", checkpoint="final")
     rows = [
         template.model_copy(update={"checkpoint": checkpoint, "measured": value, "weight_decay": decay})
@@ -257,7 +258,7 @@ def test_weights_near_degeneracy_is_judged_in_runs_that_grokked(measured):
 
 def test_a_decline_must_tell_more_than_weight_decay_does(table):
     """Planted: runs that grok decline by 40, others by 3 or 1.1: g23 tells them all apart, weight decay does not."""
-    (condition,) = RULES[0].conditions
+    (condition,) = c01_gap.RULE.conditions
     assert condition(table)[0] is True
     assert "weight decay alone has an AUC of" in condition(table)[1]
     for statistic in ("auc", "auc:same_weight_decay"):
@@ -271,7 +272,7 @@ def test_a_decline_must_tell_more_than_weight_decay_does(table):
 
 
 def test_series_must_go_together_the_way_that_is_claimed():
-    (condition,) = RULES[1].conditions
+    (condition,) = c02_agreement.RULE.conditions
     template = ClaimRow(claim="C2", task="all", statistic="rank_correlation:same_run", measured=0.0)
 
     def rows(*values):

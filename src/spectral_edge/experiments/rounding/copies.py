@@ -19,11 +19,11 @@ import numpy as np
 import torch
 
 from spectral_edge.bases import grouping
+from spectral_edge.comparison import Concentration, Isotropic, compare
 from spectral_edge.engines import call_all
 from spectral_edge.grokking import TrainingConfig
-from spectral_edge.modes import functional_modes
+from spectral_edge.replication.modes import Peak
 from spectral_edge.replication.study import AnalysisConfig
-from spectral_edge.statistics import FourierProfile, fourier_profile, random_directions
 from spectral_edge.store import CopyRow, PartingRow, Rounding, describe_environment, hold_lock
 from spectral_edge.subjects import BASIS
 from spectral_edge.subjects.profiles import GROKKING, SEEDS
@@ -103,15 +103,23 @@ def measure_copy(path: Path, config: AnalysisConfig) -> CopyRow:
     step = max(run.stop_step, config.window * config.stride)
     model, parameters = run.model_at(step)
     edge = run.edge(step, config.window, config.stride, config.centered)
-    random = random_directions(_RANDOM_DIRECTIONS, parameters.dim, config.seed)
-    directions = torch.cat([edge.directions(_DIRECTIONS), random])
     test = run.task.pairs[run.task.split(run.training.frac_train, run.training.seed).test]
     basis = BASIS[run.task.name]
     groups = grouping(basis, run.training.p)
-    energy = functional_modes(model, directions, test, parameters=parameters).energy.numpy()
-    own, others = (
-        _readings(fourier_profile(part, groups(test), groups.order)) for part in np.split(energy, [_DIRECTIONS])
+    labels = groups(test)
+    found = compare(
+        model,
+        edge,
+        test,
+        {kind.name: kind(labels, groups.order) for kind in (Concentration, Peak)},
+        parameters=parameters,
+        k=_DIRECTIONS,
+        nulls=Isotropic.name,
+        draws=_RANDOM_DIRECTIONS,
+        seed=config.seed,
+        quiet=True,
     )
+    concentration, peak = ([row for row in found.rows if row.statistic == kind.name] for kind in (Concentration, Peak))
     return CopyRow(
         run_id=run.config.run_id,
         operation=run.task.name,
@@ -123,11 +131,11 @@ def measure_copy(path: Path, config: AnalysisConfig) -> CopyRow:
         stride=config.stride,
         centered=config.centered,
         grouping=basis,
-        concentration=own[0],
-        peak=own[1],
+        concentration=[row.measured for row in concentration],
+        peak=[int(row.measured) for row in peak],
         random_seed=config.seed,
-        random_concentration=others[0],
-        random_peak=others[1],
+        random_concentration=concentration[0].values.tolist(),
+        random_peak=peak[0].values.astype(int).tolist(),
     )
 
 
@@ -172,10 +180,6 @@ def _complete(out: Path, run: RunConfig, config: AnalysisConfig) -> CopyRow:
     path = run_folder(out, run)
     train_run(path, run)
     return measure_copy(path, config)
-
-
-def _readings(profile: FourierProfile) -> tuple[list[float], list[int]]:
-    return profile.concentration.tolist(), profile.peak.tolist()
 
 
 def _rate(copy: int) -> float:

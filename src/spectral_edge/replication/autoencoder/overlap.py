@@ -1,24 +1,27 @@
-"""Which features of a sparse autoencoder three directions move, how far they overlap, and how far by chance."""
+"""Which features of a sparse autoencoder three directions move, and how far they overlap: statistics of a set."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from spectral_edge.grokking import ModularTransformer
-from spectral_edge.modes import iterate_responses
-from spectral_edge.parameters import ParameterSubset
+from spectral_edge.comparison.features import computed_once
+from spectral_edge.comparison.statistic import Statistic, of_set
 from spectral_edge.representation import SparseAutoencoder, feature_effects
 
-__all__ = ["PAIRS", "Perturbation", "TripleNulls", "correlation", "gram", "most_affected", "overlaps", "random_sets"]
+__all__ = ["PAIRS", "FeatureOverlap", "Mixed", "correlation", "gram", "most_affected", "overlaps", "random_sets"]
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
 """The pairs of a triple, in the order of all arrays here."""
+
+Mixed = Literal["random_directions", "angle_matched", "fixed_angle"]
+"""A triple as it is; mixed to the angles of the edge's responses; mixed to 45 degrees in the weights, as published."""
 
 _AFFECTED = 20
 _FIXED_ANGLE = 45.0
@@ -59,98 +62,76 @@ def gram(vectors: Tensor) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class TripleNulls:
-    """Overlaps of random triples of directions; triples share no direction, so draws are independent.
+class FeatureOverlap:
+    """Steps ±εv of the weights along three directions, seen through a sparse autoencoder.
 
-    Attributes:
-        random: (n, 3) of unit directions as they are drawn, at right angles up to D^{-1/2}.
-        angle_matched: (n, 3) of mixtures whose responses make the angles that those of the edge make.
-        fixed_angle: (n, 3) of mixtures at 45 degrees to each other in parameter space, as published.
-        response_cosine: (n, 3) between the responses of the random directions.
-        response_norm: (n, 3) of the random directions.
-    """
+    The change of the activations is ε times the response, within 1 % of the published finite difference. A direction's
+    effect on a feature is the mean over inputs and over both signs of its change: the sign of a direction is arbitrary,
+    and a TopK encoder is not odd.
 
-    random: np.ndarray
-    angle_matched: np.ndarray
-    fixed_angle: np.ndarray
-    response_cosine: np.ndarray
-    response_norm: np.ndarray
-
-
-class Perturbation:
-    """Small steps epsilon v of the weights, seen through a sparse autoencoder.
-
-    The response is the published finite difference h(theta + epsilon v) - h(theta). That of a mixture of directions is
-    the mixture of their responses: at the published epsilon this is within 1 % of the response itself.
+    With G the Gram matrix of three vectors and C the wanted cosines, the rows of L_C L_G⁻¹ (Cholesky factors) mix them
+    into vectors with Gram matrix C. G is that of the responses for the edge's angles; in the weights it is the unit
+    matrix, as edge directions and the sets that ``compare`` draws for them are at right angles.
 
     Args:
-        model: at the step analysed.
-        parameters: the subset the directions live in.
-        pairs: (N, 2) inputs.
-        relative_epsilon: epsilon / ||theta||.
+        autoencoder: whose features.
+        activations: (N, d) that the weights as they are give.
+        epsilon: length of the step in the weights.
+        edge_angles: (3, 3) cosines between the responses of the edge.
     """
 
-    def __init__(
-        self, model: ModularTransformer, parameters: ParameterSubset, pairs: np.ndarray, relative_epsilon: float
-    ) -> None:
-        self._model, self._parameters, self._pairs = model, parameters, torch.from_numpy(pairs)
-        self._relative_epsilon = relative_epsilon
-        self._epsilon = relative_epsilon * float(parameters.flatten().double().norm())
-        with torch.no_grad():
-            self.activations: Tensor = model(self._pairs[:, 0], self._pairs[:, 1], return_residual=True)[1]
+    autoencoder: SparseAutoencoder
+    activations: Tensor
+    epsilon: float
+    edge_angles: NDArray[np.float64]
 
-    def changes(self, directions: Tensor) -> Iterator[Tensor]:
-        """h(theta + epsilon v) - h(theta) of consecutive triples of directions, (3, N, d) each; a rest is left out."""
-        groups = iterate_responses(
-            self._model,
-            directions,
-            self._pairs,
-            parameters=self._parameters,
-            method="finite_difference",
-            relative_epsilon=self._relative_epsilon,
-        )
-        rows = (self._epsilon * quotient for group in groups for quotient in group)
-        while len(triple := list(islice(rows, 3))) == 3:
-            yield torch.stack(triple)
+    def effects(self, responses: Tensor) -> NDArray[np.float64]:
+        """Effects of (n, N, d) responses on the features, (n, d_sae)."""
+        changes = self.epsilon * responses
+        both = (feature_effects(self.autoencoder, self.activations, sign * changes) for sign in (1, -1))
+        return (sum(both, torch.zeros(())) / 2).numpy()
 
-    def effects(self, autoencoder: SparseAutoencoder, changes: Tensor) -> np.ndarray:
-        """Effects on the features, (n, N, d) -> (n, d_sae)."""
-        return feature_effects(autoencoder, self.activations, changes).numpy()
+    def statistics(self) -> dict[str, Statistic]:
+        """For ``compare``: the overlap of each pair of a triple by kind of mixture, and the angle of its responses."""
+        kinds: tuple[Mixed, ...] = ("random_directions", "angle_matched", "fixed_angle")
+        found = {self.name(kind, i): partial(self._overlap, kind, i) for kind in kinds for i in range(3)}
+        found |= {self.name("angle", i): partial(self._angle, pair) for i, pair in enumerate(PAIRS)}
+        # Mixtures and angles know the signs of directions beside each other.
+        return {name: of_set(function, name, size=3, relative_signs=True) for name, function in found.items()}
 
-    def nulls(self, autoencoder: SparseAutoencoder, directions: Tensor, edge_changes: Tensor) -> TripleNulls:
-        """Overlaps of triples of random directions, and of mixtures of them at given angles.
+    def _overlap(self, kind: Mixed, pair: int, responses: Tensor) -> float:
+        return float(self._overlaps(responses, kind)[pair])
 
-        With G the Gram matrix of three vectors and C the wanted cosines, the rows of L_C L_G^{-1} (Cholesky factors)
-        mix them into vectors with Gram matrix C. G is that of the responses for the edge's angles, that of the
-        directions for 45 degrees; mixtures are scaled to unit length in parameter space.
+    def _angle(self, pair: tuple[int, int], responses: Tensor) -> float:
+        return float(self.angles(responses)[pair])
 
-        Args:
-            autoencoder: reads the features.
-            directions: (n, D) random unit directions, n at least 3.
-            edge_changes: (3, N, d) responses whose angles are matched.
+    @staticmethod
+    def name(kind: Mixed | Literal["angle"], pair: int) -> str:
+        """What the statistic of a pair is called."""
+        return f"{kind} of pair {pair + 1}"
 
-        Cost: n forward passes and 7 n / 3 encodings.
-        """
-        wanted = correlation(gram(edge_changes))
-        fixed = np.full((3, 3), np.cos(np.radians(_FIXED_ANGLE)))
-        np.fill_diagonal(fixed, 1.0)
-        draws: list[tuple[np.ndarray, ...]] = []
-        triples = directions[: 3 * (len(directions) // 3)].split(3)
-        for triple, changes in zip(triples, self.changes(directions), strict=True):
-            of_weights, of_response = gram(triple), gram(changes)
-            matched = _mixing(of_response, wanted, of_weights)
-            at_fixed = _mixing(of_weights, fixed, of_weights)
-            # Cholesky factors are triangular: the first mixture of each kind is the first direction itself.
-            mixtures = torch.from_numpy(np.concatenate([matched[1:], at_fixed[1:]])).float()
-            mixed = (mixtures @ changes.flatten(1)).unflatten(1, changes.shape[1:])
-            masks = most_affected(self.effects(autoencoder, torch.cat([changes, mixed])))
-            found = [overlaps(masks[list(members)]) for members in ((0, 1, 2), (0, 3, 4), (0, 5, 6))]
-            cosines = np.array([correlation(of_response)[pair] for pair in PAIRS])
-            draws.append((*found, cosines, np.sqrt(np.diag(of_response))))
-        return TripleNulls(*(np.array(column) for column in zip(*draws, strict=True)))
+    @staticmethod
+    def angles(responses: Tensor) -> NDArray[np.float64]:
+        """Degrees between responses (3, N, d), (3, 3)."""
+        cosines = correlation(computed_once(responses, "gram", lambda: gram(responses)))
+        return np.degrees(np.arccos(np.clip(cosines, -1, 1)))
 
+    def _overlaps(self, responses: Tensor, kind: Mixed) -> NDArray[np.float64]:
+        """(3,) overlaps of a triple (3, N, d), mixed."""
 
-def _mixing(products: np.ndarray, cosines: np.ndarray, of_weights: np.ndarray) -> np.ndarray:
-    """Rows that mix vectors with these inner products into ones with the wanted cosines, of unit length in weights."""
-    rows = np.linalg.solve(np.linalg.cholesky(products).T, np.linalg.cholesky(cosines).T).T
-    return rows / np.sqrt(np.einsum("ij,jk,ik->i", rows, of_weights, rows))[:, None]
+        def compute() -> tuple[NDArray[np.float64], FeatureOverlap]:
+            mixed = (self._mixing(responses, kind) @ responses.flatten(1)).unflatten(1, responses.shape[1:])
+            return overlaps(most_affected(self.effects(mixed))), self
+
+        return computed_once(responses, ("overlaps", kind, id(self)), compute)[0]
+
+    def _mixing(self, responses: Tensor, kind: Mixed) -> Tensor:
+        if kind == "random_directions":
+            return torch.eye(3)
+        if kind == "fixed_angle":
+            wanted = np.full((3, 3), np.cos(np.radians(_FIXED_ANGLE)))
+            np.fill_diagonal(wanted, 1.0)
+            return torch.from_numpy(np.linalg.cholesky(wanted)).float()
+        products = computed_once(responses, "gram", lambda: gram(responses))
+        rows = np.linalg.solve(np.linalg.cholesky(products).T, np.linalg.cholesky(self.edge_angles).T).T
+        return torch.from_numpy(rows / np.linalg.norm(rows, axis=1, keepdims=True)).float()

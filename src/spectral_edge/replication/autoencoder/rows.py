@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from spectral_edge.comparison import NullRow
 from spectral_edge.replication.analysed_step import AnalysedStep
-from spectral_edge.replication.autoencoder.overlap import PAIRS, TripleNulls, correlation, gram
+from spectral_edge.replication.autoencoder.overlap import PAIRS, correlation, gram
 from spectral_edge.replication.autoencoder.stream import AutoencodedStream, Quality
+from spectral_edge.replication.claims.c05_features import CLAIM, MEAN
 from spectral_edge.replication.null_summary import summarise
 from spectral_edge.store import ClaimRow, NullKind
 
-__all__ = ["CLAIM", "MEAN", "angle_rows", "overlap_rows", "quality_rows"]
+__all__ = ["angle_rows", "overlap_rows", "quality_rows"]
 
-CLAIM = "C5"
-MEAN = "mean(v1..v3)"
 _NAMES = [f"v{i + 1},v{j + 1}" for i, j in PAIRS]
 _PUBLISHED = {"add": 0.25, "sub": 0.60}
 
@@ -50,22 +50,17 @@ def overlap_rows(here: AnalysedStep, measured: np.ndarray, draws: dict[NullKind,
     return rows
 
 
-def angle_rows(here: AnalysedStep, directions: Tensor, changes: Tensor, nulls: TripleNulls) -> list[ClaimRow]:
-    """Degrees between v_i and v_j in the weights, and between their responses."""
+def angle_rows(here: AnalysedStep, directions: Tensor, of_response: Sequence[NullRow]) -> list[ClaimRow]:
+    """Degrees between v_i and v_j in the weights, and between their responses, which stand beside random ones."""
     rows = []
-    of_weights, of_response = correlation(gram(directions)), correlation(gram(changes))
-    for name, pair, cosines in zip(_NAMES, PAIRS, nulls.response_cosine.T, strict=True):
-        in_weights, in_response = _degrees(of_weights[pair]), _degrees(of_response[pair])
-        null = summarise(_degrees(cosines), float(in_response), "random_directions", "less")
+    in_weights = np.degrees(np.arccos(np.clip(correlation(gram(directions)), -1, 1)))
+    for name, pair, found in zip(_NAMES, PAIRS, of_response, strict=True):
+        null = summarise(found.values, found.measured, "random_directions", "less")
         rows += [
-            _edge_row(here, direction=name, statistic="parameter_angle", measured=float(in_weights)),
-            _edge_row(here, direction=name, statistic="response_angle", measured=float(in_response), null=null),
+            _edge_row(here, direction=name, statistic="parameter_angle", measured=float(in_weights[pair])),
+            _edge_row(here, direction=name, statistic="response_angle", measured=found.measured, null=null),
         ]
     return rows
-
-
-def _degrees(cosine: np.ndarray) -> np.ndarray:
-    return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
 def _edge_row(here: AnalysedStep, **found: Any) -> ClaimRow:
@@ -75,7 +70,7 @@ def _edge_row(here: AnalysedStep, **found: Any) -> ClaimRow:
         stride=c.stride,
         window=c.window,
         centered=c.centered,
-        method="finite_difference",
+        method="jvp",
         relative_epsilon=c.relative_epsilon,
         inputs="test",
         **found,

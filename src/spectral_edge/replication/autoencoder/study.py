@@ -17,28 +17,39 @@ degrees; sets drawn at random; and the edge itself seen through untrained autoen
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from spectral_edge.comparison import Isotropic, compare
 from spectral_edge.grokking import TrainingConfig
+from spectral_edge.modes import functional_modes
 from spectral_edge.replication.analysed_step import AnalysedStep
-from spectral_edge.replication.autoencoder.overlap import Perturbation, most_affected, overlaps, random_sets
-from spectral_edge.replication.autoencoder.rows import CLAIM, MEAN, angle_rows, overlap_rows, quality_rows
+from spectral_edge.replication.autoencoder.overlap import (
+    FeatureOverlap,
+    Mixed,
+    correlation,
+    gram,
+    most_affected,
+    overlaps,
+    random_sets,
+)
+from spectral_edge.replication.autoencoder.rows import angle_rows, overlap_rows, quality_rows
 from spectral_edge.replication.autoencoder.stream import AutoencodedStream
-from spectral_edge.replication.claims.rule import ClaimRule, Rows
+from spectral_edge.replication.claims.c05_features import CLAIM
 from spectral_edge.replication.study import AnalysisConfig, Findings, Say, Study
-from spectral_edge.statistics import random_directions
 from spectral_edge.store import Analysis, NullKind, write_sae_lens
 from spectral_edge.subjects.profiles import GROKKING
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["AUTOENCODER", "RULES", "export_autoencoder", "has_autoencoder"]
+__all__ = ["AUTOENCODER", "export_autoencoder", "has_autoencoder"]
 
 _UNTRAINED = 20
 _RANDOM_SETS = 999
 _WEIGHTS = ("W_enc", "b_enc", "W_dec", "b_dec")
-_LEAST_EXPLAINED = 0.9
 _ARRAYS = "autoencoder."
 
 
@@ -58,39 +69,56 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
     quality = stream.quality()
 
     say(f"features moved by {config.random_directions} random directions at {name}, step {step}")
-    moved = Perturbation(model, parameters, run.task.pairs[held_out], config.relative_epsilon)
-    changes = next(moved.changes(directions))
-    effects = moved.effects(stream.autoencoder, changes)
-    drawn = random_directions(config.random_directions, parameters.dim, config.seed)
-    nulls = moved.nulls(stream.autoencoder, drawn, changes)
+    pairs = torch.from_numpy(run.task.pairs[held_out])
+    responses = functional_modes(model, directions, pairs, parameters=parameters).response
+    with torch.no_grad():
+        activations: Tensor = model(pairs[:, 0], pairs[:, 1], return_residual=True)[1]
+    epsilon = config.relative_epsilon * float(parameters.flatten().double().norm())
+    seen_by = partial(
+        FeatureOverlap, activations=activations, epsilon=epsilon, edge_angles=correlation(gram(responses))
+    )
+    moved = seen_by(stream.autoencoder)
+    found = compare(
+        model,
+        directions,
+        pairs,
+        moved.statistics(),
+        parameters=parameters,
+        nulls=Isotropic(config.random_directions),
+        seed=config.seed,
+        keep={"norm": lambda response: response.norm().numpy()},
+        quiet=True,
+    )
+    if not found.complete:  # an analysis is not stored of some of the draws
+        raise KeyboardInterrupt
     unlearned = [stream.untrained(config.seed + 1 + i) for i in range(_UNTRAINED)]
-    through_unlearned = np.array([overlaps(most_affected(moved.effects(a, changes))) for a in unlearned])
+    through_unlearned = np.array([overlaps(most_affected(seen_by(a).effects(responses))) for a in unlearned])
     alive = round((1 - quality.dead) * stream.autoencoder.d_sae)
 
-    measured = overlaps(most_affected(effects))
+    overlap = {row.statistic: row for row in found.rows}
+    kinds: tuple[Mixed, ...] = ("random_directions", "angle_matched", "fixed_angle")
     draws: dict[NullKind, np.ndarray] = {
-        "random_directions": nulls.random,
-        "angle_matched": nulls.angle_matched,
-        "fixed_angle": nulls.fixed_angle,
+        **{kind: np.stack([overlap[moved.name(kind, i)].values for i in range(3)], axis=1) for kind in kinds},
         "combinatorial": random_sets(alive, _RANDOM_SETS, config.seed),
         "random_features": through_unlearned,
     }
+    measured = np.array([overlap[moved.name("random_directions", i)].measured for i in range(3)])
     rows = overlap_rows(here, measured, draws)
-    rows += angle_rows(here, directions, changes, nulls)
+    rows += angle_rows(here, directions, [overlap[moved.name("angle", i)] for i in range(3)])
     rows += quality_rows(here, stream, quality, [stream.untrained_quality(a) for a in unlearned])
     arrays = {key: getattr(stream.autoencoder, key).numpy() for key in _WEIGHTS} | {
         **{f"jaccard_{kind}": draw for kind, draw in draws.items()},
         "jaccard": measured,
-        "effects": effects,
-        "response_norm": changes.flatten(1).norm(dim=1).numpy(),
-        "response_norm_random_directions": nulls.response_norm,
+        "effects": moved.effects(responses),
+        "response_norm": moved.epsilon * found.kept["norm"]["tested"],
+        "response_norm_random_directions": moved.epsilon * found.kept["norm"][Isotropic.name],
     }
     stored = {f"{_ARRAYS}{key}": array.astype(np.float32) for key, array in arrays.items()}
     stored[f"{_ARRAYS}k"] = np.array([stream.autoencoder.k])
     return Findings(rows, stored, analysed_steps={name: step}, edge_position={name: edge.position})
 
 
-AUTOENCODER = Study("autoencoder", 2, (CLAIM,), _applies, _measure)
+AUTOENCODER = Study("autoencoder", 3, (CLAIM,), _applies, _measure)
 
 
 def has_autoencoder(analysis: Analysis) -> bool:
@@ -114,63 +142,3 @@ def export_autoencoder(analysis: Analysis, folder: Path) -> None:
         "steps": summary.analysed_steps,
     }
     write_sae_lens(folder, weights, k, metadata)
-
-
-def _mean_of(rows: Rows, statistic: str, grouping: str | None = None) -> float | None:
-    found = [r.measured for r in rows if (r.statistic, r.grouping) == (statistic, grouping)]
-    return float(np.mean(found)) if found else None
-
-
-def _features_are_good(rows: Rows) -> tuple[bool | None, str]:
-    explained = [r.measured for r in rows if (r.statistic, r.grouping) == ("explained_variance", "left out")]
-    dead, accuracy = _mean_of(rows, "dead_features"), _mean_of(rows, "accuracy_spliced")
-    if not explained or dead is None or accuracy is None:
-        return None, "quality of the autoencoders not measured"
-    return min(explained) >= _LEAST_EXPLAINED, (
-        f"the autoencoders explain at least {min(explained):.0%} of the variance of inputs left out "
-        f"({_LEAST_EXPLAINED:.0%} asked); {dead:.0%} of their features are dead; read from their reconstructions, the "
-        f"models keep a held-out accuracy of {accuracy:.1%}"
-    )
-
-
-def _angles(rows: Rows) -> tuple[None, str]:
-    weights, response = _mean_of(rows, "parameter_angle"), _mean_of(rows, "response_angle")
-    if weights is None or response is None:
-        return None, "angles not measured"
-    return None, (
-        f"edge directions are at {weights:.0f}° in the weights and their responses at {response:.0f}° (means), not at "
-        "the 45° of the published null"
-    )
-
-
-def _beside_the_nulls(rows: Rows) -> tuple[None, str]:
-    found = [r for r in rows if r.statistic == "jaccard" and r.direction == MEAN and r.null is not None]
-    if not found:
-        return None, "overlaps not measured"
-    return None, "mean Jaccard " + "; ".join(
-        f"{r.task} {r.measured:.2f} (random {r.null.mean:.2f}, "
-        + ", ".join(f"{_WORDS[null.kind]} {null.mean:.2f} p {null.pvalue:.2g}" for null in r.further_nulls)
-        + ")"
-        for r in found
-        if r.null is not None
-    )
-
-
-_WORDS = {
-    "angle_matched": "at the responses' angles",
-    "fixed_angle": "at 45°",
-    "combinatorial": "random sets",
-    "random_features": "untrained features",
-}
-
-RULES: tuple[ClaimRule, ...] = (
-    ClaimRule(
-        CLAIM,
-        "Sparse-autoencoder features do not explain the edge: its directions share no more of them than random ones do",
-        ("jaccard",),
-        directions=(MEAN,),
-        checkpoint="stop",
-        absence=True,
-        checks=(_features_are_good, _angles, _beside_the_nulls),
-    ),
-)

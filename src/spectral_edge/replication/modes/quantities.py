@@ -25,7 +25,7 @@ from spectral_edge.statistics import FourierProfile
 from spectral_edge.store import Inputs
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["Quantities", "Quantity", "quantities_of", "strongest", "strongest_on"]
+__all__ = ["Peak", "Quantities", "Quantity", "quantities_of", "strongest", "strongest_on"]
 
 _TOP = 3
 _SPECTRAL = ("concentration", "peakedness", "variance_share")
@@ -119,7 +119,7 @@ class Quantities:
             "concentration": Concentration,
             "variance_share": VarianceShare,
             "peakedness": _PowerPeakedness,
-            "peak": _Peak,
+            "peak": Peak,
         }
         if name not in kinds:
             raise ValueError(f"quantities: unknown statistic {name!r}")
@@ -171,12 +171,13 @@ class Quantities:
         return of_set(overlap, str(quantity), size=max(m for v in MIXTURES for m in v.members), relative_signs=True)
 
 
-class _Peak(CyclicStatistic):
+class Peak(CyclicStatistic):
     """The frequency of largest power; a category, so its mean over draws means nothing."""
 
     name: ClassVar[str] = "peak"
 
     def of_profile(self, profile: FourierProfile) -> NDArray[np.float64]:
+        """ω, from 1."""
         return profile.peak.astype(float)
 
 

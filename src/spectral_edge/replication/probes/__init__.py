@@ -1,5 +1,5 @@
 """Linear probes of activations and of responses: C10, and C4 beside it."""
 
-from spectral_edge.replication.probes.study import PROBES, RULES
+from spectral_edge.replication.probes.study import PROBES
 
-__all__ = ["PROBES", "RULES"]
+__all__ = ["PROBES"]

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from torch import Tensor
 
+from spectral_edge.comparison import Comparison, NullRow
+from spectral_edge.comparison.features import computed_once
 from spectral_edge.replication.analysed_step import AnalysedStep
+from spectral_edge.replication.modes import Peak
 from spectral_edge.replication.null_summary import subset_draws, summarise
 from spectral_edge.replication.probes.activations import ActivationProbes, Reading, residual_stream, untrained_models
-from spectral_edge.replication.probes.cross_terms import FEATURE_SETS
+from spectral_edge.replication.probes.cross_terms import FEATURE_SETS, statistic_name, synergy
 from spectral_edge.store import ClaimRow
 from spectral_edge.subjects import BASIS
 
-__all__ = ["EDGE", "Seen", "activation_rows", "cross_term_rows", "response_rows"]
+__all__ = [
+    "EDGE",
+    "activation_rows",
+    "cross_term_rows",
+    "read_response",
+    "response_rows",
+    "response_statistics",
+]
 
 EDGE = 3
 """Directions that rows are made of, v_1 … v_3."""
@@ -29,53 +40,32 @@ _PUBLISHED: dict[str, dict[str, tuple[float, float]]] = {
 _PUBLISHED_RATIO = {"x2_y2": 4.0}
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What probes find in k responses.
-
-    Attributes:
-        r2: (2, 4, k) in sample and held out, on add, mul, both, cross.
-        response_r2: (k, M // 2) held-out R^2 of the Fourier features, read from the response.
-        share: (k,) of the response's variance in the space that the probes of the activations read.
-        peak: (k,) frequency at which f_k peaks on held-out pairs, in the task's own grouping.
-        kept: (3, n, d) the first responses, on the inputs of the regressions.
-    """
-
-    r2: np.ndarray
-    response_r2: np.ndarray
-    share: np.ndarray
-    peak: np.ndarray
-    kept: np.ndarray
-
-
 def cross_term_rows(
-    here: AnalysedStep, edge: Seen, random: Seen, wrong_group: np.ndarray, noise: np.ndarray
+    here: AnalysedStep, found: Comparison, wrong_group: np.ndarray, noise: np.ndarray
 ) -> list[ClaimRow]:
     """Rows of C10.
 
-    ``r2``: R^2 on one feature set; ``synergy``: R^2(both) - max(R^2(add), R^2(mul)); ``cross_gain``: R^2(cross) -
-    R^2(both), and ``cross_ratio`` their ratio; ``noise_gain``: what symmetric noise in place of the products adds.
-    ``_cv``: the same of held-out R^2.
+    ``r2``: R^2 on one feature set; ``synergy``, ``cross_gain`` and ``cross_ratio`` as in :class:`CrossTermProbe`;
+    ``noise_gain``: what symmetric noise in place of the products adds. ``_cv``: the same of held-out R^2.
 
     Args:
         here: the run.
-        edge: of v_1 … v_k.
-        random: of random directions.
+        found: v_1 … v_k beside random directions.
         wrong_group: (n, 2, 5, 3) R^2 of v_1 … v_3 on features of permuted residues.
         noise: (2, 3) R^2 of v_1 … v_3 with noise in place of the products.
     """
     rows = []
-    for held_out, suffix in enumerate(("", "_cv")):
-        of_edge, of_random, wrong = edge.r2[held_out], random.r2[held_out], wrong_group[:, held_out].swapaxes(0, 1)
+    of_edge = np.moveaxis(found.kept["r2"]["tested"][:EDGE], 0, 2)
+    for held_out, suffix in ((False, ""), (True, "_cv")):
+        wrong, both = wrong_group[:, int(held_out)].swapaxes(0, 1), of_edge[int(held_out), 2]
         for s, name in enumerate(FEATURE_SETS):
-            statistic, features = f"r2{suffix}", f"features:{name}"
-            rows += _each(here, statistic, features, of_edge[s], of_random[s], wrong[s])
-            rows += _least_and_best(here, statistic, name, of_edge[s], of_random[s], wrong[s])
-        synergies = (_synergy(of_edge), _synergy(of_random), _synergy(wrong))
-        rows += _each(here, f"synergy{suffix}", "features:both", *synergies)
-        gains = (_gain(of_edge), _gain(of_random), wrong[4] - of_edge[2, :EDGE])
-        rows += _each(here, f"cross_gain{suffix}", "features:cross", *gains)
-        bought = noise[held_out] - of_edge[2, :EDGE]
+            numbers = rows_of(found, statistic_name(f"r2 {name}", held_out))
+            rows += _each(here, f"r2{suffix}", f"features:{name}", numbers, wrong[s])
+            rows += _least_and_best(here, f"r2{suffix}", name, numbers, wrong[s])
+        synergies = rows_of(found, statistic_name("synergy", held_out))
+        rows += _each(here, f"synergy{suffix}", "features:both", synergies, synergy(wrong))
+        gains = rows_of(found, statistic_name("cross_gain", held_out))
+        rows += _each(here, f"cross_gain{suffix}", "features:cross", gains, wrong[4] - both)
         rows += [
             here.edge_row(
                 "C10",
@@ -83,25 +73,22 @@ def cross_term_rows(
                 statistic=f"noise_gain{suffix}",
                 grouping="features:noise",
                 inputs="test",
-                measured=float(bought[k]),
+                measured=float(bought),
             )
-            for k in range(EDGE)
+            for k, bought in enumerate(noise[int(held_out)] - both)
         ]
-    return [*rows, _mean_ratio(here, edge.r2[0], random.r2[0], wrong_group[:, 0, 4])]
+    return [*rows, _mean_ratio(here, rows_of(found, "cross_ratio"), wrong_group[:, 0, 4] / of_edge[0, 2])]
 
 
-def _synergy(r2: np.ndarray) -> np.ndarray:
-    return r2[2] - np.maximum(r2[0], r2[1])
-
-
-def _gain(r2: np.ndarray) -> np.ndarray:
-    return r2[3] - r2[2]
+def rows_of(found: Comparison, statistic: str) -> list[NullRow]:
+    """A statistic of v_1 … v_3 beside random directions."""
+    return [row for row in found.rows if row.statistic == statistic][:EDGE]
 
 
 def _each(
-    here: AnalysedStep, statistic: str, features: str, edge: np.ndarray, random: np.ndarray, wrong: np.ndarray
+    here: AnalysedStep, statistic: str, features: str, found: Sequence[NullRow], wrong: np.ndarray
 ) -> list[ClaimRow]:
-    """One row each of v_1 … v_3: (k,) values, (n,) of random directions, (draws, 3) of random features."""
+    """One row each of v_1 … v_3, beside (draws, 3) of random features."""
     return [
         here.edge_row(
             "C10",
@@ -109,23 +96,24 @@ def _each(
             statistic=statistic,
             grouping=features,
             inputs="test",
-            measured=float(edge[k]),
-            null=summarise(random, float(edge[k]), "random_directions"),
-            further_nulls=[summarise(wrong[:, k], float(edge[k]), "random_features")],
+            measured=row.measured,
+            null=summarise(row.values, row.measured, "random_directions"),
+            further_nulls=[summarise(wrong[:, k], row.measured, "random_features")],
         )
-        for k in range(EDGE)
+        for k, row in enumerate(found)
     ]
 
 
 def _least_and_best(
-    here: AnalysedStep, statistic: str, name: str, edge: np.ndarray, random: np.ndarray, wrong: np.ndarray
+    here: AnalysedStep, statistic: str, name: str, found: Sequence[NullRow], wrong: np.ndarray
 ) -> list[ClaimRow]:
     """The least and the best of v_1 … v_3, beside the ends of the published range; arguments as :func:`_each`."""
     ends = _PUBLISHED.get(here.run.task.name, {}).get(name) if here.as_published and statistic == "r2" else None
+    edge = np.array([row.measured for row in found])
     rows = []
     for end, (word, aggregate) in enumerate((("least", np.min), ("best", np.max))):
-        measured = float(aggregate(edge[:EDGE]))
-        draws = subset_draws(aggregate, edge[:EDGE], random, here.config.seed)
+        measured = float(aggregate(edge))
+        draws = subset_draws(aggregate, edge, found[0].values, here.config.seed)
         rows.append(
             here.edge_row(
                 "C10",
@@ -142,11 +130,11 @@ def _least_and_best(
     return rows
 
 
-def _mean_ratio(here: AnalysedStep, edge: np.ndarray, random: np.ndarray, wrong: np.ndarray) -> ClaimRow:
-    """Mean over v_1 … v_3 of R^2(cross)/R^2(both), in sample."""
-    of_edge, of_random = (r2[3] / r2[2] for r2 in (edge, random))
-    measured = float(of_edge[:EDGE].mean())
-    draws = subset_draws(np.mean, of_edge[:EDGE], of_random, here.config.seed)
+def _mean_ratio(here: AnalysedStep, found: Sequence[NullRow], wrong: np.ndarray) -> ClaimRow:
+    """Mean over v_1 … v_3 of R^2(cross)/R^2(both), in sample; ``wrong`` (draws, 3) of random features."""
+    edge = np.array([row.measured for row in found])
+    measured = float(edge.mean())
+    draws = subset_draws(np.mean, edge, found[0].values, here.config.seed)
     return here.edge_row(
         "C10",
         direction="mean(v1..v3)",
@@ -156,7 +144,7 @@ def _mean_ratio(here: AnalysedStep, edge: np.ndarray, random: np.ndarray, wrong:
         measured=measured,
         published=_PUBLISHED_RATIO.get(here.run.task.name) if here.as_published else None,
         null=summarise(draws, measured, "random_directions"),
-        further_nulls=[summarise((wrong / edge[2, :EDGE]).mean(axis=1), measured, "random_features")],
+        further_nulls=[summarise(wrong.mean(axis=1), measured, "random_features")],
     )
 
 
@@ -195,21 +183,43 @@ def activation_rows(
     ]
 
 
-def response_rows(here: AnalysedStep, activation: Reading, edge: Seen, random: Seen) -> list[ClaimRow]:
-    """Rows of C4: what those probes say of the edge, beside random directions.
+def response_statistics(
+    probes: ActivationProbes, readout: np.ndarray, peak: Peak, activation: Reading
+) -> dict[str, Callable[[Tensor], float]]:
+    """What those probes say of a response to all pairs, for ``compare``.
 
-    ``probe_subspace_share``: share of the response's variance in the space that the three best probes of the
-    activations read; ``probe_r2_at_peak``: R^2 of the activations' probe for the frequency at which f_k peaks;
+    ``probe_subspace_share``: share of the response's variance in the space (d, r) that the three best probes of the
+    activations read; ``probe_r2_at_peak``: R^2 of the activations' probe for the frequency at which its energy peaks;
     ``response_probe_r2``: as ``probe_r2``, read from the response.
     """
-    of_edge, of_random = ([Reading(r2) for r2 in seen.response_r2] for seen in (edge, random))
-    peaks = [[int(peak)] for peak in edge.peak]
-    tops = [reading.top for reading in of_edge]
-    measured: list[tuple[str, np.ndarray, np.ndarray, list[list[int]] | None]] = [
-        ("probe_subspace_share", edge.share, random.share, None),
-        ("probe_r2_at_peak", activation.r2[edge.peak - 1], activation.r2[random.peak - 1], peaks),
-        ("response_probe_r2", np.array([r.best for r in of_edge]), np.array([r.best for r in of_random]), tops),
-    ]
+    return {
+        "probe_subspace_share": lambda response: _share_in(readout, response.cpu().numpy()),
+        "probe_r2_at_peak": lambda response: float(activation.r2[int(peak(response)) - 1]),
+        "response_probe_r2": lambda response: read_response(probes, response).best,
+        "peak": peak,
+    }
+
+
+def read_response(probes: ActivationProbes, response: Tensor) -> Reading:
+    """What linear probes find in a response (N, d)."""
+    key = ("probes", id(probes))
+    return computed_once(response, key, lambda: (probes.read(response.cpu().numpy()), probes))[0]
+
+
+def _share_in(basis: np.ndarray, response: np.ndarray) -> float:
+    """Share of the variance of a response (N, d) in the span of an orthonormal basis (d, r)."""
+    centered = response - response.mean(axis=0, dtype=np.float64)
+    return float(np.square(centered @ basis).sum() / np.square(centered).sum())
+
+
+def response_rows(here: AnalysedStep, found: Comparison) -> list[ClaimRow]:
+    """Rows of C4: what those probes say of v_1 … v_3, beside random directions; see :func:`response_statistics`."""
+    tops = [Reading(r2).top for r2 in found.kept["response_r2"]["tested"][:EDGE]]
+    strongest: dict[str, list[list[int]] | None] = {
+        "probe_subspace_share": None,
+        "probe_r2_at_peak": [[int(row.measured)] for row in rows_of(found, "peak")],
+        "response_probe_r2": tops,
+    }
     return [
         here.edge_row(
             "C4",
@@ -217,11 +227,11 @@ def response_rows(here: AnalysedStep, activation: Reading, edge: Seen, random: S
             statistic=statistic,
             grouping=BASIS[here.run.task.name],
             inputs="all",
-            measured=float(values[k]),
+            measured=row.measured,
             peak=top[k][0] if top else None,
             top=top[k] if top else None,
-            null=summarise(null, float(values[k]), "random_directions"),
+            null=summarise(row.values, row.measured, "random_directions"),
         )
-        for statistic, values, null, top in measured
-        for k in range(EDGE)
+        for statistic, top in strongest.items()
+        for k, row in enumerate(rows_of(found, statistic))
     ]

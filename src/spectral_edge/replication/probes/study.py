@@ -16,28 +16,30 @@ less the other features explain: 0.129 (1 - R^2 of both) gives that of every dir
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
-from torch import Tensor
 
 from spectral_edge.bases import grouping
-from spectral_edge.grokking import ModularTask, ModularTransformer, TrainingConfig
-from spectral_edge.modes import iterate_responses, mode_energy
-from spectral_edge.parameters import ParameterSubset
+from spectral_edge.comparison import Isotropic, compare
+from spectral_edge.grokking import ModularTask, TrainingConfig
+from spectral_edge.modes import functional_modes
 from spectral_edge.replication.analysed_step import AnalysedStep
-from spectral_edge.replication.claims.rule import ClaimRule, Rows
+from spectral_edge.replication.modes import Peak
 from spectral_edge.replication.probes.activations import ActivationProbes, residual_stream
 from spectral_edge.replication.probes.cross_terms import CrossTermProbe
-from spectral_edge.replication.probes.rows import EDGE, Seen, activation_rows, cross_term_rows, response_rows
+from spectral_edge.replication.probes.rows import (
+    EDGE,
+    activation_rows,
+    cross_term_rows,
+    read_response,
+    response_rows,
+    response_statistics,
+)
 from spectral_edge.replication.study import AnalysisConfig, Findings, Say, Study
-from spectral_edge.statistics import fourier_profile, random_directions
-from spectral_edge.store import ClaimRow
 from spectral_edge.subjects import BASIS
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["PROBES", "RULES"]
+__all__ = ["PROBES"]
 
 _RANDOM_FEATURES = 20
 
@@ -64,23 +66,37 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
 
     say(f"probes of the responses to {config.random_directions} random directions at {name}, step {step}")
     terms = CrossTermProbe(run.task.pairs, split.test, run.training.p, config.seed)
-    look = _Look(model, parameters, run.task, split.test, probes, readout, terms)
-    of_edge = look.at(edge.directions(min(config.directions, edge.rank)))
-    of_random = look.at(random_directions(config.random_directions, parameters.dim, config.seed))
+    directions = edge.directions(min(config.directions, edge.rank))
+    found = compare(
+        model,
+        directions,
+        torch.from_numpy(run.task.pairs),
+        terms.statistics() | response_statistics(probes, readout, _peak_of(run.task, split.test), activation),
+        parameters=parameters,
+        nulls=Isotropic(config.random_directions),
+        seed=config.seed,
+        keep={"r2": terms.both_ways, "response_r2": lambda response: read_response(probes, response).r2},
+        threads=run.threads,
+        quiet=True,
+    )
+    if not found.complete:  # an analysis is not stored of some of the draws
+        raise KeyboardInterrupt
 
     say(f"{_RANDOM_FEATURES} draws of random features")
-    wrong_group = terms.on_permuted_residues(of_edge.kept, _RANDOM_FEATURES)
-    noise = terms.with_noise(of_edge.kept)
-    rows += cross_term_rows(here, of_edge, of_random, wrong_group, noise)
-    rows += response_rows(here, activation, of_edge, of_random)
+    modes = functional_modes(model, directions[:EDGE], run.task.pairs[terms.inputs], parameters=parameters)
+    of_edge = modes.response.numpy()
+    wrong_group = terms.on_permuted_residues(of_edge, _RANDOM_FEATURES)
+    noise = terms.with_noise(of_edge)
+    rows += cross_term_rows(here, found, wrong_group, noise)
+    rows += response_rows(here, found)
     arrays = {
-        "r2": of_edge.r2,
-        "r2_random_directions": of_random.r2,
+        "r2": np.moveaxis(found.kept["r2"]["tested"], 0, 2),
+        "r2_random_directions": np.moveaxis(found.kept["r2"][Isotropic.name], 0, 2),
         "r2_random_features": wrong_group,
         "r2_noise": noise,
         "activation_r2": activation.r2,
-        "response_r2": of_edge.response_r2,
-        "response_r2_random_directions": of_random.response_r2,
+        "response_r2": found.kept["response_r2"]["tested"],
+        "response_r2_random_directions": found.kept["response_r2"][Isotropic.name],
     }
     return Findings(
         rows,
@@ -90,99 +106,12 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
     )
 
 
-PROBES = Study("probes", 1, ("C10", "C4"), _applies, _measure)
+PROBES = Study("probes", 2, ("C10", "C4"), _applies, _measure)
 
 
-@dataclass(frozen=True)
-class _Look:
-    """One pass over responses.
-
-    Attributes:
-        test: indices of held-out pairs.
-        probes: of the activations.
-        readout: (d, r) orthonormal, what they read.
-    """
-
-    model: ModularTransformer
-    parameters: ParameterSubset
-    task: ModularTask
-    test: np.ndarray
-    probes: ActivationProbes
-    readout: np.ndarray
-    terms: CrossTermProbe
-
-    def at(self, directions: Tensor) -> Seen:
-        task, test = self.task, self.test
-        r2: list[np.ndarray] = []
-        readings, shares, energies, kept = [], [], [], np.empty(0)
-        for group in iterate_responses(
-            self.model, directions, torch.from_numpy(task.pairs), parameters=self.parameters
-        ):
-            responses = group.numpy()
-            regressed = responses[:, self.terms.inputs]
-            if not r2:
-                kept = regressed[:EDGE]
-            r2.append(self.terms.r2(regressed))
-            readings += [self.probes.read(response).r2 for response in responses]
-            shares += [_share_in(self.readout, response) for response in responses]
-            energies.append(mode_energy(group).numpy())
-        q = grouping(BASIS[task.name], task.p)
-        profile = fourier_profile(np.concatenate(energies)[:, test], q(task.pairs[test]), q.order)
-        return Seen(np.concatenate(r2, axis=2), np.array(readings), np.array(shares), profile.peak, kept)
-
-
-def _share_in(basis: np.ndarray, response: np.ndarray) -> float:
-    """Share of the variance of a response (N, d) in the span of an orthonormal basis (d, r)."""
-    centered = response - response.mean(axis=0, dtype=np.float64)
-    return float(np.square(centered @ basis).sum() / np.square(centered).sum())
-
-
-def _of_x2_y2(rows: Rows, statistic: str) -> list[ClaimRow]:
-    edge = {f"v{k + 1}" for k in range(EDGE)}
-    return [r for r in rows if (r.claim, r.task, r.statistic) == ("C10", "x2_y2", statistic) and r.direction in edge]
-
-
-def _beyond_random_features(rows: Rows) -> tuple[None, str]:
-    found, noise = _of_x2_y2(rows, "cross_gain"), _of_x2_y2(rows, "noise_gain")
-    nulls = [null for row in found for null in row.further_nulls if null.kind == "random_features"]
-    if not nulls or not noise:
-        return None, "random features not measured"
-    beaten = sum(null.pvalue < 0.05 for null in nulls)
-    return None, (
-        f"in sample the products add {_mean(found):.3f} to R², those of permuted residues "
-        f"{np.mean([null.mean for null in nulls]):.3f} (beaten for {beaten} of {len(nulls)} directions), as many "
-        f"columns of noise {_mean(noise):.3f}"
-    )
-
-
-def _held_out(rows: Rows) -> tuple[None, str]:
-    found = [row for row in _of_x2_y2(rows, "r2_cv") if row.grouping == "features:cross"]
-    if not found:
-        return None, "held-out R² not measured"
-    return None, f"R² with cross-terms is {_mean(found):.2f} on held-out folds"
-
-
-def _mean(rows: Rows) -> float:
-    return float(np.mean([row.measured for row in rows]))
-
-
-def _held_out_gain(rows: Rows) -> tuple[bool | None, str]:
-    found = _of_x2_y2(rows, "cross_gain_cv")
-    if not found:
-        return None, "held-out gain not measured"
-    return _mean(found) > 0, f"on held-out folds the products change R² by {_mean(found):+.3f} (above 0 asked)"
-
-
-RULES: tuple[ClaimRule, ...] = (
-    ClaimRule(
-        "C10",
-        "Cross-terms of additive and multiplicative features explain the responses of x²+y²",
-        ("cross_gain_cv",),
-        tasks=("x2_y2",),
-        directions=("v1", "v2", "v3"),
-        checkpoint="stop",
-        decided_by="random_features",
-        checks=(_beyond_random_features, _held_out),
-        conditions=(_held_out_gain,),
-    ),
-)
+def _peak_of(task: ModularTask, test: np.ndarray) -> Peak:
+    """The frequency of a response's energy on held-out pairs, in the task's own grouping."""
+    q = grouping(BASIS[task.name], task.p)
+    labels = np.full(len(task.pairs), -1)
+    labels[test] = q(task.pairs[test])
+    return Peak(labels, q.order)

@@ -37,7 +37,6 @@ from spectral_edge.replication.shared_trunk.frequencies import (
     logits_of,
 )
 from spectral_edge.replication.shared_trunk.responses import TrunkResponses, trunk_responses
-from spectral_edge.replication.shared_trunk.rules import RULES
 from spectral_edge.replication.study import AnalysisConfig, Findings, Say, Study, is_published_protocol
 from spectral_edge.representation import RidgeProbe, cross_term_features, cross_term_sets, mirror_folds
 from spectral_edge.statistics import FourierProfile, fourier_profile, random_directions, rarity_pvalue
@@ -45,7 +44,7 @@ from spectral_edge.store import Checkpoint, ClaimRow, PeakNull
 from spectral_edge.subjects.checkpoints import grok_step
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["RULES", "SHARED_TRUNK", "PublishedNumbers", "published_numbers"]
+__all__ = ["SHARED_TRUNK", "PublishedNumbers", "published_numbers"]
 
 _KNOWN = {"add", "mul", "x2_y2"}
 _PUBLISHED_FREQUENCY = 26

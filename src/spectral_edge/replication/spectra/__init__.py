@@ -1,5 +1,5 @@
 """Spectra of updates, displacements and weights over training: C1 and C2."""
 
-from spectral_edge.replication.spectra.study import RULES, SPECTRA
+from spectral_edge.replication.spectra.study import SPECTRA
 
-__all__ = ["RULES", "SPECTRA"]
+__all__ = ["SPECTRA"]

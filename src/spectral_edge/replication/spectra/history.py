@@ -18,13 +18,11 @@ from spectral_edge.spectrum import (
 )
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["GAP_WINDOW", "PREFIX", "Setting", "recorded_spectra", "settings_of", "spectral_history"]
+__all__ = ["PREFIX", "Setting", "recorded_spectra", "settings_of", "spectral_history"]
 
 Floats = NDArray[np.float64]
 
 PREFIX = "spectra."
-GAP_WINDOW = 10
-"""W of the published g23 analysis; everything else in the paper has 20."""
 _CONTROL_FACTOR = 5  # published controls have snapshots 500 steps apart, other runs 100
 _WEIGHT_RANKS = 4  # singular values of a weight matrix that are kept
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spectral_edge.grokking import TrainingConfig
-from spectral_edge.replication.claims.rule import ClaimRule
+from spectral_edge.replication.claims.c01_gap import GAP_WINDOW
 from spectral_edge.replication.spectra import alignment, gap
-from spectral_edge.replication.spectra.history import GAP_WINDOW, spectral_history
+from spectral_edge.replication.spectra.history import spectral_history
 from spectral_edge.replication.study import AnalysisConfig, Findings, Say, Study
 from spectral_edge.store import Analysis, ClaimRow
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["RULES", "SPECTRA"]
+__all__ = ["SPECTRA"]
 
 
 def _applies(training: TrainingConfig) -> bool:
@@ -34,4 +34,3 @@ def _across(analyses: Sequence[Analysis]) -> list[ClaimRow]:
 
 
 SPECTRA = Study("spectra", 2, ("C1", "C2"), _applies, _measure, _across)
-RULES: tuple[ClaimRule, ...] = (gap.RULE, alignment.RULE)

@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from spectral_edge.grokking import Training, TrainingConfig
-from spectral_edge.replication.catalogue import RULES, claims_in_order
+from spectral_edge.replication.catalogue import claims_in_order
+from spectral_edge.replication.claims import RULES
 from spectral_edge.replication.study import AnalysisConfig
 from spectral_edge.subjects.training_run import RunConfig
 

@@ -1,11 +1,11 @@
-"""The rule of C11: x2_y2 on a shared trunk."""
+"""C11: on a trunk shared with addition, x² + y² takes over addition's frequency."""
 
 from __future__ import annotations
 
 from spectral_edge.replication.claims.rule import ClaimRule, Rows, at_peak
 from spectral_edge.store import ClaimRow
 
-__all__ = ["RULES"]
+__all__ = ["RULE"]
 
 _TRITASK, _WITH_ADD, _WITH_MUL = "add+mul+x2_y2", "add+x2_y2", "mul+x2_y2"
 _OVER_EDGE = "mean(v1..v3)"
@@ -100,16 +100,14 @@ def _in_the_task_s_own_head(rows: Rows) -> tuple[bool | None, str]:
     )
 
 
-RULES: tuple[ClaimRule, ...] = (
-    ClaimRule(
-        "C11",
-        "On a trunk shared with addition, the modes of x²+y² take over addition's frequency",
-        ("power_share:addition",),
-        tasks=("x2_y2",),
-        directions=("v1", "v2", "v3"),
-        basis="sum",
-        checkpoint="stop",
-        conditions=(_in_the_task_s_own_head,),
-        checks=(_power_grows, _synergy_grows, _which_partner, _against_chance, _as_concentration, _order),
-    ),
+RULE = ClaimRule(
+    "C11",
+    "On a trunk shared with addition, the modes of x²+y² take over addition's frequency",
+    ("power_share:addition",),
+    tasks=("x2_y2",),
+    directions=("v1", "v2", "v3"),
+    basis="sum",
+    checkpoint="stop",
+    conditions=(_in_the_task_s_own_head,),
+    checks=(_power_grows, _synergy_grows, _which_partner, _against_chance, _as_concentration, _order),
 )
