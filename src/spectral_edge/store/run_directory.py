@@ -74,9 +74,8 @@ class RunDirectory:
         if path.exists() and not path.is_dir():
             raise StoreError(f"{path}: the output path is a file. Choose another path, or move the file away.")
         try:
-            (path / "trajectory").mkdir(parents=True, exist_ok=True)
-            (path / "checkpoints").mkdir(exist_ok=True)
-            (path / "updates").mkdir(exist_ok=True)
+            for folder in ("trajectory", "checkpoints", "updates", "decay"):
+                (path / folder).mkdir(parents=True, exist_ok=True)
         except OSError as cause:
             raise storage_error(path, cause, "created") from cause
         run = cls(path, plain_config(config, path / "config.json"))
@@ -241,6 +240,34 @@ class RunDirectory:
             raise RunMissingError(f"{self.path}: no updates are kept at step {step}; kept: {list(records) or 'none'}.")
         return self._updates.read(records[step])
 
+    def write_decay(self, step: int, decay: Tensor) -> None:
+        """Keep the part of the update that ends at ``step`` which is weight decay, (D,).
+
+        Raises:
+            StoreError: the step has one already, or the disk refuses.
+        """
+        if self._decay.has(step):
+            raise StoreError(
+                f"{self.path}: the decay of step {step} is kept already. Call rewind(step) before you go on."
+            )
+        self._decay.append(self._decay.write(step, {"decay": decay}, {}))
+
+    def decay_steps(self) -> list[int]:
+        """List the steps at which :meth:`write_decay` was called, ascending; errors as `snapshot_steps`."""
+        return list(self._decay.records())
+
+    def read_decay(self, step: int) -> Tensor:
+        """Read what :meth:`write_decay` kept of ``step``; errors as `read_snapshot`."""
+        records = self._decay.records()
+        if step not in records:
+            raise RunMissingError(
+                f"{self.path}: no decay is kept at step {step}; runs of versions before 0.2 have none. Train it again."
+            )
+        found = self._decay.read(records[step]).get("decay")
+        if found is None:
+            raise RunCorruptError(f"{self.path}: the file of the decay of step {step} holds something else.")
+        return found
+
     def write_checkpoint(
         self, step: int, tensors: Mapping[str, Tensor], extra: Mapping[str, Any], keep: int = 2
     ) -> None:
@@ -294,7 +321,7 @@ class RunDirectory:
         Raises:
             RunCorruptError: an index or the metrics are damaged before their last line.
         """
-        for files in (self._checkpoints, self._snapshots, self._updates):
+        for files in (self._checkpoints, self._snapshots, self._updates, self._decay):
             files.replace(record for record in files.records().values() if record.step <= step)
         kept = [line for line in self.metrics() if line["step"] <= step]
         lines = b"".join(encode_json(line, self._metrics_file) + b"\n" for line in kept)
@@ -315,6 +342,10 @@ class RunDirectory:
     @property
     def _updates(self) -> StepFiles:
         return StepFiles(self.path / "updates", self.path / "updates.jsonl")
+
+    @property
+    def _decay(self) -> StepFiles:
+        return StepFiles(self.path / "decay", self.path / "decay.jsonl")
 
     @property
     def _checkpoints(self) -> StepFiles:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from spectral_edge.grokking import ModularTask, ModularTransformer, TrainingConfig
@@ -17,7 +19,10 @@ from spectral_edge.store import Checkpoint, RunCorruptError, RunDirectory
 from spectral_edge.subjects.checkpoints import checkpoint_step, grok_step, snapshots_before, stop_step
 from spectral_edge.subjects.training_run import RunConfig, open_run
 
-__all__ = ["TrainedRun"]
+__all__ = ["Part", "TrainedRun"]
+
+Part = Literal["update", "decay", "gradient"]
+"""An update as it is, its weight decay, or the rest of it, which is what gradients did."""
 
 
 @dataclass(frozen=True)
@@ -124,18 +129,42 @@ class TrainedRun:
     def _layout(self) -> ParameterSubset:
         return self.model_at(self.run.snapshot_steps()[0])[1]
 
-    def edge(self, step: int, window: int, stride: int, center: bool) -> SpectralEdge:
+    def edge(self, step: int, window: int, stride: int, center: bool, of: Part = "update") -> SpectralEdge:
         """The spectral edge of the ``window`` updates, ``stride`` optimizer steps each, that end at ``step``.
 
-        Updates come from the snapshots, or, where the stride is finer than these, from the windows that the run kept.
+        Args:
+            step: the last.
+            window: W.
+            stride: optimizer steps an update.
+            center: subtract the window's mean.
+            of: the updates, their weight decay alone, or the rest of them, which is what gradients did.
 
         Raises:
-            ValueError: neither holds them.
+            ValueError: the run does not hold them.
             StoreError: a file is damaged.
         """
-        if stride % self.training.eval_every and step in self.run.update_steps():
+        return spectral_edge(self.updates(step, window, stride, of), center=center)
+
+    def updates(self, step: int, window: int, stride: int, of: Part = "update") -> Tensor:
+        """The updates of a window, oldest first, (W, D), or a part of them; arguments and errors as :meth:`edge`.
+
+        They come from the snapshots, or, where the stride is finer than these, from the windows that the run kept.
+        """
+        if of == "update" and stride % self.training.eval_every and step in self.run.update_steps():
             kept = self.run.read_updates(step).get(f"stride{stride}")
             if kept is not None and len(kept) >= window:
-                return spectral_edge(kept[-window:], center=center)
+                return kept[-window:]
         steps = snapshots_before(self.run, step, stride, window)
-        return spectral_edge(stacked_updates([self.weights_at(s) for s in steps], window), center=center)
+        if of == "decay":
+            return self._decay(steps)
+        updates = stacked_updates([self.weights_at(s) for s in steps], window)
+        return updates - self._decay(steps) if of == "gradient" else updates
+
+    def _decay(self, steps: list[int]) -> Tensor:
+        """The weight decay between consecutive steps, (len(steps) - 1, D)."""
+        known = self.run.decay_steps()
+        rows = []
+        for start, end in itertools.pairwise(steps):
+            between = [step for step in known if start < step <= end]
+            rows.append(torch.stack([self.run.read_decay(step) for step in between or [end]]).sum(0))
+        return torch.stack(rows)

@@ -12,7 +12,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spectral_edge.grokking import Training, TrainingConfig, check_alike, train_together
-from spectral_edge.recording import Recorder, watch
+from spectral_edge.parameters import attention_weights
+from spectral_edge.recording import DecayPart, Recorder, watch
 from spectral_edge.store import RunCorruptError, RunDirectory, describe_environment, run_id
 from spectral_edge.subjects.device import TrainingDevice, check_device
 
@@ -76,8 +77,9 @@ def open_run(path: Path) -> tuple[RunDirectory, RunConfig]:
 def train_run(path: Path, config: RunConfig, on_status: Say | None = None) -> RunDirectory:
     """Train to the stopping rule, or continue, or find it finished; returns the run.
 
-    Writes, every ``eval_every`` steps including step 0, all parameters (the trajectory), the evaluation, and the
-    Gram matrix and singular values of the last W per-step updates. Killed at any moment, the next call continues
+    Writes, every ``eval_every`` steps including step 0, all parameters (the trajectory), the evaluation, the part of
+    the attention weights' update that is weight decay, and the Gram matrix and singular values of the last W per-step
+    updates. Killed at any moment, the next call continues
     from the last checkpoint, and every file but ``status.json`` ends bitwise as if nothing had happened (on the CPU of
     the same machine, with the same threads; sums over tokens have no fixed order on CUDA).
 
@@ -146,6 +148,7 @@ def _record(run: RunDirectory, config: RunConfig, training: Training, on_status:
             )
             for stride in (_STRIDES if config.keep_updates else _STRIDES[:1])
         }
+        decay = stack.enter_context(DecayPart([training.optimizer], attention_weights(training.model)))
         resumed = _resume(run, training, recorders)
         if not resumed:
             run.write_snapshot(0, training.model.state_dict())
@@ -160,6 +163,7 @@ def _record(run: RunDirectory, config: RunConfig, training: Training, on_status:
                     run.write_status({**run.status, "step": step, "state": "failed", "why": training.diverged})
                     return
                 run.write_snapshot(training.steps, training.model.state_dict())
+                run.write_decay(training.steps, decay.take())  # checkpoints follow, so a resumed sum begins at zero
                 _keep_updates(run, training, recorders, line)
                 run.append_metrics(line)
                 if training.steps - checkpointed >= _CHECKPOINT_EVERY:
