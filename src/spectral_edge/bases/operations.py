@@ -192,6 +192,12 @@ for _operation in (
     Operation("x2_y2", lambda a, b, p: (a * a + b * b) % p, "a² + b²"),
     Operation("x2_xy_y2", lambda a, b, p: (a * a + a * b + b * b) % p, "a² + ab + b²"),
     Operation("x3_xy", lambda a, b, p: (a * a % p * a + a * b) % p, "a³ + ab"),
+    # Polynomials that no known law reduces: controls that do not generalise (arXiv:2201.02177 has the first two).
+    Operation("x2_xy_y2_x", lambda a, b, p: (a * a + a * b + b * b + a) % p, "a² + ab + b² + a"),
+    Operation("x3_xy2_y", lambda a, b, p: (a * a % p * a + a * b % p * b + b) % p, "a³ + ab² + b"),
+    Operation("x2y_xy2", lambda a, b, p: a * b % p * (a + b) % p, "a²b + ab²"),
+    Operation("x3_x2y_y", lambda a, b, p: (a * a % p * (a + b) + b) % p, "a³ + a²b + b"),
+    Operation("x3_xy_y2", lambda a, b, p: (a * a % p * a + a * b + b * b) % p, "a³ + ab + b²"),
     Operation("dihedral", dihedral_product, "a · b in the dihedral group of p elements", check=check_dihedral),
     Operation("symmetric", compose_permutations, "a ∘ b in the symmetric group of p elements", check=check_symmetric),
     Operation("velocity", velocity_sum, "(a + b)/(1 + d a b) on a projective line of p points", check=check_velocity),
