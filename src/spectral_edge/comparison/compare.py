@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spectral_edge.comparison.draw_plan import DrawPlan
+from spectral_edge.comparison.draw_plan import Combination, DrawPlan
 from spectral_edge.comparison.measurement import Measurement, left_as_found
 from spectral_edge.comparison.nulls import NULLS, PERMUTED, DirectionNull, available_draws, direction_null, why_no_sets
 from spectral_edge.comparison.progress import Progress
@@ -82,9 +82,9 @@ def compare(
             direction's sign, a null asked for by name cannot be had (the message says why), or an argument is out of
             range.
 
-    Cost: (nulls that do not depend on the direction + k x those that do) x draws responses; expected time is printed
-    first. Memory: the responses to the tested directions; one draw (or 8, up to 64 MB) and its response, at most three
-    copies of the parameters. A statistic of m directions holds m draws and their responses at once.
+    Cost: draws responses for each null, k times as many for ``blocks`` and none for ``inputs``; the expected time is
+    printed first. Memory: the responses to the tested directions; one draw (or 8, up to 64 MB) and its response, at
+    most three copies of the parameters. A statistic of m directions holds m draws and their responses at once.
 
     >>> layer = nn.Linear(2, 1, bias=False)  # the response to v is v·x
     >>> weights = ParameterSubset(dict(layer.named_parameters()))
@@ -185,7 +185,8 @@ def _plans(
         if samplers:
             singles = (available_draws(null) or measurement.draws) if measurement.singles or measurement.keep else 0
             sets = _sets(null, measurement, problem is not None)
-            plans.append(DrawPlan(null, samplers, measurement.k, singles, sets, measurement.size))
+            combinations = _combinations(null, samplers, space, measurement)
+            plans.append(DrawPlan(null, samplers, measurement.k, singles, sets, measurement.size, combinations))
     return plans, left_out
 
 
@@ -239,6 +240,15 @@ def _samplers(
         except CannotDrawError as problem:
             why = f"direction {number + 1}: {problem}"
     return found, why
+
+
+def _combinations(
+    null: DirectionNull, samplers: Mapping[int, Any], space: DirectionSpace, measurement: Measurement
+) -> dict[int, Combination]:
+    """How a null makes draws of each direction from shared noise; empty if it does not, or responses are not linear."""
+    if not hasattr(null, "combination") or measurement.respond.method != "jvp":
+        return {}
+    return {j: null.combination(space, measurement.tested[j]) for j in samplers}
 
 
 def _permuted(several: list[str | DirectionNull] | None, measurement: Measurement, left_out: dict[str, str]) -> bool:

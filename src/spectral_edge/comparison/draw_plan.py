@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -12,7 +12,10 @@ from spectral_edge.comparison.draws import draw_rows
 from spectral_edge.comparison.nulls import DirectionNull, Sampler
 from spectral_edge.comparison.space import DirectionSpace
 
-__all__ = ["Block", "DrawPlan"]
+__all__ = ["Block", "Combination", "DrawPlan"]
+
+Combination = Callable[[Tensor], tuple[float, float]]
+"""From noise n to (α, β) of the draw α·n + β·θ."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,12 @@ class Block:
     """Rows that are drawn together.
 
     Attributes:
-        rows: (row, direction from 0) of each.
+        rows: (row, direction from 0) of each; of noise that serves all directions, ``None`` in place of one.
         singles: how many of them, from the first, are draws for statistics of one direction.
         sets: numbers of the sets that they make, one after the other.
     """
 
-    rows: list[tuple[int, int]]
+    rows: list[tuple[int, int | None]]
     singles: int
     sets: range
 
@@ -36,11 +39,13 @@ class DrawPlan:
 
     Row r of a null is one direction. Where draws do not depend on the tested direction, single statistics use rows 0,
     1, 2, … and set i has rows i m … i m + m - 1: the same directions serve both. Where they do, draw i of direction j
-    (from 0, of k) is row i k + j, and so is member j of set i.
+    (from 0, of k) is row i k + j, and so is member j of set i; made of noise and θ, draw i of any direction has the
+    noise of row i.
 
     Attributes:
         null: what is drawn.
         samplers: one a tested direction, or one for all.
+        combinations: how noise and θ make a draw, one a tested direction; empty if draws are not made so.
         k: tested directions.
         draws: for each statistic of one direction; 0 if there is none.
         sets: for each statistic of a set; 0 if there is none.
@@ -53,6 +58,7 @@ class DrawPlan:
     draws: int
     sets: int
     size: int
+    combinations: dict[int, Combination] = field(default_factory=dict, repr=False)
 
     @property
     def responses(self) -> int:
@@ -64,7 +70,9 @@ class DrawPlan:
         if not self.null.per_direction:
             yield from self._shared(max(step // self.size, 1) * self.size if self.sets else step)
             return
-        singles = [(i * self.k + j, j) for i in range(self.draws) for j in self.samplers]
+        singles: list[tuple[int, int | None]] = [(i, None) for i in range(self.draws)]
+        if not self.combinations:
+            singles = [(i * self.k + j, j) for i in range(self.draws) for j in self.samplers]
         for start in range(0, len(singles), step):
             part = singles[start : start + step]
             yield Block(part, len(part), range(0))
@@ -86,10 +94,13 @@ class DrawPlan:
         """
         if not self.null.per_direction:
             return draw_rows(self.samplers[0], space, self.null.name, seed, [row for row, _ in block.rows])
+        samplers: dict[int | None, Sampler] = {**self.samplers}
+        if self.combinations:
+            samplers[None] = self.null.noise(space)  # type: ignore[attr-defined]
         if len(block.rows) == 1:
             ((row, j),) = block.rows
-            return draw_rows(self.samplers[j], space, self.null.name, seed, [row])
+            return draw_rows(samplers[j], space, self.null.name, seed, [row])
         found = torch.empty(len(block.rows), space.parameters.dim)
         for i, (row, j) in enumerate(block.rows):
-            found[i] = draw_rows(self.samplers[j], space, self.null.name, seed, [row])[0]
+            found[i] = draw_rows(samplers[j], space, self.null.name, seed, [row])[0]
         return found

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -219,7 +219,11 @@ class Measurement:
         mixed = bool(block.sets) and self.respond.method == "jvp" and hasattr(plan.null, "mixture")
         responses = self.respond(directions) if self.responses and (block.singles or mixed) else None
         for i, (row, j) in enumerate(block.rows[: block.singles]):
-            self._read_single(plan, row, j, directions[i], None if responses is None else responses[i], found)
+            response = None if responses is None else responses[i]
+            if j is None:
+                self._read_combined(plan, row, directions[i], response, found)
+            else:
+                self._read_single(plan, row, j, directions[i], response, found)
         for i, number in enumerate(block.sets):
             rows = slice(i * plan.size, (i + 1) * plan.size)
             members = self._members(
@@ -229,6 +233,21 @@ class Measurement:
                 value = value_of(statistic, statistic.name, members, f"set {number} of the null {plan.null.name!r}")
                 found.values.append(((plan.null.name, statistic.name, None), value))
         return found
+
+    def _read_combined(self, plan: DrawPlan, row: int, noise: Tensor, response: Tensor | None, found: _Reading) -> None:
+        """The draws α·n + β·θ of all directions from one n: their responses are combined alike."""
+        for j, combination in plan.combinations.items():
+            alpha, beta = combination(noise.float())
+            mixed = None if response is None else torch.add(alpha * response, self._response_to_weights, alpha=beta)
+            drawn = noise
+            if self.taking("direction"):
+                drawn = self.space.add_weights(alpha * noise.float().cpu(), beta).to(noise)
+            self._read_single(plan, row * self.k + j, j, drawn, mixed, found)
+
+    @cached_property
+    def _response_to_weights(self) -> Tensor:
+        """The response (N, d) to θ."""
+        return self.respond(self.respond.checked(self.space.parameters.flatten()[None]))[0]
 
     def _read_single(
         self, plan: DrawPlan, row: int, j: int, direction: Tensor, response: Tensor | None, found: _Reading

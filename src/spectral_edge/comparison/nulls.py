@@ -46,7 +46,9 @@ class DirectionNull(Protocol):
 
     A null of finitely many draws also has ``available``, their number. One that can be had for statistics of a set has
     ``as_set(space, rows, tested)``, which gives m draws (m, D) the inner products of the tested directions, in place if
-    it likes. Directions of an edge are orthonormal and independent draws are not; a statistic of spread would take that
+    it likes. Where draws are α·n + β·θ of noise n that does not depend on the tested direction, ``noise(space)`` and
+    ``combination(space, direction)`` give their parts, as in :class:`Weights`, and n serves all tested directions.
+    Directions of an edge are orthonormal and independent draws are not; a statistic of spread would take that
     for an effect. Where ``as_set`` is a linear map of the rows, ``mixture(space, rows, tested)`` gives its (m, m)
     matrix: responses of a set are then mixed from those of its rows, and none is computed twice.
     """
@@ -147,14 +149,19 @@ class Weights(_Null):
 
     v = cos·θ/||θ|| + sin·r, r uniform on the unit sphere orthogonal to θ. Under weight decay weights shrink along
     themselves, so an edge points largely along θ, and θ as a direction is as structured as the edge (paper's models).
+
+    A draw is α·n + β·θ of an isotropic n. Responses are linear, so one response to n serves all tested directions.
     """
 
     name: ClassVar[str] = "weights"
     per_direction: ClassVar[bool] = True
 
-    def sampler(self, space: DirectionSpace, direction: Tensor | None) -> Sampler:
-        """Refused where θ is zero or |cos| > 0.99: nothing is left to draw."""
-        assert direction is not None
+    def noise(self, space: DirectionSpace) -> Sampler:
+        """n, the part of a draw that does not depend on the tested direction."""
+        return space.isotropic
+
+    def combination(self, space: DirectionSpace, direction: Tensor) -> Callable[[Tensor], tuple[float, float]]:
+        """The function that turns n into (α, β); refused where θ is zero or |cos| > 0.99: nothing is left to draw."""
         norm = space.weight_norm()
         cosine = space.along_weights(direction) / (norm * space.inner(direction, direction) ** 0.5)
         if abs(cosine) > _PARALLEL:
@@ -162,10 +169,23 @@ class Weights(_Null):
                 f"its cosine to the weights is {cosine:.4f}, beyond {_PARALLEL}: too little of it is left to vary"
             )
 
+        def coefficients(row: Tensor) -> tuple[float, float]:
+            along = space.along_weights(row) / norm
+            across = (space.inner(row, row) - along**2) ** 0.5
+            alpha = (1 - cosine**2) ** 0.5 / across
+            return alpha, (cosine - alpha * along) / norm
+
+        return coefficients
+
+    def sampler(self, space: DirectionSpace, direction: Tensor | None) -> Sampler:
+        """Refused as :meth:`combination`."""
+        assert direction is not None
+        noise, combination = self.noise(space), self.combination(space, direction)
+
         def draw(stream: RandomStream) -> Tensor:
-            row = space.isotropic(stream)
-            across = space.normalised(space.add_weights(row, -space.along_weights(row) / norm**2))
-            return space.add_weights(across.mul_((1 - cosine**2) ** 0.5), cosine / norm)
+            row = noise(stream)
+            alpha, beta = combination(row)
+            return space.add_weights(row.mul_(alpha), beta)
 
         return draw
 
