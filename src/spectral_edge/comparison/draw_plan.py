@@ -94,13 +94,13 @@ class DrawPlan:
         """
         if not self.null.per_direction:
             return draw_rows(self.samplers[0], space, self.null.name, seed, [row for row, _ in block.rows])
-        samplers: dict[int | None, Sampler] = {**self.samplers}
-        if self.combinations:
-            samplers[None] = self.null.noise(space)  # type: ignore[attr-defined]
         if len(block.rows) == 1:
             ((row, j),) = block.rows
-            return draw_rows(samplers[j], space, self.null.name, seed, [row])
+            return draw_rows(self._sampler(j, space), space, self.null.name, seed, [row])
         found = torch.empty(len(block.rows), space.parameters.dim)
         for i, (row, j) in enumerate(block.rows):
-            found[i] = draw_rows(samplers[j], space, self.null.name, seed, [row])[0]
+            found[i] = draw_rows(self._sampler(j, space), space, self.null.name, seed, [row])[0]
         return found
+
+    def _sampler(self, j: int | None, space: DirectionSpace) -> Sampler:
+        return self.null.noise(space) if j is None else self.samplers[j]  # type: ignore[attr-defined]

@@ -123,15 +123,22 @@ class Span(_Rotated):
 
     The span is that of the identifiable right singular vectors of the window; each has the same weight in a draw,
     whatever its singular value.
+
+    Args:
+        edge: of the window, where the tested directions come as a tensor; if left out, the tested edge.
     """
+
+    edge: SpectralEdge | None = None
 
     name: ClassVar[str] = "span"
 
     def sampler(self, space: DirectionSpace, direction: Tensor | None) -> Sampler:
         """Needs an edge of at least two identifiable directions."""
-        edge = space.edge
+        edge = space.edge if self.edge is None else self.edge
         if edge is None:
-            raise CannotDrawError("it needs the window of updates; pass a SpectralEdge in place of a tensor")
+            raise CannotDrawError(
+                "it needs the window of updates; pass a SpectralEdge in place of a tensor, or Span(edge)"
+            )
         rank = edge.identifiable
         if rank < 2:
             raise CannotDrawError("the window has one identifiable direction, so its span has no other")

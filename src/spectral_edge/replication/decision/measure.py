@@ -1,0 +1,186 @@
+"""Measure one run by the protocol: its directions against every null, as rows of one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spectral_edge.bases import grouping
+from spectral_edge.comparison import Concentration, NullRow, Span, VarianceShare, compare
+from spectral_edge.comparison.statistic import of_direction
+from spectral_edge.replication.claims.c09_sum_of_squares import BASES
+from spectral_edge.replication.decision.arms import copy_of
+from spectral_edge.replication.decision.directions import TestedDirections
+from spectral_edge.replication.decision.protocol import Protocol
+from spectral_edge.replication.decision.statistics import LargestConcentration, ScriptPeakedness
+from spectral_edge.replication.modes import Peak
+from spectral_edge.representation import head_purity
+from spectral_edge.store import Checkpoint, Inputs
+from spectral_edge.subjects import BASIS
+from spectral_edge.subjects.trained_run import TrainedRun
+
+__all__ = ["measure_hybrid", "measure_modes"]
+
+Statistics = dict[tuple[str, str | None, str], Any]
+"""By (statistic, grouping, inputs)."""
+
+# Beyond this cosine to the weights nothing is left to draw at random.
+_PARALLEL = 0.98
+_BULK = tuple(f"v{i}" for i in range(4, 9))
+_AT_TRANSITION = ("v1", "v2", "v3", "v1-theta", "theta")
+_CONTROL = "output_discrete_log:add"
+
+
+def measure_modes(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[str, Any]]:
+    """Rows of the edge at the stop, and at the transition for addition, of a run of one operation.
+
+    Raises:
+        ValueError: the run has no stop.
+        StoreError: a file of the run is damaged.
+
+    Cost: about 300 responses to held-out pairs, 50 s on one thread.
+    """
+    rows = []
+    checkpoints: tuple[Checkpoint, ...] = ("stop", "transition") if run.task.name == "add" else ("stop",)
+    for checkpoint in checkpoints:
+        step = run.step_of(checkpoint)
+        if step is None:
+            raise ValueError(f"{run.path}: the run has no {checkpoint}, so it has no place in arm {arm!r}")
+        directions = TestedDirections.of(run, step, protocol)
+        at = _Step(run, run, checkpoint, step, directions, protocol)
+        rows += [row | {"arm": arm} for row in at.rows()]
+    return rows
+
+
+def measure_hybrid(edges: TrainedRun, weights: TrainedRun, protocol: Protocol) -> list[dict[str, Any]]:
+    """Rows of one training's directions applied to another's weights, both at their stop; as :func:`measure_modes`."""
+    there, here = edges.step_of("stop"), weights.step_of("stop")
+    if there is None or here is None:
+        raise ValueError(f"{edges.path}, {weights.path}: one of the runs has no stop")
+    directions = TestedDirections.of(edges, there, protocol, weights.weights_at(here))
+    at = _Step(weights, edges, "stop", here, directions, protocol)
+    return [row | {"arm": "hybrid"} for row in at.rows()]
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """Directions, applied to the weights of a run at one step."""
+
+    run: TrainedRun
+    edges: TrainedRun
+    checkpoint: Checkpoint
+    step: int
+    directions: TestedDirections
+    protocol: Protocol
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        model, parameters = self.run.model_at(self.step)
+        statistics = self._statistics(self._held_out)
+        statistics["head_purity", None, "all"] = of_direction(lambda v: float(head_purity(v[None], parameters)))
+        by_name = {"|".join(map(str, key)): (key, statistic) for key, statistic in statistics.items()}
+        functions = {name: statistic for name, (_, statistic) in by_name.items()}
+        names = [name for name in self.directions.names if self.checkpoint == "stop" or name in _AT_TRANSITION]
+        read = tuple(name for name in names if name not in _BULK)
+        angles = dict(zip(self.directions.names, self.directions.cosines, strict=True))
+        with_angle = tuple(name for name in read if abs(angles[name]) < _PARALLEL)
+        passes: tuple[tuple[tuple[str, ...], tuple[Any, ...], int], ...] = (
+            (tuple(names), ("isotropic", Span(self.directions.edge)), self.protocol.draws),
+            (with_angle, ("weights",), self.protocol.draws),
+            (self.directions.of_edge, ("blocks",), self.protocol.draws),
+            (read, ("inputs",), self.protocol.permutations),
+        )
+        peaks: dict[tuple[str, str], float] = {}
+        for tested, nulls, draws in passes:
+            found = compare(
+                model,
+                self.directions.chosen(tested),
+                self._held_out,
+                functions,
+                parameters=parameters,
+                nulls=nulls,
+                draws=draws,
+                seed=self.run.training.seed,  # fresh draws for each run
+                threads=self.run.threads,
+                quiet=True,
+            )
+            if not found.complete:  # a table is not stored of some of the draws
+                raise KeyboardInterrupt
+            measured = [(tested[(row.direction or 1) - 1], by_name[row.statistic][0], row) for row in found.rows]
+            peaks |= {(name, f"{key[1]}|{key[2]}"): row.measured for name, key, row in measured if key[0] == "peak"}
+            for name, key, row in measured:
+                if key[0] != "peak":
+                    yield self._row(name, key, row, peaks)
+
+    def _row(
+        self, name: str, key: tuple[str, str | None, str], row: NullRow, peaks: Mapping[tuple[str, str], float]
+    ) -> dict[str, Any]:
+        statistic, basis, inputs = key
+        spectrum = f"{basis}:script" if statistic == ScriptPeakedness.name else basis
+        peak = peaks.get((name, f"{spectrum}|{inputs}"))
+        training, edge = self.edges.training, self.directions.edge
+        return {
+            "protocol": self.protocol.digest,
+            "run_id": self.edges.config.run_id,
+            "weights_run_id": self.run.config.run_id,
+            "task": self.run.task.name,
+            "seed": training.seed,
+            "copy": copy_of(training),
+            "weight_decay": training.weight_decay,
+            "checkpoint": self.checkpoint,
+            "step": self.step,
+            "stride": self.protocol.stride,
+            "window": self.directions.window,
+            "centered": self.protocol.centered,
+            "position": edge.position,
+            "direction": name,
+            "cosine": self.directions.cosines[self.directions.names.index(name)],
+            "statistic": statistic,
+            "grouping": basis,
+            "inputs": inputs,
+            "peak": None if peak is None else int(peak),
+            "null": row.null,
+            "measured": row.measured,
+            "null_mean": float(row.values.mean()),
+            "null_std": float(row.values.std()),
+            "null_quantile95": float(np.quantile(row.values, 0.95)),
+            "pvalue": row.pvalue("greater"),
+            "draws": len(row.values),
+        }
+
+    @property
+    def _held_out(self) -> np.ndarray:
+        split = self.run.task.split(self.run.training.frac_train, self.run.training.seed)
+        return self.run.task.pairs[split.test]
+
+    def _statistics(self, pairs: np.ndarray) -> Statistics:
+        """What is measured of a response to these pairs, by operation."""
+        name, p = self.run.task.name, self.run.task.p
+        found: Statistics = {}
+
+        def labels(basis: str, inputs: Inputs) -> tuple[np.ndarray, int]:
+            q = grouping(basis, p)
+            own = q(pairs)
+            return (np.where(pairs[:, 0] == pairs[:, 1], -1, own) if inputs == "test_off_diagonal" else own), q.order
+
+        bases = BASES if name == "x2_y2" else (BASIS[name], *([_CONTROL] if name == "add" else []))
+        if name == "mul":
+            bases = (*bases, "output:mul")
+        for inputs in ("test", "test_off_diagonal"):
+            for basis in bases:
+                given = labels(basis, inputs)
+                found["concentration", basis, inputs] = Concentration(*given)
+                found["peak", basis, inputs] = Peak(*given)
+            if name == "x2_y2":
+                several = [found["concentration", basis, inputs] for basis in bases]
+                found[LargestConcentration.name, None, inputs] = LargestConcentration(several)
+            own = labels(BASIS[name], inputs)
+            found["variance_share:pc1", BASIS[name], inputs] = VarianceShare(*own, 1)
+            found["variance_share", BASIS[name], inputs] = VarianceShare(*own)
+        if self.checkpoint == "transition":
+            script = ScriptPeakedness(*labels("sum", "test"))
+            found["peakedness:script", "sum", "test"] = script
+            found["peak", "sum:script", "test"] = script.peak
+        return found

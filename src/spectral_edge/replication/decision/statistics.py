@@ -1,0 +1,110 @@
+"""Statistics that only the paper's questions need: the script's peakedness, and the best of several bases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spectral_edge.comparison import Concentration
+from spectral_edge.comparison.features import computed_once
+from spectral_edge.comparison.statistic import Takes
+
+__all__ = ["LargestConcentration", "ScriptPeakedness"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ScriptPeakedness:
+    """Peakedness as the author's script computes it: of scores on a singular vector, over inputs and not over groups.
+
+    s = H u₁ minus its mean, u₁ the first right singular vector of the uncentred response H (N, d); power at ω is that
+    of s along the unit vectors of cos(2πωq/M) and sin(2πωq/M) over the N inputs; the number is max/mean over
+    ω = 1 … M//2. Source: paper.md, section 4.10.
+
+    Args:
+        labels: (N,) q of each input, 0 … M-1.
+        order: M.
+    """
+
+    labels: NDArray[np.int64]
+    order: int
+
+    name: ClassVar[str] = "peakedness:script"
+    takes: ClassVar[Takes] = "response"
+
+    def __call__(self, response: Tensor) -> float:
+        """The number of a response (N, d)."""
+        return float(_peakedness(self.power(response))[0])
+
+    def peak(self, response: Tensor) -> float:
+        """ω of the largest power."""
+        return float(self.power(response)[0].argmax() + 1)
+
+    def power(self, response: Tensor) -> Floats:
+        """(1, M//2) power at ω = 1 … M//2."""
+        key = ("script", id(self))
+        return computed_once(response, key, lambda: (self._power(response, np.arange(self.order)[None]), self))[0]
+
+    def permute_labels(self, generator: np.random.Generator) -> Callable[[Tensor], float]:
+        """Exchange whole groups."""
+        names = generator.permutation(self.order)[None]
+        return lambda response: float(_peakedness(self._power(response, names))[0])
+
+    def permuted_values(self, response: Tensor, generator: np.random.Generator, n: int) -> Floats:
+        """(n,) values, the groups exchanged at random for each."""
+        names = np.stack([generator.permutation(self.order) for _ in range(n)])
+        return _peakedness(self._power(response, names))
+
+    def _power(self, response: Tensor, names: NDArray[np.int64]) -> Floats:
+        """(n, M//2) power where group q is called names[:, q]: sums over inputs are sums over groups."""
+        scores, counts = (np.bincount(self.labels, weights, self.order) for weights in (_scores(response), None))
+        angles = 2 * np.pi * np.outer(np.arange(1, self.order // 2 + 1), np.arange(self.order)) / self.order
+        power = np.zeros((len(names), len(angles)))
+        for wave in (np.cos(angles), np.sin(angles)):
+            named = wave[:, names]  # (M//2, n, M)
+            length = np.square(named) @ counts
+            # sin at ω = M/2 is zero: it has no unit vector
+            power += np.divide(np.square(named @ scores), length, out=np.zeros_like(length), where=length > 1e-9).T
+        return power
+
+
+def _peakedness(power: Floats) -> Floats:
+    return power.max(axis=1) / power.mean(axis=1)
+
+
+def _scores(response: Tensor) -> Floats:
+    """Scores of the inputs on the first right singular vector of a response, less their mean."""
+
+    def compute() -> Floats:
+        h = response.double().cpu()
+        first = torch.linalg.eigh(h.T @ h).eigenvectors[:, -1]
+        scores = h @ first
+        return (scores - scores.mean()).numpy()
+
+    return computed_once(response, "scores on the first singular vector", compute)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LargestConcentration:
+    """The largest Fourier concentration among several bases (C9)."""
+
+    bases: Sequence[Concentration]
+
+    name: ClassVar[str] = "largest concentration of five bases"
+    takes: ClassVar[Takes] = "response"
+
+    def __call__(self, response: Tensor) -> float:
+        """max F over the bases."""
+        return max(basis(response) for basis in self.bases)
+
+    def permute_labels(self, generator: np.random.Generator) -> Callable[[Tensor], float]:
+        """Exchange whole groups, in each basis by itself."""
+        permuted = [basis.permute_labels(generator) for basis in self.bases]
+        return lambda response: max(basis(response) for basis in permuted)

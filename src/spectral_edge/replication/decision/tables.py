@@ -1,0 +1,74 @@
+"""Tables of measured rows: one file a run while an arm is under way, one file an arm when it is gathered."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spectral_edge.replication.decision.protocol import Protocol
+from spectral_edge.store import StoreError, write_atomically
+
+if TYPE_CHECKING:
+    import polars
+
+__all__ = ["gathered", "read_table", "write_table"]
+
+
+def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows as parquet under a temporary name, then rename.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    import polars  # on call: importing the library should not wait for a table package
+
+    buffer = io.BytesIO()
+    polars.DataFrame(list(rows), infer_schema_length=None).write_parquet(buffer, compression="zstd", statistics=False)
+    write_atomically(path, buffer.getvalue())
+
+
+def read_table(path: Path, protocol: Protocol) -> polars.DataFrame:
+    """Read a table of this protocol.
+
+    Raises:
+        StoreError: there is none, it is damaged, or it was measured by another protocol.
+    """
+    import polars
+
+    try:
+        table = polars.read_parquet(io.BytesIO(path.read_bytes()))
+    except (OSError, polars.exceptions.PolarsError) as problem:
+        raise StoreError(
+            f"{path}: cannot be read: {problem}. Restore the file, or move it away and measure again."
+        ) from None
+    if "protocol" not in table.columns:
+        raise StoreError(f"{path}: has no column 'protocol': it is not a table of a decision; move it away.")
+    digests = table["protocol"].unique().to_list()
+    if digests != [protocol.digest]:
+        raise StoreError(
+            f"{path}: was measured by protocol {', '.join(map(str, digests))}, and the protocol in force is "
+            f"{protocol.digest}. Rows of two protocols make no table: measure again, or go back to that protocol."
+        )
+    return table
+
+
+def gathered(paths: Iterable[Path], protocol: Protocol) -> polars.DataFrame:
+    """Join tables of runs, in the order given.
+
+    Raises:
+        StoreError: as :func:`read_table`; or a run is there twice, which names it.
+    """
+    import polars
+
+    tables = {path: read_table(path, protocol) for path in paths}
+    owners: dict[tuple[str, str, str], Path] = {}
+    for path, table in tables.items():
+        weights = "weights_run_id" if "weights_run_id" in table.columns else "run_id"
+        keys = table.select("arm", "run_id", polars.col(weights).alias("weights")).unique()
+        for arm, run, of_weights in keys.iter_rows():
+            first = owners.setdefault((run, of_weights, arm), path)
+            if first != path:
+                raise StoreError(f"{path}: run {run} of arm {arm} is in {first}, too; take one of them away.")
+    return polars.concat(tables.values(), how="vertical_relaxed")

@@ -1,0 +1,154 @@
+"""An arm on tiny runs: trained, measured, gathered; its rows against values computed by hand."""
+
+import numpy as np
+import polars
+import pytest
+import torch
+
+import spectral_edge as se
+from spectral_edge.replication.decision import PROTOCOL, evidence
+from spectral_edge.replication.decision.evidence import gather_arm, measure_arm
+from spectral_edge.replication.decision.series import gradient_share
+from spectral_edge.replication.decision.statistics import ScriptPeakedness
+from spectral_edge.replication.decision.tables import gathered, read_table, write_table
+from spectral_edge.store import StoreError
+from spectral_edge.subjects import run_folder
+from spectral_edge.subjects.trained_run import TrainedRun
+from support.tiny_runs import tiny
+
+TINY = PROTOCOL.model_copy(update={"stride": 5, "window": 9, "draws": 6, "permutations": 8})
+# Any accuracy will do as a stop, at step 60.
+STOP = {"stop_accuracy": 1e-9, "stop_patience": 12, "max_steps": 60}
+RUNS = [tiny(name, seed=1, **STOP) for name in ("add", "mul", "x2_y2")]
+
+
+@pytest.fixture(scope="module")
+def arm(tmp_path_factory):
+    out = tmp_path_factory.mktemp("decide")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainedRun, "step_of", lambda run, name, window=20: {"stop": 60, "transition": 55}[name])
+        patch.setattr(evidence, "runs_of", lambda arm: RUNS)
+        patch.setattr(evidence, "call_all", lambda calls, jobs, say: [f(*a) for f, *a in calls.values()])
+        measure_arm(out, "seeds", protocol=TINY)
+        files = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
+        measure_arm(out, "seeds", protocol=TINY)
+        assert {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")} == files
+    gather_arm(out, "seeds", out / "kept", TINY)
+    return out
+
+
+@pytest.fixture(scope="module")
+def rows(arm):
+    return read_table(arm / "kept" / "seeds.parquet", TINY)
+
+
+def test_every_direction_has_its_nulls(rows):
+    own = rows.filter(task="mul", statistic="concentration", grouping="discrete_log", inputs="test_off_diagonal")
+    nulls = {name: set(part["null"]) for (name,), part in own.group_by("direction")}
+    k = own["position"][0]
+    assert nulls["v1"] == {"isotropic", "span", "weights", "blocks", "inputs"}
+    assert nulls["theta"] == {"isotropic", "span", "inputs"}  # no direction has its cosine to itself and more
+    assert nulls["v8"] == {"isotropic", "span"}
+    assert {name for name, found in nulls.items() if "blocks" in found} == {f"v{i + 1}" for i in range(min(k, 3))}
+    assert set(own.filter(null="inputs")["draws"]) == {8}
+    assert set(rows["step"]) == {60, 55}
+    early = rows.filter(checkpoint="transition")
+    assert set(early["task"]) == {"add"}
+    script = early.filter(statistic="peakedness:script", direction="v1")
+    assert set(script["null"]) == {"isotropic", "span", "weights", "blocks", "inputs"}
+    assert script["peak"].drop_nulls().len() == 5
+
+
+def test_a_row_is_the_statistic_of_the_direction_s_response(arm, rows):
+    run = TrainedRun.open(run_folder(arm, RUNS[1]))
+    model, parameters = run.model_at(60)
+    pairs = run.task.pairs[run.task.split(0.5, 1).test]
+    v1 = run.edge(60, 9, 5, True).directions(1)
+    theta = parameters.flatten() / parameters.flatten().norm()
+    across = v1[0] - (v1[0] @ theta) * theta
+    q = se.grouping("discrete_log", 13)
+    labels = np.where(pairs[:, 0] == pairs[:, 1], -1, q(pairs))
+    for name, direction in (("v1", v1[0]), ("v1-theta", across / across.norm())):
+        energy = se.functional_modes(model, direction[None], pairs, parameters=parameters).energy.numpy()
+        profile = se.fourier_profile(energy, labels, 12)
+        row = rows.filter(
+            task="mul", direction=name, statistic="concentration", grouping="discrete_log", inputs="test_off_diagonal"
+        ).row(0, named=True)
+        assert row["measured"] == pytest.approx(profile.concentration[0], rel=1e-4)
+        assert row["peak"] == profile.peak[0]
+        assert row["cosine"] == pytest.approx(float(direction / direction.norm() @ theta), abs=1e-5)
+
+
+def test_the_largest_of_five_bases_is_the_largest(rows):
+    own = rows.filter(task="x2_y2", direction="v1", inputs="test", null="isotropic")
+    largest = own.filter(statistic="largest concentration of five bases")["measured"].item()
+    assert largest == own.filter(statistic="concentration")["measured"].max()
+    assert own.filter(statistic="concentration").height == 5
+
+
+def test_script_peakedness_is_that_of_a_slow_twin():
+    torch.manual_seed(0)
+    labels = np.random.default_rng(0).integers(0, 12, 200)
+    response = torch.randn(200, 6, dtype=torch.float64)
+    response[:, 0] += 2 * torch.cos(torch.tensor(2 * np.pi * 3 * labels / 12))
+    u = np.linalg.svd(response.numpy())[2][0]
+    s = response.numpy() @ u
+    s = s - s.mean()
+    power = []
+    for w in range(1, 7):
+        waves = [f(2 * np.pi * w * labels / 12) for f in (np.cos, np.sin)]
+        power.append(sum((wave / np.linalg.norm(wave) @ s) ** 2 for wave in waves if np.linalg.norm(wave) > 1e-9))
+    statistic = ScriptPeakedness(labels, 12)
+    assert statistic(response) == pytest.approx(max(power) / np.mean(power))
+    assert statistic.peak(response) == 3
+    names = np.random.default_rng(1).permutation(12)
+    permuted = statistic.permute_labels(np.random.default_rng(1))(response)
+    assert permuted == pytest.approx(ScriptPeakedness(names[labels], 12)(response))
+    assert statistic.permuted_values(response, np.random.default_rng(1), 1)[0] == pytest.approx(permuted)
+
+
+def test_series_hold_both_parts_of_the_updates(arm):
+    series = read_table(arm / "kept" / "seeds.series.parquet", TINY).filter(task="add")
+    run = TrainedRun.open(run_folder(arm, RUNS[0]))
+    last = series.row(-1, named=True)
+    assert series["step"].to_list() == [50, 55, 60]
+    for part, suffix in (("update", ""), ("gradient", "_gradient"), ("decay", "_decay")):
+        sigma = run.edge(60, 10, 5, False, of=part).singular_values
+        assert last[f"g23{suffix}"] == pytest.approx(sigma[1] ** 2 - sigma[2] ** 2, rel=1e-4)
+        assert last[f"sigma_ratio{suffix}"] == pytest.approx(sigma[0] / sigma[1], rel=1e-4)
+    v1 = run.edge(60, 9, 5, True).directions(1)
+    theta = run.weights_at(60)
+    assert last["cosine_theta"] == pytest.approx(float(v1[0] @ theta / theta.norm()), abs=1e-5)
+    assert 0 < last["gradient_share_v1"] < 1
+
+
+def test_the_gradient_share_of_planted_updates():
+    v = torch.eye(3)[:2]
+    gradient = torch.tensor([[3.0, 0.0, 1.0], [-3.0, 0.0, 5.0]])
+    decay = torch.tensor([[1.0, 2.0, 0.0], [1.0, 2.0, 0.0]])
+    assert gradient_share(v, gradient, decay).tolist() == [0.9, 0.0]
+
+
+def test_tables_of_another_protocol_damaged_tables_and_runs_that_are_there_twice_are_named(arm, tmp_path):
+    kept = arm / "kept" / "seeds.parquet"
+    with pytest.raises(StoreError, match=rf"seeds.parquet.*{TINY.digest}.*{PROTOCOL.digest}"):
+        read_table(kept, PROTOCOL)
+    damaged = tmp_path / "damaged.parquet"
+    damaged.write_bytes(kept.read_bytes()[:100])
+    with pytest.raises(StoreError, match=r"damaged\.parquet: cannot be read"):
+        read_table(damaged, TINY)
+    polars.DataFrame({"a": [1]}).write_parquet(damaged)
+    with pytest.raises(StoreError, match="no column 'protocol'"):
+        read_table(damaged, TINY)
+    one = next((arm / "measured" / "seeds").glob("add*.rows.parquet"))
+    again = tmp_path / "again.parquet"
+    again.write_bytes(one.read_bytes())
+    with pytest.raises(StoreError, match=r"again.parquet: run add.* of arm seeds is in .*add.*too"):
+        gathered([one, again], TINY)
+
+
+def test_equal_rows_are_equal_bytes(arm, tmp_path):
+    table = read_table(arm / "kept" / "seeds.parquet", TINY)
+    for name in ("first", "second"):
+        write_table(tmp_path / name, table.rows(named=True))
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
