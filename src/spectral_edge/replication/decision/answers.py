@@ -1,0 +1,232 @@
+"""Answer the questions about directions from the gathered tables: reproduces, exists, specific."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_edge.replication.decision.protocol import Protocol, Question
+from spectral_edge.replication.decision.rules import (
+    Decision,
+    ThreeWay,
+    combined,
+    decide,
+    decide_bound,
+    most_have_it,
+    prediction_interval,
+    reproduces,
+)
+
+if TYPE_CHECKING:
+    import polars
+
+__all__ = ["Answer", "Reproduction", "answer_question", "excesses"]
+
+Floats = NDArray[np.float64]
+
+_BOUND = "below "
+_ABSENT = "above inputs by less than the margin"
+_BEYOND = "v1-theta"
+# Ratios and concentrations have skewed laws: their prediction intervals are taken of logarithms.
+_LOGARITHMIC = ("concentration", "peakedness:script", "largest concentration of five bases")
+_UPPER_BOUND_SLACK = 0.025
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Whether the published number and frequency lie among reruns.
+
+    Attributes:
+        answer: of both together; ``None`` where the paper prints neither.
+        low, high: prediction interval of one more rerun.
+        mean: of the reruns.
+        null_mean: of isotropic directions.
+        with_peak: reruns that have the published frequency; ``None`` where there is none.
+        n: reruns.
+    """
+
+    answer: ThreeWay | None
+    low: float | None = None
+    high: float | None = None
+    mean: float | None = None
+    null_mean: float | None = None
+    with_peak: int | None = None
+    n: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answers to one question.
+
+    Attributes:
+        question: what was asked.
+        reproduces: the published number among reruns.
+        exists: against permuted inputs, or a bound.
+        specific: against the strongest null.
+        by_null: against each null by itself.
+        beyond_weights: of v1 without its part along θ, against directions without one.
+    """
+
+    question: Question
+    reproduces: Reproduction
+    exists: Decision
+    specific: Decision
+    by_null: dict[str, Decision]
+    beyond_weights: Decision | None
+
+    @property
+    def strongest_null(self) -> str:
+        """Its name."""
+        return list(self.by_null)[self.specific.strongest]
+
+
+def answer_question(question: Question, rows: polars.DataFrame, protocol: Protocol) -> Answer:
+    """Answer a question about directions.
+
+    Args:
+        question: of one task.
+        rows: gathered rows of the arms seeds, copies and paper_seed.
+        protocol: rules.
+
+    Raises:
+        ValueError: no row of the seeds has this statistic; names it.
+    """
+    fresh = _of_arms(rows, ("seeds", "copies"))
+    over = {null: excesses(question, fresh, null) for null in question.specific}
+    by_null = {null: decide(_values(found), question.margin, protocol) for null, found in over.items()}
+    seeds = sorted(set.intersection(*(set(found) for found in over.values())))
+    common = np.array([[found[seed] for seed in seeds] for found in over.values()])
+    beyond = None
+    if "weights" in question.specific and question.direction in ("edge", "v1"):
+        beyond = decide(_values(excesses(question, fresh, "weights", _BEYOND)), question.margin, protocol)
+    return Answer(
+        question,
+        _reproduction(question, _of_arms(rows, ("hybrid",)), protocol),
+        _exists(question, fresh, protocol),
+        decide(common, question.margin, protocol),
+        by_null,
+        beyond,
+    )
+
+
+def excesses(question: Question, rows: polars.DataFrame, null: str, direction: str | None = None) -> dict[int, float]:
+    """One excess a seed over a null: the mean over the edge's directions, then over copies.
+
+    Args:
+        question: which statistic, and which way it points.
+        rows: of fresh seeds and copies.
+        null: its name.
+        direction: a direction in place of the question's.
+
+    Raises:
+        ValueError: there are none.
+    """
+    import polars
+
+    own = _own(question, rows, direction).filter(null=null)
+    if own.is_empty():
+        raise ValueError(
+            f"{question.claim}, {question.task}: no seed has {question.statistic} against {null!r}; measure its arm"
+        )
+    sign = 1 if question.alternative == "greater" else -1
+    excess = sign * (polars.col("measured") - polars.col("null_mean"))
+    if question.unit == "null SD":
+        excess = excess / polars.col("null_std")
+    by_run = own.group_by("seed", "copy").agg(excess.mean().alias("excess"))
+    by_seed = by_run.group_by("seed").agg(polars.col("excess").mean()).sort("seed")
+    return dict(by_seed.iter_rows())
+
+
+def _values(found: dict[int, float]) -> Floats:
+    return np.array(list(found.values()))
+
+
+def _exists(question: Question, rows: polars.DataFrame, protocol: Protocol) -> Decision:
+    if question.exists.startswith(_BOUND):
+        import polars
+
+        own = _own(question, rows).filter(null="isotropic").group_by("seed").agg(polars.col("measured").mean())
+        values = own.sort("seed")["measured"].to_numpy()
+        return decide_bound(values, float(question.exists.removeprefix(_BOUND)), protocol)
+    if question.exists == _ABSENT:
+        present = excesses(question.model_copy(update={"alternative": "greater"}), rows, "inputs")
+        return _reversed(decide(_values(present), question.margin, protocol))
+    return decide(_values(excesses(question, rows, question.exists)), question.margin, protocol)
+
+
+def _reversed(decision: Decision) -> Decision:
+    """Of a claim of an absence: its yes is the other's no."""
+    other: dict[ThreeWay, ThreeWay] = {"yes": "no", "no": "yes", "undecided": "undecided"}
+    found = decision.__dict__ | {"answer": other[decision.answer], "before": other[decision.before]}
+    return Decision(**found)
+
+
+def _reproduction(question: Question, rows: polars.DataFrame, protocol: Protocol) -> Reproduction:
+    """Of the hybrid arm."""
+    published = question.published
+    if published is None or rows.is_empty():
+        return Reproduction(None)
+    printed = question.model_copy(
+        update={
+            "statistic": question.published_statistic or question.statistic,
+            "inputs": question.published_inputs or question.inputs,
+            "direction": question.published_direction or "v1",
+        }
+    )
+    own = _own(printed, rows).filter(null="isotropic").sort("seed", "copy", "direction")
+    if own.is_empty():
+        return Reproduction(None)
+    import polars
+
+    members = (
+        own.group_by("copy").agg(polars.col("measured", "null_mean").mean(), polars.col("peak").first()).sort("copy")
+    )
+    values, null_mean = members["measured"].to_numpy(), float(members["null_mean"].mean())  # type: ignore[arg-type]
+    n = len(values)
+    if question.exists == _ABSENT:  # the paper prints an upper bound
+        below = int((values <= published + _UPPER_BOUND_SLACK).sum())
+        return Reproduction(most_have_it(below, n, protocol), mean=float(values.mean()), null_mean=null_mean, n=n)
+    logs = question.statistic in _LOGARITHMIC
+    scaled = np.log(values) if logs else values
+    number, null = np.log([published, null_mean]) if logs else (published, null_mean)
+    answers = [reproduces(float(number), scaled, float(null), protocol)]
+    low, high = prediction_interval(scaled, protocol.prediction)
+    with_peak = None
+    if question.peaks:
+        with_peak = int(members["peak"].is_in(list(question.peaks)).sum())
+        answers.append(most_have_it(with_peak, n, protocol))
+    ends = (float(np.exp(low)), float(np.exp(high))) if logs else (low, high)
+    return Reproduction(combined(answers), *ends, float(values.mean()), null_mean, with_peak, n)
+
+
+def _own(question: Question, rows: polars.DataFrame, direction: str | None = None) -> polars.DataFrame:
+    """The rows of a question's statistic and directions."""
+    import polars
+
+    wanted = (
+        (polars.col("task") == question.task)
+        & (polars.col("checkpoint") == question.checkpoint)
+        & (polars.col("statistic") == question.statistic)
+    )
+    if question.statistic != "head_purity":
+        wanted &= polars.col("inputs") == question.inputs
+    if question.grouping is not None:
+        wanted &= polars.col("grouping") == question.grouping
+    found = rows.filter(wanted)
+    if direction is not None:
+        return found.filter(direction=direction)
+    if question.direction == "edge":
+        number = polars.col("direction").str.extract(r"^v(\d+)$").cast(polars.Int64, strict=False)
+        return found.filter(number <= polars.min_horizontal(polars.col("position"), 3))
+    names = {"mean(v1..v3)": ["v1", "v2", "v3"]}.get(question.direction, [question.direction])
+    return found.filter(polars.col("direction").is_in(names))
+
+
+def _of_arms(rows: polars.DataFrame, arms: Sequence[str]) -> polars.DataFrame:
+    import polars
+
+    return rows.filter(polars.col("arm").is_in(list(arms)))
