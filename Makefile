@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: reproduce paper results experiment experiment-results test check roundings docs lint types rooms bench
+.PHONY: reproduce paper decide results experiment experiment-results test check roundings docs lint types rooms bench
 
 reproduce: .venv/core
 	$(BIN)/spectral-edge reproduce --profile quick --out runs/quick
@@ -10,6 +10,12 @@ reproduce: .venv/core
 # All runs and all claims: about two hours on two cores; interrupted, it continues.
 paper: .venv/core
 	$(BIN)/spectral-edge reproduce --profile paper --out runs/paper
+
+# The runs that decide the claims, by docs/protocol.md: arms seeds, copies, paper_seed, controls, trunk. Interrupted, each
+# continues; its small table goes to results/decision when it ends.
+ARM ?= seeds
+decide: .venv/core
+	$(BIN)/spectral-edge decide --arm $(ARM) --out runs/decision --kept results/decision
 
 # What of it is kept in the repository.
 results: .venv/core

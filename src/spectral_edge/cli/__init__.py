@@ -19,6 +19,7 @@ COMMANDS = {
     "train": ("train", "Train", "Train one model, or several seeds of it, and record updates"),
     "analyze": ("analyze", "Analyze", "Find the edge of a trained run and test its functional modes"),
     "compare": ("compare", "Compare", "Hold a run's edge directions against matched random ones"),
+    "decide": ("decide", "Decide", "Train and measure the runs that decide the paper's claims"),
     "discover": ("discover", "Discover", "Read the basis of a trained run"),
     "experiment": ("experiment", "Experiment", "Ask about discovery, early warning, or copies of one seed"),
     "report": ("report", "Report", "Write report.html, figures and tables"),

@@ -8,6 +8,8 @@ import torch
 import spectral_edge as se
 from spectral_edge.replication.decision import PROTOCOL, evidence
 from spectral_edge.replication.decision.evidence import gather_arm, measure_arm
+from spectral_edge.replication.decision.instruments import measure_cross_terms, measure_features
+from spectral_edge.replication.decision.measure import measure_hybrid
 from spectral_edge.replication.decision.series import gradient_share
 from spectral_edge.replication.decision.statistics import ScriptPeakedness
 from spectral_edge.replication.decision.tables import gathered, read_table, write_table
@@ -152,3 +154,27 @@ def test_equal_rows_are_equal_bytes(arm, tmp_path):
     for name in ("first", "second"):
         write_table(tmp_path / name, table.rows(named=True))
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+def test_overlaps_and_cross_terms_have_their_nulls(arm):
+    run = TrainedRun.open(run_folder(arm, RUNS[2]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainedRun, "step_of", lambda run, name, window=20: 60)
+        features = measure_features(run, "seeds", TINY)
+        terms = measure_cross_terms(run, "seeds", TINY)
+        hybrid = measure_hybrid(run, TrainedRun.open(run_folder(arm, RUNS[2])), TINY)
+        overlap = measure_features(run, "hybrid", TINY, TrainedRun.open(run_folder(arm, RUNS[2])))
+    assert {(r["direction"], r["null"]) for r in features} == {
+        ("pairs(v1..v3)", null) for null in ("isotropic", "span", "weights", "random_features")
+    }
+    assert len({r["measured"] for r in features}) == 1
+    gains = [r for r in terms if r["statistic"] == "cross_gain:held_out"]
+    assert {(r["direction"], r["null"]) for r in gains} == {
+        (v, null) for v in ("v1", "v2", "v3") for null in ("isotropic", "span", "weights", "blocks", "random_features")
+    }
+    assert {r["arm"] for r in hybrid} == {r["arm"] for r in overlap} == {"hybrid"}
+    assert {r["null"] for r in hybrid} == {"isotropic"}
+    (printed,) = [r for r in hybrid if (r["statistic"], r["direction"]) == ("r2:cross", "v1")]
+    (own,) = [r for r in terms if (r["statistic"], r["direction"], r["null"]) == ("r2:cross", "v1", "isotropic")]
+    assert printed["measured"] == pytest.approx(own["measured"], rel=1e-5)  # of a run applied to itself
+    assert overlap[0]["measured"] == pytest.approx(features[0]["measured"])

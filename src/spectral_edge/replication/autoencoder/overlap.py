@@ -105,6 +105,10 @@ class FeatureOverlap:
     def _angle(self, pair: tuple[int, int], responses: Tensor) -> float:
         return float(self.angles(responses)[pair])
 
+    def mean_overlap(self, responses: Tensor) -> float:
+        """The mean over the pairs of a triple of responses (3, N, d), as it is."""
+        return float(self._overlaps(responses, "random_directions").mean())
+
     @staticmethod
     def name(kind: Mixed | Literal["angle"], pair: int) -> str:
         """What the statistic of a pair is called."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,11 +21,12 @@ from spectral_edge.replication.decision.rules import (
     prediction_interval,
     reproduces,
 )
+from spectral_edge.replication.decision.tables import gathered
 
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["Answer", "Reproduction", "answer_question", "excesses"]
+__all__ = ["Answer", "Reproduction", "answer_question", "answers_of", "excesses"]
 
 Floats = NDArray[np.float64]
 
@@ -230,3 +232,21 @@ def _of_arms(rows: polars.DataFrame, arms: Sequence[str]) -> polars.DataFrame:
     import polars
 
     return rows.filter(polars.col("arm").is_in(list(arms)))
+
+
+def answers_of(kept: Path, protocol: Protocol) -> list[Answer]:
+    """Answer every question about directions that the gathered tables can answer, in the order of the protocol.
+
+    Raises:
+        StoreError: a table is damaged or of another protocol.
+    """
+    paths = [path for arm in ("seeds", "copies", "paper_seed") if (path := kept / f"{arm}.parquet").exists()]
+    if not paths:
+        return []
+    rows = gathered(paths, protocol)
+    return [answer_question(q, rows, protocol) for q in protocol.questions if _is_measured(q, rows)]
+
+
+def _is_measured(question: Question, rows: polars.DataFrame) -> bool:
+    fresh = _of_arms(rows, ("seeds", "copies"))
+    return question.direction != "run" and not _own(question, fresh).is_empty()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from spectral_edge.engines import call_all
-from spectral_edge.replication.decision.arms import Arm, runs_of
+from spectral_edge.replication.decision.arms import COPIED_SEEDS, Arm, runs_of
+from spectral_edge.replication.decision.instruments import measure_cross_terms, measure_features
 from spectral_edge.replication.decision.measure import measure_hybrid, measure_modes
 from spectral_edge.replication.decision.protocol import PROTOCOL, Protocol
 from spectral_edge.replication.decision.series import measure_series
@@ -20,7 +22,10 @@ from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["gather_arm", "measure_arm"]
 
+_PUBLISHED_FEATURES = ("add", "sub")  # for which the paper prints an overlap
+
 Say = Callable[[str], None]
+Measure = Callable[[TrainedRun, str, Protocol], list[dict[str, Any]]]
 
 
 def measure_arm(
@@ -72,32 +77,42 @@ def gather_arm(out: Path, arm: Arm, kept: Path, protocol: Protocol = PROTOCOL) -
 
 def _complete(out: Path, arm: Arm, run: RunConfig, protocol: Protocol) -> None:
     path, measured = run_folder(out, run), out / "measured" / arm
-    tables = {kind: measured / f"{run.run_id}.{kind}.parquet" for kind in ("rows", "series")}
-    wanted = [kind for kind in tables if kind == "series" or _reads_modes(arm)]
-    missing = [kind for kind in wanted if not _is_there(tables[kind], protocol)]
+    tables = {measured / f"{run.run_id}.{kind}.parquet": measure for kind, measure in _measurements(arm, run).items()}
+    missing = {table: measure for table, measure in tables.items() if not _is_there(table, protocol)}
     if not missing:
         return
     train_run(path, run)
     trained = TrainedRun.open(path)
     torch.set_num_threads(run.threads)
-    if "series" in missing:
-        write_table(tables["series"], measure_series(trained, arm, protocol))
-    if "rows" in missing and trained.stop_step is not None:
-        write_table(tables["rows"], measure_modes(trained, arm, protocol))
+    for table, measure in missing.items():
+        if measure is measure_series or trained.stop_step is not None:
+            write_table(table, measure(trained, arm, protocol))
+
+
+def _measurements(arm: Arm, run: RunConfig) -> dict[str, Measure]:
+    """What is measured of a run, by the name of its table."""
+    if arm not in ("seeds", "copies", "paper_seed"):
+        return {"series": measure_series}
+    found: dict[str, Measure] = {"series": measure_series, "rows": measure_modes}
+    if arm == "seeds" and run.training.seed in COPIED_SEEDS:
+        found["features.rows"] = measure_features
+        if run.training.operation == "x2_y2":
+            found["cross_terms.rows"] = measure_cross_terms
+    return found
 
 
 def _hybrids(out: Path, operation: str, protocol: Protocol) -> None:
     """Directions of each copy on the weights of the next."""
     runs = [run for run in runs_of("paper_seed") if run.training.operation == operation]
     for number, run in enumerate(runs):
-        target = out / "measured" / "paper_seed" / f"hybrid-{operation}-{number}.rows.parquet"
-        if not _is_there(target, protocol):
-            edges, weights = (TrainedRun.open(run_folder(out, one)) for one in (run, runs[(number + 1) % len(runs)]))
-            write_table(target, measure_hybrid(edges, weights, protocol))
-
-
-def _reads_modes(arm: Arm) -> bool:
-    return arm in ("seeds", "copies", "paper_seed")
+        edges, weights = (TrainedRun.open(run_folder(out, one)) for one in (run, runs[(number + 1) % len(runs)]))
+        torch.set_num_threads(run.threads)
+        place = out / "measured" / "paper_seed"
+        modes, features = (place / f"hybrid-{operation}-{number}.{kind}.parquet" for kind in ("rows", "features.rows"))
+        if not _is_there(modes, protocol):
+            write_table(modes, measure_hybrid(edges, weights, protocol))
+        if operation in _PUBLISHED_FEATURES and not _is_there(features, protocol):
+            write_table(features, measure_features(weights, "hybrid", protocol, edges))
 
 
 def _is_there(path: Path, protocol: Protocol) -> bool:

@@ -63,12 +63,11 @@ def gathered(paths: Iterable[Path], protocol: Protocol) -> polars.DataFrame:
     import polars
 
     tables = {path: read_table(path, protocol) for path in paths}
-    owners: dict[tuple[str, str, str], Path] = {}
+    owners: dict[tuple[str, ...], Path] = {}
     for path, table in tables.items():
-        weights = "weights_run_id" if "weights_run_id" in table.columns else "run_id"
-        keys = table.select("arm", "run_id", polars.col(weights).alias("weights")).unique()
-        for arm, run, of_weights in keys.iter_rows():
-            first = owners.setdefault((run, of_weights, arm), path)
+        names = [name for name in ("arm", "run_id", "weights_run_id", "statistic") if name in table.columns]
+        for key in table.select(names).unique().iter_rows():
+            first = owners.setdefault(key, path)
             if first != path:
-                raise StoreError(f"{path}: run {run} of arm {arm} is in {first}, too; take one of them away.")
+                raise StoreError(f"{path}: run {key[1]} of arm {key[0]} is in {first}, too; take one of them away.")
     return polars.concat(tables.values(), how="vertical_relaxed")
