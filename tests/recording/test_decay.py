@@ -1,5 +1,7 @@
 """The decay part of updates against the formula in float64, a slow twin; what has no such part is refused."""
 
+import copy
+
 import pytest
 import torch
 
@@ -82,3 +84,106 @@ def test_a_flag_for_decoupled_decay_is_believed():
     with DecayPart([optimizer], se.ParameterSubset(dict(model.named_parameters()))) as decay:
         train(model, optimizer, 1)
     assert decay.take().any()
+
+
+def watched(every=1, window=3, **settings):
+    model, optimizer = two_groups()
+    return (
+        model,
+        optimizer,
+        se.watch(model, optimizer, parameters=".", window=window, every=every, decay=True, verbose=False, **settings),
+    )
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_recorder_has_edges_of_both_parts(every):
+    model, optimizer, recorder = watched(every)
+    parameters = recorder.parameters
+    decay, snapshots = [torch.zeros(parameters.dim, dtype=torch.float64)], [parameters.flatten()]
+
+    def by_hand():
+        decay[-1][:16] -= float(optimizer.param_groups[0]["lr"]) * 0.3 * parameters.flatten()[:16]
+
+    for _ in range(4):
+        train(model, optimizer, every, [by_hand])
+        snapshots.append(parameters.flatten())
+        decay.append(torch.zeros(parameters.dim, dtype=torch.float64))
+    updates, decayed = torch.stack(snapshots).diff(dim=0)[-3:], torch.stack(decay[:-1])[-3:]
+    for part, rows in (("update", updates), ("decay", decayed), ("gradient", updates - decayed)):
+        expected = se.spectral_edge(rows, center=False).singular_values
+        found = recorder.edge(of=part, center=False).singular_values
+        assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    recorder.close()
+    assert not optimizer._optimizer_step_pre_hooks
+
+
+def test_two_optimizers_do_not_mix_the_decay_of_two_steps():
+    """The second optimizer of a step comes late: its decay belongs to the step that its first one began."""
+    model, _ = two_groups()
+    halves = [torch.optim.AdamW(layer.parameters(), lr=0.01, weight_decay=0.3) for layer in model]
+    recorder = se.watch(model, halves, parameters=".", window=2, decay=True, verbose=False)
+    theta = [recorder.parameters.flatten()]
+    for _ in range(2):
+        model(torch.randn(5, 3, dtype=torch.float64)).square().sum().backward()
+        for optimizer in halves:
+            optimizer.step()
+        theta.append(recorder.parameters.flatten())
+    expected = se.spectral_edge(-0.01 * 0.3 * torch.stack(theta[:2]), center=False).singular_values
+    assert recorder.edge(of="decay", center=False).singular_values == pytest.approx(expected, rel=1e-5)
+
+
+def test_training_is_bitwise_the_same_with_decay_recorded():
+    weights = []
+    for decay in (False, True):
+        model, optimizer = two_groups()
+        with se.watch(model, optimizer, parameters=".", window=2, decay=decay, verbose=False):
+            torch.manual_seed(5)
+            train(model, optimizer, 4)
+        weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    assert torch.equal(*weights)
+
+
+def test_a_recorder_with_decay_continues_from_its_state():
+    model, optimizer, recorder = watched(every=2)
+    train(model, optimizer, 7)  # in the middle of an update
+    state, theta = recorder.state_dict(), [p.detach().clone() for p in model.parameters()]
+    again, other, second = watched(every=2)
+    for mine, theirs in zip(again.parameters(), theta, strict=True):
+        mine.data.copy_(theirs)
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    second.load_state_dict(state)
+    for m, o in ((model, optimizer), (again, other)):
+        torch.manual_seed(9)
+        train(m, o, 3)
+    for part in ("update", "decay", "gradient"):
+        ours, theirs = (r.edge(of=part).singular_values for r in (recorder, second))
+        assert ours.tolist() == theirs.tolist()
+    del state["decay.total"]
+    with pytest.raises(ValueError, match="no decay of this shape"):
+        second.load_state_dict(state)
+
+
+def test_what_decay_cannot_be_had_for_is_said(tmp_path):
+    model, optimizer = two_groups()
+    with pytest.raises(ValueError, match="storage is 'disk'"):
+        se.watch(model, optimizer, parameters=".", decay=True, storage="disk", run_dir=tmp_path, verbose=False)
+    with pytest.raises(ValueError, match="none was given"):
+        se.watch(model, None, parameters=".", decay=True, verbose=False)
+    _, coupled = two_groups(torch.optim.SGD)
+    with pytest.raises(ValueError, match="SGD"):
+        se.watch(model, coupled, parameters=".", decay=True, verbose=False)
+    plain = se.watch(model, optimizer, parameters=".", window=2, verbose=False)
+    with pytest.raises(ValueError, match="give watch decay=True"):
+        plain.edge(of="gradient")
+    _, _, recorder = watched()
+    with pytest.raises(ValueError, match="'momentum' is unknown"):
+        recorder.edge(of="momentum")
+    with pytest.raises(ValueError, match="leave step out"):
+        recorder.edge(3, of="decay")
+
+
+def test_the_announced_memory_counts_both_windows():
+    plain = se.watch(*two_groups(), parameters=".", window=3, verbose=False)
+    costs = [recorder.cost.memory for recorder in (watched()[2], plain)]
+    dim = 26
+    assert costs[0] - costs[1] == 4 * (3 * dim + dim)

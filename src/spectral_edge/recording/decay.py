@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from spectral_edge.parameters import ParameterSubset
+from spectral_edge.spectrum import UpdateWindow
 
-__all__ = ["DecayPart"]
+__all__ = ["DecayPart", "DecayWindow", "UpdatePart", "check_decoupled"]
+
+UpdatePart = Literal["update", "decay", "gradient"]
+"""An update as it is, its weight decay, or the rest of it, which is what gradients did."""
 
 # Each multiplies parameters by 1 - ηλ before its step. Transformers' optimizer of the name Adafactor has another η.
 _DECOUPLED = (torch.optim.AdamW, torch.optim.Adafactor, *([torch.optim.Muon] if hasattr(torch.optim, "Muon") else []))
@@ -31,6 +35,7 @@ class DecayPart:
     Args:
         optimizers: which move the parameters; their groups' rates are read before each step, so schedules are followed.
         parameters: whose decay, in the layout of its vector; those in no optimizer do not decay.
+        holders: what the optimizers hold, where ``parameters`` are their float32 masters; the same order.
 
     Raises:
         ValueError: an optimizer couples weight decay to the gradient; names it.
@@ -49,24 +54,37 @@ class DecayPart:
     True
     """
 
-    def __init__(self, optimizers: Iterable[Optimizer], parameters: ParameterSubset) -> None:
+    def __init__(
+        self, optimizers: Iterable[Optimizer], parameters: ParameterSubset, holders: ParameterSubset | None = None
+    ) -> None:
         optimizers = list(optimizers)
         for optimizer in optimizers:
-            _check_decoupled(optimizer)
+            check_decoupled(optimizer)
         self._parameters = parameters
         first = next(iter(parameters.parameters.values()))
         self._total = torch.zeros(
             parameters.dim, dtype=torch.promote_types(first.dtype, torch.float32), device=first.device
         )
-        self._hooks = [
-            optimizer.register_step_pre_hook(partial(self._add, _groups(optimizer, parameters)))
-            for optimizer in optimizers
-        ]
+        known = [parameters] if holders is None else [parameters, holders]
+        self._hooks = [o.register_step_pre_hook(partial(self._add, _groups(o, known))) for o in optimizers]
 
     def take(self) -> Tensor:
         """Return the sum (D,) and begin a new one."""
         taken, self._total = self._total, torch.zeros_like(self._total)
         return taken
+
+    def clear_where(self, taken: Tensor) -> None:
+        """Begin a new sum where ``taken``, () boolean on the device, is true; nobody waits for the device."""
+        self._total.mul_(~taken)
+
+    @property
+    def total(self) -> Tensor:
+        """The sum so far, (D,); the next step changes it."""
+        return self._total
+
+    def read_from(self, parameters: ParameterSubset) -> None:
+        """Read these tensors from now on, of the same layout."""
+        self._parameters = parameters
 
     # Not traced: reading parameters is no part of a compiled step.
     @torch.compiler.disable
@@ -96,13 +114,78 @@ class DecayPart:
         self.close()
 
 
-def _groups(optimizer: Optimizer, parameters: ParameterSubset) -> dict[int, int]:
-    """Number of a parameter in the subset -> number of its group in the optimizer."""
+class DecayWindow:
+    """The decay parts of the last W updates, beside the window of the updates themselves.
+
+    Args:
+        part: that adds up between updates.
+        size: W.
+        parameters: layout, place and shards.
+
+    Memory: W D numbers.
+    """
+
+    def __init__(self, part: DecayPart, size: int, parameters: ParameterSubset) -> None:
+        self.part = part
+        shards = parameters.shards if parameters.sharded else ()
+        total = part.total
+        self.window = UpdateWindow(size, parameters.dim, dtype=total.dtype, device=total.device, shards=shards)
+
+    def take(self, step: int, kept: Tensor | None) -> None:
+        """Append the part of the update that ends at ``step``, unless ``kept``, on the device, is false."""
+        if kept is None:
+            self.window.push(self.part.take(), step)
+            return
+        self.window.push_if(kept, [(slice(None), self.part.total)], step)
+        self.part.clear_where(kept)
+
+    def gradient(self, updates: UpdateWindow) -> UpdateWindow:
+        """A window of the rest of the updates, which is what gradients did; a copy of W D numbers."""
+        rest = UpdateWindow(
+            self.window.size,
+            self.window.dim,
+            dtype=self.window.wide_dtype,
+            device=self.window.device,
+            shards=self.window.shards,
+        )
+        for update, decay, step in zip(updates.updates, self.window.updates, updates.steps, strict=True):
+            rest.push(update.to(decay.dtype) - decay, step)
+        return rest
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything needed to continue bitwise."""
+        return {f"decay.{name}": value for name, value in self.window.state_dict().items()} | {
+            "decay.total": self.part.total.clone()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore :meth:`state_dict`.
+
+        Raises:
+            ValueError: an entry is missing or of another shape or type; nothing is changed then.
+        """
+        own = {name.removeprefix("decay."): value for name, value in state.items() if name.startswith("decay.")}
+        total = own.pop("total", None)
+        if total is None or (total.shape, total.dtype) != (self.part.total.shape, self.part.total.dtype):
+            raise ValueError(
+                "Recorder.load_state_dict: the state has no decay of this shape; it was saved without decay"
+            )
+        self.window.load_state_dict(own)
+        self.part.total.copy_(total)
+
+
+def _groups(optimizer: Optimizer, subsets: list[ParameterSubset]) -> dict[int, int]:
+    """Number of a parameter in the subsets -> number of its group in the optimizer."""
     held = {id(p): number for number, group in enumerate(optimizer.param_groups) for p in group["params"]}
-    return {n: held[id(p)] for n, p in enumerate(parameters.parameters.values()) if id(p) in held}
+    return {n: held[id(p)] for known in subsets for n, p in enumerate(known.parameters.values()) if id(p) in held}
 
 
-def _check_decoupled(optimizer: Optimizer) -> None:
+def check_decoupled(optimizer: Optimizer) -> None:
+    """Refuse an optimizer whose updates have no part that is decay.
+
+    Raises:
+        ValueError: it adds weight decay to the gradient; names it.
+    """
     if isinstance(optimizer, _DECOUPLED) or any(
         kind.__name__.startswith(_DECOUPLED_NAMES) for kind in type(optimizer).__mro__
     ):

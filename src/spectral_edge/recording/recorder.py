@@ -14,6 +14,7 @@ from torch import Tensor
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.recording.archive import Archive
 from spectral_edge.recording.cost import Cost
+from spectral_edge.recording.decay import DecayWindow, UpdatePart
 from spectral_edge.recording.layout import LayoutGuard
 from spectral_edge.recording.live import LiveSpectrum, LiveValues
 from spectral_edge.recording.resolution import warn_if_coarse
@@ -72,6 +73,7 @@ class Recorder:
         self._archive = archive
         self._callback = callback
         self._identity = identity
+        self._decay: DecayWindow | None = None
         self._products = kept.inner_products()
         self._recorded = 0
         self._last_seen: list[int] = []  # step of the newest update at the last look
@@ -79,6 +81,11 @@ class Recorder:
         self._hooked = self._warned = self._closed = self._resolution_known = False
         self._told = False  # whether the other processes know that this one has stopped
         self._closing = contextlib.ExitStack()
+
+    def keep_decay(self, decay: DecayWindow) -> None:
+        """Keep the decay part of each update from now on; :func:`watch` calls it."""
+        self._decay = decay
+        self.on_close(decay.part.close)
 
     @property
     def window(self) -> UpdateWindow:
@@ -177,6 +184,8 @@ class Recorder:
         failure: Exception | None = None
         try:
             self._kept.take(step, kept)
+            if self._decay is not None:
+                self._decay.take(step, kept)
         except Exception as problem:
             failure = problem
         self._recorded += 1
@@ -226,6 +235,8 @@ class Recorder:
                 raise ValueError("the optimizer has made other master weights; close this recorder and watch again")
             self._values = masters
             self._kept.read_from(masters)
+            if self._decay is not None:
+                self._decay.part.read_from(masters)
 
     def _look_if_due(self, failure: Exception | None = None) -> None:
         """After every W updates the window holds new ones only: write them, and log its spectrum."""
@@ -280,7 +291,7 @@ class Recorder:
 
     # What the user reads
 
-    def edge(self, step: int | None = None, *, center: bool = True) -> SpectralEdge:
+    def edge(self, step: int | None = None, *, center: bool = True, of: UpdatePart = "update") -> SpectralEdge:
         """The spectral edge of the last W updates, or of the W that end at a recorded step, from the run directory.
 
         If recording has stopped, that of the last W before it did. Where parameters are sharded, all processes must
@@ -289,12 +300,17 @@ class Recorder:
         Args:
             step: a training step at which an update was recorded; now if left out.
             center: subtract the mean of the window.
+            of: the updates, their weight decay alone, or the rest of them, which is what gradients did; the parts need
+                ``watch(…, decay=True)`` and are of now.
 
         Raises:
-            ValueError: fewer than W updates have been recorded yet, or a step without a run directory.
+            ValueError: fewer than W updates have been recorded yet, or a step without a run directory, or a part that
+                is not recorded.
             RecordingStoppedError: recording stopped before there were W.
             StoreError: nothing is kept of that step.
         """
+        if of != "update":
+            return self._part(of, step).edge(center)
         if step is not None:
             if self._archive is None:
                 raise ValueError("Recorder.edge: earlier steps are read from disk; give watch a run_dir")
@@ -302,6 +318,18 @@ class Recorder:
         if not self.window.full:
             self._raise_if_stopped()
         return self._kept.edge(center)
+
+    def _part(self, of: UpdatePart, step: int | None) -> UpdateWindow:
+        """The window of one part of the updates."""
+        if self._decay is None:
+            raise ValueError(f"Recorder.edge: of={of!r} needs the decay of each step; give watch decay=True")
+        if of not in ("decay", "gradient"):
+            raise ValueError(f"Recorder.edge: of={of!r} is unknown; choose 'update', 'decay' or 'gradient'")
+        if step is not None:
+            raise ValueError(f"Recorder.edge: of={of!r} is known of the last W updates only; leave step out")
+        if self._decay.window.steps != self.window.steps:
+            raise ValueError("Recorder.edge: recording was interrupted between an update and its decay; watch again")
+        return self._decay.window if of == "decay" else self._decay.gradient(self.window)
 
     # State
 
@@ -311,7 +339,7 @@ class Recorder:
         state = self._kept.state_dict() | {"counts": counts}
         if self._live is not None and self._live.previous is not None:
             state["edge"] = self._live.previous.clone()
-        return state
+        return state if self._decay is None else state | self._decay.state_dict()
 
     def all_can_restore(self, state: Mapping[str, Tensor]) -> bool:
         """Whether each process that holds shards, all of which must call, has been given a state of its recorder."""
@@ -343,6 +371,8 @@ class Recorder:
                 "Recorder.load_state_dict: the state is of a recorder with other parameters, window, every or storage, "
                 "or of the process that holds other shards; give watch the same settings, and each process its own"
             )
+        if self._decay is not None:
+            self._decay.load_state_dict(state)
         self._kept.load_state_dict(state)
         if self._live is not None:
             self._live.restore(edge, self.window)

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from spectral_edge.parameters import ParameterSubset, Selector, reshard, select_parameters, unwrap_model
 from spectral_edge.recording.archive import Archive, RecordingConfig
 from spectral_edge.recording.cost import Cost, Plan, available_memory, refuse_if_above
+from spectral_edge.recording.decay import DecayPart, DecayWindow, check_decoupled
 from spectral_edge.recording.layout import LayoutGuard, master_of
 from spectral_edge.recording.live import LiveSpectrum, LiveValues
 from spectral_edge.recording.recorder import Recorder
@@ -41,6 +42,7 @@ def watch(
     callback: Callable[[LiveValues], None] | None = None,
     masters: Mapping[str, Tensor] | None = None,
     automatic: bool = True,
+    decay: bool = False,
     memory_limit: int | None = None,
     verbose: bool = True,
 ) -> Recorder:
@@ -72,17 +74,19 @@ def watch(
         masters: name -> float32 master weight of parameters in a shorter format. Found without it where the parameter
             has ``main_param`` (Megatron) or its optimizer state a "master" of its shape.
         automatic: whether hooks on the optimizers end training steps; otherwise call :meth:`Recorder.commit`.
+        decay: keep the part of each update that is weight decay as well, for ``edge(of="decay")`` and
+            ``edge(of="gradient")``. Optimizers with decoupled decay only; storage in memory.
         memory_limit: bytes; by default half of what can be had now.
         verbose: print to stderr what recording will cost, in the first process.
 
     Raises:
         ValueError: nothing is selected; optimizers and model share no parameter; a setting is out of range; FSDP1 or
-            DeepSpeed, whose parameters cannot be read.
+            DeepSpeed, whose parameters cannot be read; ``decay`` with an optimizer that couples decay to the gradient.
         MemoryError: above the limit; names settings that would fit.
         StoreError: ``run_dir`` holds another recording, or cannot be written.
 
-    Memory: (W + 1) D numbers, or as printed. Cost of a recorded step: a few passes over D numbers; the spectrum,
-    W² D multiply-adds, when asked for or after every W updates.
+    Memory: (W + 1) D numbers, twice that with ``decay``, or as printed. Cost of a recorded step: a few passes over D
+    numbers; the spectrum, W² D multiply-adds, when asked for or after every W updates. ``decay`` costs a pass a step.
 
     >>> model = nn.Linear(4, 2)
     >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -96,6 +100,7 @@ def watch(
     """
     _check_settings(window, every, storage, sketch_size, run_dir, keep_updates)
     optimizers = _torch_optimizers(optimizer)
+    _check_decay(decay, storage, optimizers)
     _refuse_unreadable(model, optimizer, optimizers)
     reshard(model)
     chosen = parameters if isinstance(parameters, ParameterSubset) else select_parameters(model, parameters)
@@ -110,6 +115,7 @@ def watch(
         anchor_bytes=max(parameter.element_size() for parameter in values.parameters.values()),
         live=live,
         in_directory=run_dir is not None,
+        decay=decay,
     )
     device = next(iter(values.parameters.values())).device
     cost = plan.cost(device)
@@ -151,6 +157,8 @@ def watch(
             identity=config.identity(tuple(shard.offset for shard in values.shards)),
         )
         _attach(recorder, optimizers)
+        if decay:  # after the hooks that end the step before
+            recorder.keep_decay(DecayWindow(DecayPart(optimizers, values, subset), window, values))
         undo.pop_all()  # from here on the recorder closes it
     return recorder
 
@@ -185,6 +193,15 @@ def _check_settings(
     if run_dir is None and (storage == "disk" or keep_updates):
         what = "storage='disk'" if storage == "disk" else "keep_updates=True"
         raise ValueError(f"watch: {what} needs a directory to write to; give run_dir")
+
+
+def _check_decay(decay: bool, storage: str, optimizers: list[Optimizer]) -> None:
+    if decay and storage not in ("float32", "bfloat16"):
+        raise ValueError(f"watch: decay=True keeps two windows in memory, and storage is {storage!r}; use 'float32'")
+    if decay and not optimizers:
+        raise ValueError("watch: decay=True reads learning rate and decay of an optimizer, and none was given")
+    for optimizer in optimizers if decay else ():
+        check_decoupled(optimizer)
 
 
 def _torch_optimizers(optimizer: Any) -> list[Optimizer]:

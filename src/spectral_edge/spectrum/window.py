@@ -64,6 +64,7 @@ class UpdateWindow:
         self._steps = torch.zeros(size, dtype=torch.int64, device=self._rows.device)
         self._pushed: int | Tensor = 0
         self._summed = 0  # updates whose inner products are in the Gram matrix
+        self.shards = tuple(shards)
         self._products = InnerProducts(shards)
 
     @property

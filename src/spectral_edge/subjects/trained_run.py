@@ -7,22 +7,20 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from spectral_edge.grokking import ModularTask, ModularTransformer, TrainingConfig
 from spectral_edge.parameters import ParameterSubset, attention_weights
+from spectral_edge.recording import UpdatePart
 from spectral_edge.spectrum import SpectralEdge, spectral_edge, stacked_updates
 from spectral_edge.store import Checkpoint, RunCorruptError, RunDirectory
 from spectral_edge.subjects.checkpoints import checkpoint_step, grok_step, snapshots_before, stop_step
 from spectral_edge.subjects.training_run import RunConfig, open_run
 
-__all__ = ["Part", "TrainedRun"]
-
-Part = Literal["update", "decay", "gradient"]
-"""An update as it is, its weight decay, or the rest of it, which is what gradients did."""
+__all__ = ["TrainedRun"]
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ class TrainedRun:
     def _layout(self) -> ParameterSubset:
         return self.model_at(self.run.snapshot_steps()[0])[1]
 
-    def edge(self, step: int, window: int, stride: int, center: bool, of: Part = "update") -> SpectralEdge:
+    def edge(self, step: int, window: int, stride: int, center: bool, of: UpdatePart = "update") -> SpectralEdge:
         """The spectral edge of the ``window`` updates, ``stride`` optimizer steps each, that end at ``step``.
 
         Args:
@@ -145,7 +143,7 @@ class TrainedRun:
         """
         return spectral_edge(self.updates(step, window, stride, of), center=center)
 
-    def updates(self, step: int, window: int, stride: int, of: Part = "update") -> Tensor:
+    def updates(self, step: int, window: int, stride: int, of: UpdatePart = "update") -> Tensor:
         """The updates of a window, oldest first, (W, D), or a part of them; arguments and errors as :meth:`edge`.
 
         They come from the snapshots, or, where the stride is finer than these, from the windows that the run kept.

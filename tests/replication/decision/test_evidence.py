@@ -10,9 +10,9 @@ from spectral_edge.replication.decision import PROTOCOL, evidence
 from spectral_edge.replication.decision.evidence import gather_arm, measure_arm
 from spectral_edge.replication.decision.instruments import measure_cross_terms, measure_features
 from spectral_edge.replication.decision.measure import measure_hybrid
-from spectral_edge.replication.decision.series import gradient_share
 from spectral_edge.replication.decision.statistics import ScriptPeakedness
 from spectral_edge.replication.decision.tables import gathered, read_table, write_table
+from spectral_edge.spectrum import gradient_share
 from spectral_edge.store import StoreError
 from spectral_edge.subjects import run_folder
 from spectral_edge.subjects.trained_run import TrainedRun

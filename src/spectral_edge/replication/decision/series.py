@@ -8,18 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spectral_edge.recording import UpdatePart
 from spectral_edge.replication.decision.arms import copy_of
 from spectral_edge.replication.decision.protocol import Protocol
 from spectral_edge.spectrum import (
     attention_matrices,
     displacement_gram,
     displacement_pca,
+    gradient_share,
     spectral_edge,
     weight_singular_values,
 )
-from spectral_edge.subjects.trained_run import Part, TrainedRun
+from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["gradient_share", "measure_series"]
+__all__ = ["measure_series"]
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +48,7 @@ def measure_series(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[s
     if len(steps) <= GAP_WINDOW:
         raise ValueError(f"{run.path}: {len(steps) - 1} updates of stride {protocol.stride}; {GAP_WINDOW} are needed")
     snapshots = [run.weights_at(step) for step in steps]
-    parts: tuple[Part, ...] = get_args(Part)
+    parts: tuple[UpdatePart, ...] = get_args(UpdatePart)
     rows = {part: run.updates(steps[-1], len(steps) - 1, protocol.stride, part) for part in parts}
     grams = {part: (updates.double() @ updates.double().T).numpy() for part, updates in rows.items()}
     displaced = displacement_pca(displacement_gram(snapshots)).singular_values
@@ -81,18 +83,6 @@ def measure_series(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[s
     return found
 
 
-def gradient_share(directions: Tensor, gradient: Tensor, decay: Tensor) -> Floats:
-    """E⟨g, v⟩²/(E⟨g, v⟩² + E⟨d, v⟩²) of each direction v (k, D), over the W updates g + d of a window (2604.07380).
-
-    1 where only gradients move the weights along v, 0 where only decay does; ½ where both do alike, though they may be
-    opposed and the update zero.
-    """
-    of_gradient, of_decay = (
-        np.square((part.double() @ directions.double().T).numpy()).mean(0) for part in (gradient, decay)
-    )
-    return of_gradient / (of_gradient + of_decay)
-
-
 def _spectrum(gram: Floats) -> dict[str, float]:
     eigenvalues = np.maximum(np.linalg.eigvalsh(gram)[::-1], 0)
     ratio = float(np.sqrt(eigenvalues[0] / eigenvalues[1])) if eigenvalues[1] > 0 else float("nan")
@@ -103,7 +93,7 @@ def _spectrum(gram: Floats) -> dict[str, float]:
     }
 
 
-def _edge(rows: dict[Part, Tensor], theta: Tensor, end: int, protocol: Protocol) -> dict[str, Any]:
+def _edge(rows: dict[UpdatePart, Tensor], theta: Tensor, end: int, protocol: Protocol) -> dict[str, Any]:
     """The edge of the protocol's window, empty before the first."""
     names = ("position", "cosine_theta", "gradient_share_v1", "gradient_share_v2", "gradient_share_v3")
     if end < protocol.window:
