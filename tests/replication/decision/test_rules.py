@@ -5,7 +5,14 @@ import pytest
 from scipy import stats
 
 from spectral_edge.replication.decision import PROTOCOL
-from spectral_edge.replication.decision.rules import combined, decide, decide_bound, prediction_interval, reproduces
+from spectral_edge.replication.decision.rules import (
+    Contrast,
+    combined,
+    decide,
+    decide_bound,
+    prediction_interval,
+    reproduces,
+)
 
 QUICK = PROTOCOL.model_copy(update={"resamples": 200})
 
@@ -101,3 +108,17 @@ def test_several_answers_make_one():
     assert combined(["yes", "undecided", "no"]) == "no"
     assert combined(["yes", "undecided"]) == "undecided"
     assert combined([]) == "undecided"
+
+
+def test_runs_that_are_compared_with_have_a_spread_of_their_own():
+    values, reference = planted(3, 1, 30), planted(1, 2, 8, seed=4)
+    found = decide([Contrast(values, reference)], 0.75, QUICK)
+    low, high = stats.ttest_ind(values, reference, equal_var=False).confidence_interval(0.9)
+    assert (found.effect, found.low, found.high) == (pytest.approx(2), pytest.approx(low), pytest.approx(high))
+    alone = decide([Contrast(values - 1)], 0.75, QUICK)
+    assert found.high - found.low > 2 * (alone.high - alone.low)
+
+
+def test_nulls_of_different_seeds_are_refused():
+    with pytest.raises(ValueError, match=r"\[9, 10\] seeds"):
+        decide([Contrast(planted(1, n=10)), Contrast(planted(1, n=9))], 0.75, QUICK)

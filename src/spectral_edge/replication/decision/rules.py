@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from spectral_edge.replication.decision.protocol import Protocol
 from spectral_edge.statistics import mean_interval, proportion_interval
 
 __all__ = [
+    "Contrast",
     "Decision",
     "ThreeWay",
     "combined",
@@ -56,25 +57,63 @@ class Decision:
     before: ThreeWay = "undecided"
 
 
-def decide(excesses: Floats, margin: float, protocol: Protocol) -> Decision:
+@dataclass(frozen=True, eq=False)
+class Contrast:
+    """The excess over one null: of each seed, or of seeds over runs that are compared with them.
+
+    Attributes:
+        values: (n,) one a seed: measured - null mean, or the reverse for claims of small numbers; with a reference, the
+            measured number.
+        reference: (m,) the same number of the runs compared with, which has a spread of its own; empty if the null mean
+            is subtracted already.
+    """
+
+    values: Floats
+    reference: Floats = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def mean(self) -> float:
+        """The mean excess."""
+        return float(self.values.mean() - (self.reference.mean() if len(self.reference) else 0.0))
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Student's interval of the mean excess; Welch's where there is a reference."""
+        if not len(self.reference):
+            return mean_interval(self.values, level)
+        found = stats.ttest_ind(self.values, self.reference, equal_var=False).confidence_interval(level)
+        return float(found.low), float(found.high)
+
+    def resampled(self, seeds: NDArray[np.int64], rng: np.random.Generator) -> Contrast:
+        """The contrast of other seeds, and of a bootstrap sample of the reference."""
+        m = len(self.reference)
+        return Contrast(self.values[seeds], self.reference[rng.integers(0, m, m)] if m else self.reference)
+
+
+def decide(contrasts: Floats | Sequence[Contrast], margin: float, protocol: Protocol) -> Decision:
     """Decide whether an effect exceeds every null, from its excess over each.
 
     yes: the interval of the mean excess over the strongest null lies above zero and the mean reaches the margin; no:
     its upper end lies below the margin; undecided otherwise, with too few seeds, or if the answer does not hold still.
 
     Args:
-        excesses: (nulls, seeds) measured - null mean, or the reverse for claims of small numbers.
+        contrasts: one a null, of the same seeds; or an array (nulls, seeds) or (seeds,) of excesses.
         margin: in the unit of the excesses.
         protocol: levels and limits.
 
     Raises:
-        ValueError: there are no seeds, or an excess is not finite.
+        ValueError: there are no seeds, an excess is not finite, or nulls have different numbers of seeds.
     """
 
-    def rule(values: Floats) -> ThreeWay:
-        return _against_strongest(values, margin, protocol)
+    def rule(found: Sequence[Contrast]) -> ThreeWay:
+        strongest = min(found, key=lambda contrast: contrast.mean)
+        if len(strongest.values) < protocol.fewest:
+            return "undecided"
+        low, high = strongest.interval(protocol.interval)
+        if low > 0 and strongest.mean >= margin:
+            return "yes"
+        return "no" if high < margin else "undecided"
 
-    return _stable(np.atleast_2d(excesses), rule, protocol)
+    return _stable(_as_contrasts(contrasts), rule, protocol)
 
 
 def decide_bound(values: Floats, bound: float, protocol: Protocol) -> Decision:
@@ -86,13 +125,13 @@ def decide_bound(values: Floats, bound: float, protocol: Protocol) -> Decision:
         ValueError: as :func:`decide`.
     """
 
-    def rule(below: Floats) -> ThreeWay:
-        if below.shape[1] < protocol.fewest:
+    def rule(below: Sequence[Contrast]) -> ThreeWay:
+        if len(below[0].values) < protocol.fewest:
             return "undecided"
-        low, high = mean_interval(below[0], protocol.interval)
+        low, high = below[0].interval(protocol.interval)
         return "yes" if low > 0 else "no" if high < 0 else "undecided"
 
-    return _stable(bound - np.atleast_2d(values), rule, protocol)
+    return _stable(_as_contrasts(bound - values), rule, protocol)
 
 
 def prediction_interval(values: Floats, level: float) -> tuple[float, float]:
@@ -146,36 +185,35 @@ def combined(answers: list[ThreeWay]) -> ThreeWay:
     return "no" if "no" in answers else "yes"
 
 
-def _against_strongest(values: Floats, margin: float, protocol: Protocol) -> ThreeWay:
-    strongest = values[values.mean(axis=1).argmin()]
-    if len(strongest) < protocol.fewest:
-        return "undecided"
-    low, high = mean_interval(strongest, protocol.interval)
-    if low > 0 and strongest.mean() >= margin:
-        return "yes"
-    return "no" if high < margin else "undecided"
+def _as_contrasts(contrasts: Floats | Sequence[Contrast]) -> list[Contrast]:
+    if isinstance(contrasts, np.ndarray):
+        contrasts = [Contrast(row) for row in np.atleast_2d(contrasts)]
+    sizes = {len(contrast.values) for contrast in contrasts}
+    numbers = [np.concatenate([contrast.values, contrast.reference]) for contrast in contrasts]
+    if len(sizes) != 1 or 0 in sizes or not all(np.isfinite(row).all() for row in numbers):
+        raise ValueError(f"decide: excesses of {sorted(sizes)} seeds are empty, of different seeds, or not finite")
+    return list(contrasts)
 
 
-def _stable(values: Floats, rule: Callable[[Floats], ThreeWay], protocol: Protocol) -> Decision:
+def _stable(
+    contrasts: Sequence[Contrast], rule: Callable[[Sequence[Contrast]], ThreeWay], protocol: Protocol
+) -> Decision:
     """The rule's answer, undecided if other seeds would often give another."""
-    if not values.size or not np.isfinite(values).all():
-        raise ValueError(f"decide: excesses {values.shape} are empty or not finite")
-    n, before = values.shape[1], rule(values)
-    strongest = int(values.mean(axis=1).argmin())
-    low, high = mean_interval(values[strongest], protocol.interval) if n > 1 else (None, None)
-    effect = float(values[strongest].mean())
+    strongest = min(range(len(contrasts)), key=lambda i: contrasts[i].mean)
+    own, n = contrasts[strongest], len(contrasts[0].values)
+    low, high = own.interval(protocol.interval) if n > 1 else (None, None)
     if n < protocol.fewest:
-        return Decision("undecided", effect, low, high, n, strongest=strongest)
-    rng = np.random.default_rng(_SEED)
-    again = [rule(values[:, rng.integers(0, n, n)]) for _ in range(protocol.resamples)]
+        return Decision("undecided", own.mean, low, high, n, strongest=strongest)
+    before, rng = rule(contrasts), np.random.default_rng(_SEED)
+
+    def of_seeds(seeds: NDArray[np.int64]) -> ThreeWay:
+        return rule([contrast.resampled(seeds, rng) for contrast in contrasts])
+
+    again = [of_seeds(rng.integers(0, n, n)) for _ in range(protocol.resamples)]
     repeat = again.count(before) / len(again)
-    contradictions = float(np.mean([_contradict(values, rule, rng) for _ in range(protocol.resamples)]))
+    orders = (rng.permutation(n) for _ in range(protocol.resamples))
+    pairs = [{of_seeds(order[: n // 2]), of_seeds(order[n // 2 :])} for order in orders]
+    contradictions = sum(pair == {"yes", "no"} for pair in pairs) / len(pairs)
     still = before == "undecided" or (repeat >= protocol.repeats and contradictions <= protocol.contradicts)
     answer: ThreeWay = before if still else "undecided"
-    return Decision(answer, effect, low, high, n, repeat, contradictions, strongest, before)
-
-
-def _contradict(values: Floats, rule: Callable[[Floats], ThreeWay], rng: np.random.Generator) -> bool:
-    order = rng.permutation(values.shape[1])
-    half = len(order) // 2
-    return {rule(values[:, order[:half]]), rule(values[:, order[half:]])} == {"yes", "no"}
+    return Decision(answer, own.mean, low, high, n, repeat, contradictions, strongest, before)

@@ -1,0 +1,148 @@
+"""The questions about runs, C1 and C2, from the series of runs that generalise and of runs that do not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_edge.replication.decision.arms import NEVER
+from spectral_edge.replication.decision.rules import Contrast
+from spectral_edge.statistics import rank_correlation
+
+if TYPE_CHECKING:
+    import polars
+
+__all__ = ["agreement", "agreement_contrasts", "declines", "gap_contrasts"]
+
+Floats = NDArray[np.float64]
+
+_GROKKED = 0.95
+# Two series of a run and the sign of their correlation: all ratios rise together while g23 falls.
+PAIRS = (
+    ("sigma_ratio", "displacement_ratio", 1),
+    ("sigma_ratio", "ratio_W_Q", 1),
+    ("sigma_ratio", "ratio_W_K", 1),
+    ("g23", "displacement_ratio", -1),
+    ("g23", "ratio_W_Q", -1),
+    ("g23", "ratio_W_K", -1),
+    ("displacement_ratio", "ratio_W_Q", 1),
+    ("displacement_ratio", "ratio_W_K", 1),
+)
+
+
+def declines(series: polars.DataFrame, quantity: str = "g23") -> polars.DataFrame:
+    """log(highest value before a step / value at it) of each run, the step being where the run generalises.
+
+    That is the first test accuracy of 0.95 or more, as in the script. A run that never has it is read at the median
+    step of the runs of its operation that do, or of all, at most at its last.
+
+    Args:
+        series: rows of :func:`~spectral_edge.replication.decision.series.measure_series` of all arms.
+        quantity: a positive column.
+
+    Returns:
+        Columns arm, task, seed, copy, weight_decay, generalises, step, decline; runs with nothing before the step are
+        left out.
+
+    Raises:
+        ValueError: no run generalises, so there is no step to read the others at.
+    """
+    import polars
+
+    first = (
+        series.filter((polars.col("test_accuracy") >= _GROKKED) & (polars.col("weight_decay") > 0))
+        .group_by("run_id")
+        .agg(polars.col("step").min(), polars.col("task").first())
+    )
+    if first.is_empty():
+        raise ValueError("declines: no run has a test accuracy of 0.95, so there is no step to read the others at")
+    steps = dict(first.select("run_id", "step").iter_rows())
+    of_task = dict(first.group_by("task").agg(polars.col("step").median()).iter_rows())
+    of_all = float(first["step"].median())  # type: ignore[arg-type]
+    rows = []
+    for (run_id,), run in series.group_by("run_id", maintain_order=True):
+        step = min(steps.get(str(run_id), of_task.get(run["task"][0], of_all)), run["step"].max())  # type: ignore[type-var]
+        before, at = run.filter(polars.col("step") < step), run.filter(polars.col("step") <= step)
+        if before.is_empty():
+            continue
+        ratio = float(before[quantity].max()) / float(at[quantity][-1])  # type: ignore[arg-type]
+        names = ("arm", "task", "seed", "copy", "weight_decay")
+        rows.append({name: run[name][0] for name in names} | {
+            "generalises": run_id in steps, "step": int(at["step"][-1]), "decline": float(np.log(ratio)),
+        })  # fmt: skip
+    return polars.DataFrame(rows)
+
+
+def gap_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
+    """C1's contrasts by null: ``no weight decay``, ``operations that never generalise``, ``update norm``.
+
+    A seed's value is the mean of its operations, copies averaged first. Compared with them are: the seeds of the runs
+    without weight decay; the operations that never generalise, each the mean of its seeds; and the decline of the mean
+    squared update norm in the seed's own runs.
+    """
+    import polars
+
+    of_gap, of_norm = declines(series), declines(series, "update_norm")
+    fresh = polars.col("arm").is_in(["seeds", "copies"]) & polars.col("generalises")
+    own, norm = (_by_seed(table.filter(fresh)) for table in (of_gap, of_norm))
+    controls = of_gap.filter((polars.col("arm") == "controls") & ~polars.col("generalises"))
+    no_decay = _by_seed(controls.filter((polars.col("weight_decay") == 0) & ~polars.col("task").is_in(list(NEVER))))
+    never = controls.filter((polars.col("weight_decay") > 0) & polars.col("task").is_in(list(NEVER)))
+    by_task = never.group_by("task").agg(polars.col("decline").mean()).sort("task")["decline"].to_numpy()
+    values = np.array(list(own.values()))
+    return {
+        "no weight decay": Contrast(values, np.array(list(no_decay.values()))),
+        "operations that never generalise": Contrast(values, by_task),
+        "update norm": Contrast(values - np.array([norm[seed] for seed in own])),
+    }
+
+
+def _by_seed(table: polars.DataFrame) -> dict[int, float]:
+    import polars
+
+    runs = table.group_by("seed", "task").agg(polars.col("decline").mean())
+    return dict(runs.group_by("seed").agg(polars.col("decline").mean()).sort("seed").iter_rows())
+
+
+def agreement(run: polars.DataFrame, other: polars.DataFrame | None = None) -> float:
+    """Mean over the pairs of sign · Spearman's ρ of two series of a run; the second of another run if given.
+
+    Both runs are cut to the shorter; NaN where a series is constant.
+    """
+    other = run if other is None else other
+    n = min(len(run), len(other))
+    columns = {name: (run[name].to_numpy()[:n], other[name].to_numpy()[:n]) for pair in PAIRS for name in pair[:2]}
+    return float(np.mean([sign * rank_correlation(columns[a][0], columns[b][1]) for a, b, sign in PAIRS]))
+
+
+def agreement_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
+    """C2's contrasts by null: ``circular shifts`` of the second series in time, and ``other runs`` of the operation.
+
+    A seed's value is the mean over its operations; series run to the stop.
+    """
+    import polars
+
+    found: dict[str, dict[int, list[float]]] = {"circular shifts": {}, "other runs": {}}
+    fresh = series.filter((polars.col("arm") == "seeds") & polars.col("stop_step").is_not_null())
+    for _, of_task in fresh.filter(polars.col("step") <= polars.col("stop_step")).group_by("task", maintain_order=True):
+        runs = [run.sort("step") for _, run in of_task.group_by("run_id", maintain_order=True)]
+        for number, run in enumerate(runs):
+            seed, own = int(run["seed"][0]), agreement(run)
+            shifted = [agreement(run, _shifted(run, by)) for by in range(1, len(run))]
+            others = [agreement(run, other) for i, other in enumerate(runs) if i != number]
+            found["circular shifts"].setdefault(seed, []).append(own - float(np.mean(shifted)))
+            if others:
+                found["other runs"].setdefault(seed, []).append(own - float(np.mean(others)))
+    return {null: Contrast(_means(by_seed)) for null, by_seed in found.items() if by_seed}
+
+
+def _means(by_seed: dict[int, list[float]]) -> Floats:
+    return np.array([np.mean(by_seed[seed]) for seed in sorted(by_seed)])
+
+
+def _shifted(run: polars.DataFrame, by: int) -> polars.DataFrame:
+    import polars
+
+    return polars.concat([run[by:], run[:by]])

@@ -1,0 +1,105 @@
+"""C1 and C2 on planted series, whose declines and correlations are known."""
+
+import numpy as np
+import polars
+import pytest
+from scipy import stats
+
+from spectral_edge.replication.decision.contrasts import (
+    PAIRS,
+    agreement,
+    agreement_contrasts,
+    declines,
+    gap_contrasts,
+)
+
+RATIOS = ("sigma_ratio", "displacement_ratio", "ratio_W_Q", "ratio_W_K")
+STEPS = np.arange(1000, 3100, 100)
+
+
+def series(task, seed, *, arm="seeds", decay=1.0, grok=2500, fall=40.0, norm_fall=4.0, copy=0, rng=None):
+    """g23 rises to a peak at step 1500 and is ``fall`` times lower at ``grok`` and after."""
+    n = len(STEPS)
+    after = (grok or 2500) <= STEPS
+    columns = {
+        "step": STEPS,
+        "test_accuracy": np.where((grok or 10**9) <= STEPS, 0.99, 0.1),
+        "g23": np.where(after, 1.0, np.where(STEPS == 1500, fall, fall / 2)),
+        "update_norm": np.where(after, 1.0, norm_fall),
+    }
+    noise = rng or np.random.default_rng(seed)
+    columns |= {
+        name: noise.standard_normal(n) for name in ("sigma_ratio", "displacement_ratio", "ratio_W_Q", "ratio_W_K")
+    }
+    return polars.DataFrame(columns).with_columns(
+        arm=polars.lit(arm), run_id=polars.lit(f"{task}-{seed}-{decay}-{copy}"), task=polars.lit(task),
+        seed=polars.lit(seed), copy=polars.lit(copy), weight_decay=polars.lit(decay),
+        stop_step=polars.lit(grok, dtype=polars.Int64),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table():
+    runs = [
+        series(task, seed, grok=grok) for seed in range(1001, 1007) for task, grok in (("add", 2500), ("mul", 2200))
+    ]
+    runs += [
+        series(task, seed, arm="controls", decay=0.0, grok=None, fall=1.2)
+        for seed in (1001, 1002)
+        for task in ("add", "mul")
+    ]
+    runs += [series(task, 1001, arm="controls", grok=None, fall=2.0) for task in ("x3_xy", "random_table")]
+    return polars.concat(runs)
+
+
+def test_a_decline_is_from_the_peak_to_the_step_where_the_run_generalises(table):
+    found = declines(table)
+    own = found.filter(task="mul", arm="seeds", seed=1003).row(0, named=True)
+    assert (own["step"], own["generalises"]) == (2200, True)
+    assert own["decline"] == pytest.approx(np.log(40))
+
+
+def test_runs_that_never_generalise_are_read_where_their_relatives_do(table):
+    found = declines(table)
+    steps = {(row["task"], row["weight_decay"]): row["step"] for row in found.iter_rows(named=True)}
+    assert steps["add", 0.0] == 2500
+    assert steps["mul", 0.0] == 2200
+    assert steps["x3_xy", 1.0] == 2300  # the median of 2200 and 2500 is 2350: the last evaluation before
+
+
+def test_contrasts_of_the_gap(table):
+    found = gap_contrasts(table)
+    assert found["no weight decay"].values == pytest.approx(np.full(6, np.log(40)))
+    # Read at step 2500, where g23 has fallen from 1.2 to 1, and at step 2200, where it is half of its peak.
+    assert found["no weight decay"].reference == pytest.approx(np.full(2, (np.log(1.2) + np.log(2)) / 2))
+    assert found["operations that never generalise"].reference == pytest.approx(np.full(2, np.log(2)))
+    assert found["update norm"].values == pytest.approx(np.full(6, np.log(40) - np.log(4)))
+
+
+def test_no_run_that_generalises_is_said():
+    with pytest.raises(ValueError, match=r"no run has a test accuracy of 0\.95"):
+        declines(series("add", 1, grok=None))
+
+
+def agreeing(seed):
+    """Series that go together as claimed: all ratios with time, g23 against it."""
+    time = np.arange(len(STEPS), dtype=float)
+    rising = {name: polars.Series(time) for name in RATIOS}
+    return series("add", seed).with_columns(**rising, g23=polars.Series(-time))
+
+
+def test_agreement_is_the_mean_signed_rank_correlation():
+    assert agreement(agreeing(1)) == 1.0
+    run = series("add", 3)
+    expected = [sign * stats.spearmanr(run[a], run[b]).statistic for a, b, sign in PAIRS]
+    assert agreement(run) == pytest.approx(np.mean(expected))
+
+
+def test_contrasts_of_agreement_are_zero_for_noise_and_for_series_that_all_runs_share():
+    noise = agreement_contrasts(polars.concat([series("add", seed) for seed in range(12)]))
+    for contrast in noise.values():
+        low, high = contrast.interval(0.99)
+        assert low < 0 < high
+    shared = agreement_contrasts(polars.concat([agreeing(seed) for seed in range(6)]))
+    assert shared["other runs"].values == pytest.approx(np.zeros(6))
+    assert shared["circular shifts"].mean > 0.5
