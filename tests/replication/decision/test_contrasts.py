@@ -5,6 +5,8 @@ import polars
 import pytest
 from scipy import stats
 
+from spectral_edge.replication.decision import PROTOCOL
+from spectral_edge.replication.decision.answers import answer_of_runs
 from spectral_edge.replication.decision.contrasts import (
     PAIRS,
     agreement,
@@ -103,3 +105,20 @@ def test_contrasts_of_agreement_are_zero_for_noise_and_for_series_that_all_runs_
     shared = agreement_contrasts(polars.concat([agreeing(seed) for seed in range(6)]))
     assert shared["other runs"].values == pytest.approx(np.zeros(6))
     assert shared["circular shifts"].mean > 0.5
+
+
+def test_c1_and_c2_have_three_answers(table):
+    quick = PROTOCOL.model_copy(update={"resamples": 50})
+    by_claim = {question.claim: question for question in PROTOCOL.questions}
+    noise = np.random.default_rng(0)
+    copies = [
+        series("add", 42, arm="paper_seed", copy=copy, fall=float(np.exp(3.69 + 0.1 * noise.standard_normal())))
+        for copy in range(10)
+    ]
+    gap = answer_of_runs(by_claim["C1"], polars.concat([table, *copies]), quick)
+    assert (gap.exists.answer, gap.specific.answer, gap.reproduces.answer) == ("yes", "yes", "yes")
+    assert gap.strongest_null == "update norm"
+    assert gap.specific.effect == pytest.approx(np.log(10))
+    noisy = polars.concat([series("add", seed) for seed in range(1001, 1013)])
+    assert answer_of_runs(by_claim["C1"], noisy, quick) is None  # no controls yet
+    assert answer_of_runs(by_claim["C2"], noisy, quick).reproduces.answer is None

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_edge.replication.decision.arms import ARMS
+from spectral_edge.replication.decision.contrasts import agreement_contrasts, declines, gap_contrasts
 from spectral_edge.replication.decision.protocol import Protocol, Question
 from spectral_edge.replication.decision.rules import (
+    Contrast,
     Decision,
     ThreeWay,
     combined,
@@ -26,7 +29,7 @@ from spectral_edge.replication.decision.tables import gathered
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["Answer", "Reproduction", "answer_question", "answers_of", "excesses"]
+__all__ = ["Answer", "Reproduction", "answer_of_runs", "answer_question", "answers_of", "excesses"]
 
 Floats = NDArray[np.float64]
 
@@ -234,19 +237,58 @@ def _of_arms(rows: polars.DataFrame, arms: Sequence[str]) -> polars.DataFrame:
     return rows.filter(polars.col("arm").is_in(list(arms)))
 
 
+def answer_of_runs(question: Question, series: polars.DataFrame, protocol: Protocol) -> Answer | None:
+    """Answer C1 or C2 from the series of all arms; ``None`` while the runs it needs are missing."""
+    found = gap_contrasts(series) if question.claim == "C1" else agreement_contrasts(series)
+    wanted = [question.exists, *question.specific]
+    if any(null not in found or not len(found[null].values) for null in wanted):
+        return None
+    by_null = {null: decide([found[null]], question.margin, protocol) for null in question.specific}
+    printed = Reproduction(None)
+    if question.claim == "C1":
+        printed = _printed_decline(question, series, found[question.exists], protocol)
+    specific = decide([found[null] for null in question.specific], question.margin, protocol)
+    exists = decide([found[question.exists]], question.margin, protocol)
+    return Answer(question, printed, exists, specific, by_null, None)
+
+
+def _printed_decline(
+    question: Question, series: polars.DataFrame, controls: Contrast, protocol: Protocol
+) -> Reproduction:
+    """The published mean decline among copies of the paper's seed, each the mean of its operations."""
+    import polars
+
+    table = declines(series).filter((polars.col("arm") == "paper_seed") & polars.col("generalises"))
+    members = table.group_by("copy").agg(polars.col("decline").mean()).sort("copy")["decline"].to_numpy()
+    if len(members) < 2 or question.published is None:
+        return Reproduction(None)
+    null_mean = float(controls.reference.mean())
+    answer = reproduces(question.published, members, null_mean, protocol)
+    low, high = prediction_interval(members, protocol.prediction)
+    return Reproduction(answer, low, high, float(members.mean()), null_mean, None, len(members))
+
+
 def answers_of(kept: Path, protocol: Protocol) -> list[Answer]:
-    """Answer every question about directions that the gathered tables can answer, in the order of the protocol.
+    """Answer every question that the gathered tables can answer, in the order of the protocol.
 
     Raises:
         StoreError: a table is damaged or of another protocol.
     """
-    paths = [path for arm in ("seeds", "copies", "paper_seed") if (path := kept / f"{arm}.parquet").exists()]
-    if not paths:
-        return []
-    rows = gathered(paths, protocol)
-    return [answer_question(q, rows, protocol) for q in protocol.questions if _is_measured(q, rows)]
+    rows = _gathered(kept, "", protocol)
+    series = _gathered(kept, ".series", protocol)
+    found = []
+    for question in protocol.questions:
+        if question.direction == "run":
+            answer = None if series is None else answer_of_runs(question, series, protocol)
+        else:
+            answer = None
+            if rows is not None and not _own(question, _of_arms(rows, ("seeds", "copies"))).is_empty():
+                answer = answer_question(question, rows, protocol)
+        found += [] if answer is None else [answer]
+    return found
 
 
-def _is_measured(question: Question, rows: polars.DataFrame) -> bool:
-    fresh = _of_arms(rows, ("seeds", "copies"))
-    return question.direction != "run" and not _own(question, fresh).is_empty()
+def _gathered(kept: Path, kind: str, protocol: Protocol) -> polars.DataFrame | None:
+    """The tables of all arms of one kind; ``None`` if there is none."""
+    paths = [path for arm in ARMS if (path := kept / f"{arm}{kind}.parquet").exists()]
+    return gathered(paths, protocol) if paths else None

@@ -80,7 +80,7 @@ def gap_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
 
     A seed's value is the mean of its operations, copies averaged first. Compared with them are: the seeds of the runs
     without weight decay; the operations that never generalise, each the mean of its seeds; and the decline of the mean
-    squared update norm in the seed's own runs.
+    squared update norm in the seed's own runs. A null whose runs are not measured yet is left out.
     """
     import polars
 
@@ -92,11 +92,12 @@ def gap_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
     never = controls.filter((polars.col("weight_decay") > 0) & polars.col("task").is_in(list(NEVER)))
     by_task = never.group_by("task").agg(polars.col("decline").mean()).sort("task")["decline"].to_numpy()
     values = np.array(list(own.values()))
-    return {
-        "no weight decay": Contrast(values, np.array(list(no_decay.values()))),
-        "operations that never generalise": Contrast(values, by_task),
-        "update norm": Contrast(values - np.array([norm[seed] for seed in own])),
-    }
+    found = {"update norm": Contrast(values - np.array([norm[seed] for seed in own]))}
+    if len(no_decay) > 1:
+        found["no weight decay"] = Contrast(values, np.array(list(no_decay.values())))
+    if len(by_task) > 1:
+        found["operations that never generalise"] = Contrast(values, by_task)
+    return found
 
 
 def _by_seed(table: polars.DataFrame) -> dict[int, float]:
