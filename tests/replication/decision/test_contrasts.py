@@ -115,10 +115,29 @@ def test_c1_and_c2_have_three_answers(table):
         series("add", 42, arm="paper_seed", copy=copy, fall=float(np.exp(3.69 + 0.1 * noise.standard_normal())))
         for copy in range(10)
     ]
-    gap = answer_of_runs(by_claim["C1"], polars.concat([table, *copies]), quick)
+    gap = answer_of_runs(by_claim["C1"], polars.concat([table, *copies]), None, quick)
     assert (gap.exists.answer, gap.specific.answer, gap.reproduces.answer) == ("yes", "yes", "yes")
     assert gap.strongest_null == "update norm"
     assert gap.specific.effect == pytest.approx(np.log(10))
     noisy = polars.concat([series("add", seed) for seed in range(1001, 1013)])
-    assert answer_of_runs(by_claim["C1"], noisy, quick) is None  # no controls yet
-    assert answer_of_runs(by_claim["C2"], noisy, quick).reproduces.answer is None
+    assert answer_of_runs(by_claim["C1"], noisy, None, quick) is None  # no controls yet
+    assert answer_of_runs(by_claim["C2"], noisy, None, quick).reproduces.answer is None
+
+
+def test_c11_is_the_ratio_of_concentrations_on_trunks_of_one_seed():
+    quick = PROTOCOL.model_copy(update={"resamples": 50})
+    question = next(question for question in PROTOCOL.questions if question.claim == "C11")
+    sizes = {"add+mul+x2_y2": 0.4, "add+x2_y2": 0.4, "mul+x2_y2": 0.2, "x2_y2": 0.1}
+    rows = polars.DataFrame(
+        [
+            {"arm": "trunk", "task": task, "seed": seed, "statistic": "concentration", "inputs": "all",
+             "direction": "v1", "null": "isotropic", "measured": size * 1.01**seed, "null_mean": 0.3 * 1.01**seed}
+            for task, size in sizes.items()
+            for seed in range(1, 7)
+        ]
+    )  # fmt: skip
+    answer = answer_of_runs(question, None, rows, quick)
+    assert answer.exists.effect == pytest.approx(np.log(4))
+    assert (answer.strongest_null, answer.specific.effect) == ("isotropic", pytest.approx(np.log(4 / 3)))
+    assert (answer.exists.answer, answer.specific.answer) == ("yes", "no")
+    assert answer_of_runs(question, None, rows.filter(polars.col("task") != "mul+x2_y2"), quick) is None

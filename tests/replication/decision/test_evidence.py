@@ -12,9 +12,10 @@ from spectral_edge.replication.decision.instruments import measure_cross_terms, 
 from spectral_edge.replication.decision.measure import measure_hybrid
 from spectral_edge.replication.decision.statistics import ScriptPeakedness
 from spectral_edge.replication.decision.tables import gathered, read_table, write_table
+from spectral_edge.replication.decision.trunk import measure_trunk, script_pairs
 from spectral_edge.spectrum import gradient_share
 from spectral_edge.store import StoreError
-from spectral_edge.subjects import run_folder
+from spectral_edge.subjects import run_folder, train_run
 from spectral_edge.subjects.trained_run import TrainedRun
 from support.tiny_runs import tiny
 
@@ -178,3 +179,44 @@ def test_overlaps_and_cross_terms_have_their_nulls(arm):
     (own,) = [r for r in terms if (r["statistic"], r["direction"], r["null"]) == ("r2:cross", "v1", "isotropic")]
     assert printed["measured"] == pytest.approx(own["measured"], rel=1e-5)  # of a run applied to itself
     assert overlap[0]["measured"] == pytest.approx(features[0]["measured"])
+
+
+def test_a_trunk_has_the_script_s_concentration_and_the_sharedness_of_its_directions(tmp_path):
+    config = tiny("add+mul+x2_y2", seed=1, nonzero=True, **STOP)
+    train_run(run_folder(tmp_path, config), config)
+    run = TrainedRun.open(run_folder(tmp_path, config))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainedRun, "step_of", lambda run, name, window=20: 60)
+        rows = measure_trunk(run, "trunk", TINY.model_copy(update={"draws": 10}))
+    table = polars.DataFrame(rows, infer_schema_length=None)
+    pairs = script_pairs(13)
+    assert len(pairs) == 85
+    assert (pairs == 0).any()
+    model, parameters = run.model_at(60)
+    v = run.edge(60, 9, 5, True).directions(8)
+    energy = se.functional_modes(model, v[:1], pairs, parameters=parameters).energy.numpy()
+    expected = se.fourier_profile(energy, pairs.sum(1) % 13, 13)
+    own = table.filter(statistic="concentration", inputs="all", direction="v1").row(0, named=True)
+    assert (own["measured"], own["peak"]) == (pytest.approx(expected.concentration[0], rel=1e-4), expected.peak[0])
+
+    # Usage by automatic differentiation of each task's loss along each direction.
+    test = run.task.split(0.5, 1).test
+    inputs = torch.from_numpy(run.task.pairs[test])
+    usage = np.zeros((3, 8))
+    theta = parameters.flatten()
+    for t, task in enumerate(run.tasks):
+        labels = torch.from_numpy(task.labels[test])
+        for k in range(8):
+
+            def losses(epsilon, k=k, name=task.name, labels=labels):
+                moved = parameters.unflatten(theta + epsilon * v[k])
+                logits = torch.func.functional_call(model, moved, (inputs[:, 0], inputs[:, 1]))[name]
+                return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+
+            _, along = torch.func.jvp(losses, (torch.zeros(()),), (torch.ones(()),))
+            usage[t, k] = float(along.double().square().mean())
+    shared = usage.sum(0) ** 2 / (3 * (usage**2).sum(0))
+    split = table.filter(statistic="sharedness")
+    assert split["measured"].to_list() == pytest.approx([shared[:3].mean() - shared[3:].mean()] * 2, rel=1e-3)
+    assert split["null"].to_list() == ["label_permutation", "isotropic"]
+    assert split["draws"][0] == 55

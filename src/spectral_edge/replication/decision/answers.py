@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_edge.replication.decision.arms import ARMS
-from spectral_edge.replication.decision.contrasts import agreement_contrasts, declines, gap_contrasts
+from spectral_edge.replication.decision.contrasts import (
+    agreement_contrasts,
+    declines,
+    gap_contrasts,
+    inherited_contrasts,
+)
 from spectral_edge.replication.decision.protocol import Protocol, Question
 from spectral_edge.replication.decision.rules import (
     Contrast,
@@ -36,6 +41,7 @@ Floats = NDArray[np.float64]
 _BOUND = "below "
 _ABSENT = "above inputs by less than the margin"
 _BEYOND = "v1-theta"
+_OF_RUNS = ("C1", "C2", "C11")
 # Ratios and concentrations have skewed laws: their prediction intervals are taken of logarithms.
 _LOGARITHMIC = ("concentration", "peakedness:script", "largest concentration of five bases")
 _UPPER_BOUND_SLACK = 0.025
@@ -100,7 +106,7 @@ def answer_question(question: Question, rows: polars.DataFrame, protocol: Protoc
     Raises:
         ValueError: no row of the seeds has this statistic; names it.
     """
-    fresh = _of_arms(rows, ("seeds", "copies"))
+    fresh = _fresh(rows)
     over = {null: excesses(question, fresh, null) for null in question.specific}
     by_null = {null: decide(_values(found), question.margin, protocol) for null, found in over.items()}
     seeds = sorted(set.intersection(*(set(found) for found in over.values())))
@@ -231,22 +237,32 @@ def _own(question: Question, rows: polars.DataFrame, direction: str | None = Non
     return found.filter(polars.col("direction").is_in(names))
 
 
+def _fresh(rows: polars.DataFrame) -> polars.DataFrame:
+    """Rows that decide *exists* and *specific*."""
+    return _of_arms(rows, ("seeds", "copies", "trunk"))
+
+
 def _of_arms(rows: polars.DataFrame, arms: Sequence[str]) -> polars.DataFrame:
     import polars
 
     return rows.filter(polars.col("arm").is_in(list(arms)))
 
 
-def answer_of_runs(question: Question, series: polars.DataFrame, protocol: Protocol) -> Answer | None:
-    """Answer C1 or C2 from the series of all arms; ``None`` while the runs it needs are missing."""
-    found = gap_contrasts(series) if question.claim == "C1" else agreement_contrasts(series)
-    wanted = [question.exists, *question.specific]
-    if any(null not in found or not len(found[null].values) for null in wanted):
+def answer_of_runs(
+    question: Question, series: polars.DataFrame | None, rows: polars.DataFrame | None, protocol: Protocol
+) -> Answer | None:
+    """Answer a question about runs: C1 and C2 from their series, C11 from rows; ``None`` while runs are missing."""
+    table = rows if question.claim == "C11" else series
+    if table is None:
+        return None
+    contrasts = {"C1": gap_contrasts, "C2": agreement_contrasts, "C11": inherited_contrasts}
+    found = contrasts[question.claim](table)
+    if any(null not in found for null in (question.exists, *question.specific)):
         return None
     by_null = {null: decide([found[null]], question.margin, protocol) for null in question.specific}
     printed = Reproduction(None)
     if question.claim == "C1":
-        printed = _printed_decline(question, series, found[question.exists], protocol)
+        printed = _printed_decline(question, table, found[question.exists], protocol)
     specific = decide([found[null] for null in question.specific], question.margin, protocol)
     exists = decide([found[question.exists]], question.margin, protocol)
     return Answer(question, printed, exists, specific, by_null, None)
@@ -278,11 +294,11 @@ def answers_of(kept: Path, protocol: Protocol) -> list[Answer]:
     series = _gathered(kept, ".series", protocol)
     found = []
     for question in protocol.questions:
-        if question.direction == "run":
-            answer = None if series is None else answer_of_runs(question, series, protocol)
+        if question.claim in _OF_RUNS:
+            answer = answer_of_runs(question, series, rows, protocol)
         else:
             answer = None
-            if rows is not None and not _own(question, _of_arms(rows, ("seeds", "copies"))).is_empty():
+            if rows is not None and not _own(question, _fresh(rows)).is_empty():
                 answer = answer_question(question, rows, protocol)
         found += [] if answer is None else [answer]
     return found

@@ -1,4 +1,4 @@
-"""The questions about runs, C1 and C2, from the series of runs that generalise and of runs that do not."""
+"""The questions about runs: C1 and C2 from series over training, C11 from trunks of several tasks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from spectral_edge.replication.decision.arms import NEVER
 from spectral_edge.replication.decision.rules import Contrast
 from spectral_edge.statistics import rank_correlation
+from spectral_edge.subjects.profiles import TRITASK
 
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["agreement", "agreement_contrasts", "declines", "gap_contrasts"]
+__all__ = ["agreement", "agreement_contrasts", "declines", "gap_contrasts", "inherited_contrasts"]
 
 Floats = NDArray[np.float64]
 
@@ -137,6 +138,35 @@ def agreement_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
             if others:
                 found["other runs"].setdefault(seed, []).append(own - float(np.mean(others)))
     return {null: Contrast(_means(by_seed)) for null, by_seed in found.items() if by_seed}
+
+
+def inherited_contrasts(rows: polars.DataFrame) -> dict[str, Contrast]:
+    """C11's contrasts by null: ``x2_y2 alone``, ``mul+x2_y2`` and ``isotropic``.
+
+    A seed's value is log F of v1 by sum, on the script's pairs, of the trunk of three tasks minus that of x² + y²
+    alone, of x² + y² with multiplication, or of the mean F of isotropic directions of the same trunk.
+    """
+    import polars
+
+    own = rows.filter(
+        (polars.col("arm") == "trunk")
+        & (polars.col("statistic") == "concentration")
+        & (polars.col("inputs") == "all")
+        & (polars.col("direction") == "v1")
+    )
+    logs: dict[str, dict[int, float]] = {}
+    for line in own.iter_rows(named=True):
+        logs.setdefault(line["task"], {})[line["seed"]] = float(np.log(line["measured"]))
+        if line["task"] == TRITASK:
+            logs.setdefault("isotropic", {})[line["seed"]] = float(np.log(line["null_mean"]))
+    shared = logs.get(TRITASK, {})
+    others = {"x2_y2 alone": "x2_y2", "mul+x2_y2": "mul+x2_y2", "isotropic": "isotropic"}
+    found = {}
+    for null, name in others.items():
+        seeds = sorted(shared.keys() & logs.get(name, {}).keys())
+        if seeds:
+            found[null] = Contrast(np.array([shared[seed] - logs[name][seed] for seed in seeds]))
+    return found
 
 
 def _means(by_seed: dict[int, list[float]]) -> Floats:

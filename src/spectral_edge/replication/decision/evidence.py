@@ -15,6 +15,7 @@ from spectral_edge.replication.decision.measure import measure_hybrid, measure_m
 from spectral_edge.replication.decision.protocol import PROTOCOL, Protocol
 from spectral_edge.replication.decision.series import measure_series
 from spectral_edge.replication.decision.tables import gathered, read_table, write_table
+from spectral_edge.replication.decision.trunk import measure_trunk
 from spectral_edge.store import StoreError, hold_lock
 from spectral_edge.subjects import RunConfig, run_folder, train_run
 from spectral_edge.subjects.profiles import GROKKING
@@ -91,8 +92,10 @@ def _complete(out: Path, arm: Arm, run: RunConfig, protocol: Protocol) -> None:
 
 def _measurements(arm: Arm, run: RunConfig) -> dict[str, Measure]:
     """What is measured of a run, by the name of its table."""
-    if arm not in ("seeds", "copies", "paper_seed"):
+    if arm == "controls":
         return {"series": measure_series}
+    if arm == "trunk":
+        return {"series": measure_series, "rows": measure_trunk}
     found: dict[str, Measure] = {"series": measure_series, "rows": measure_modes}
     if arm == "seeds" and run.training.seed in COPIED_SEEDS:
         found["features.rows"] = measure_features
