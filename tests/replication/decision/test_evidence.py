@@ -7,6 +7,7 @@ import torch
 
 import spectral_edge as se
 from spectral_edge.replication.decision import PROTOCOL, evidence
+from spectral_edge.replication.decision.arms import single_run
 from spectral_edge.replication.decision.evidence import gather_arm, measure_arm
 from spectral_edge.replication.decision.instruments import measure_cross_terms, measure_features
 from spectral_edge.replication.decision.measure import measure_hybrid
@@ -14,7 +15,7 @@ from spectral_edge.replication.decision.statistics import ScriptPeakedness
 from spectral_edge.replication.decision.tables import gathered, read_table, write_table
 from spectral_edge.replication.decision.trunk import measure_trunk, script_pairs
 from spectral_edge.spectrum import gradient_share
-from spectral_edge.store import StoreError
+from spectral_edge.store import RunDirectory, StoreError
 from spectral_edge.subjects import run_folder, train_run
 from spectral_edge.subjects.trained_run import TrainedRun
 from support.tiny_runs import tiny
@@ -30,7 +31,7 @@ def arm(tmp_path_factory):
     out = tmp_path_factory.mktemp("decide")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainedRun, "step_of", lambda run, name, window=20: {"stop": 60, "transition": 55}[name])
-        patch.setattr(evidence, "runs_of", lambda arm: RUNS)
+        patch.setattr(evidence, "runs_of", lambda arm, replaced: RUNS)
         patch.setattr(evidence, "call_all", lambda calls, jobs, say: [f(*a) for f, *a in calls.values()])
         measure_arm(out, "seeds", protocol=TINY)
         files = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
@@ -220,3 +221,23 @@ def test_a_trunk_has_the_script_s_concentration_and_the_sharedness_of_its_direct
     assert split["measured"].to_list() == pytest.approx([shared[:3].mean() - shared[3:].mean()] * 2, rel=1e-3)
     assert split["null"].to_list() == ["label_permutation", "isotropic"]
     assert split["draws"][0] == 55
+
+
+def test_a_seed_that_did_not_generalise_has_a_reserve(tmp_path):
+    assert evidence.replaced_seeds(tmp_path) == {}
+
+    def ended(operation, seed, grokked):
+        run = single_run(operation, seed)
+        RunDirectory.create(run_folder(tmp_path, run), run, {}).write_status({"state": "finished", "grokked": grokked})
+
+    ended("mul", 1001, True)
+    ended("mul", 1002, False)
+    ended("add", 1005, False)
+    assert evidence.replaced_seeds(tmp_path) == {("add", 1005): 1031, ("mul", 1002): 1031}
+    ended("mul", 1031, False)
+    ended("mul", 1003, False)
+    assert evidence.replaced_seeds(tmp_path) == {("add", 1005): 1031, ("mul", 1002): 1032, ("mul", 1003): 1033}
+    for seed in range(1032, 1041):
+        ended("mul", seed, False)
+    with pytest.raises(ValueError, match="more than 10 seeds of mul"):
+        evidence.replaced_seeds(tmp_path)

@@ -10,7 +10,7 @@ from spectral_edge.grokking import TrainingConfig
 from spectral_edge.subjects import RunConfig
 from spectral_edge.subjects.profiles import GROKKING, TRITASK
 
-__all__ = ["ARMS", "COPIED_SEEDS", "FRESH_SEEDS", "NEVER", "RESERVE_SEEDS", "Arm", "copy_of", "runs_of"]
+__all__ = ["ARMS", "COPIED_SEEDS", "FRESH_SEEDS", "NEVER", "RESERVE_SEEDS", "Arm", "copy_of", "runs_of", "single_run"]
 
 Arm = Literal["seeds", "copies", "paper_seed", "controls", "trunk"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
@@ -60,12 +60,12 @@ def runs_of(arm: Arm, replaced: dict[tuple[str, int], int] | None = None) -> lis
     """
     replaced = replaced or {}
     if arm == "seeds":
-        return [_single(name, replaced.get((name, seed), seed)) for seed in FRESH_SEEDS for name in GROKKING]
+        return [single_run(name, replaced.get((name, seed), seed)) for seed in FRESH_SEEDS for name in GROKKING]
     if arm == "copies":
         pairs = [(name, replaced.get((name, seed), seed)) for seed in COPIED_SEEDS for name in GROKKING]
-        return [_single(name, seed, copy) for name, seed in pairs for copy in range(1, _COPIES)]
+        return [single_run(name, seed, copy) for name, seed in pairs for copy in range(1, _COPIES)]
     if arm == "paper_seed":
-        return [_single(name, PAPER_SEED, copy) for copy in range(_PAPER_COPIES) for name in GROKKING]
+        return [single_run(name, PAPER_SEED, copy) for copy in range(_PAPER_COPIES) for name in GROKKING]
     if arm == "controls":
         return _controls()
     names = (TRITASK, "add+x2_y2", "mul+x2_y2", "x2_y2")
@@ -82,7 +82,8 @@ def copy_of(training: TrainingConfig) -> int:
     return round(float((np.float32(training.learning_rate) - published) / np.spacing(published)))
 
 
-def _single(operation: str, seed: int, copy: int = 0) -> RunConfig:
+def single_run(operation: str, seed: int, copy: int = 0) -> RunConfig:
+    """The run of one operation by the published protocol, to its stop; copy c has the c-th float32 as learning rate."""
     training = TrainingConfig(
         operation=operation, seed=seed, learning_rate=_rate(copy), min_steps=_LEAST, max_steps=_PATIENCE
     )

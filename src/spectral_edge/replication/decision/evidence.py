@@ -9,19 +9,26 @@ from typing import Any
 import torch
 
 from spectral_edge.engines import call_all
-from spectral_edge.replication.decision.arms import COPIED_SEEDS, Arm, runs_of
+from spectral_edge.replication.decision.arms import (
+    COPIED_SEEDS,
+    FRESH_SEEDS,
+    RESERVE_SEEDS,
+    Arm,
+    runs_of,
+    single_run,
+)
 from spectral_edge.replication.decision.instruments import measure_cross_terms, measure_features
 from spectral_edge.replication.decision.measure import measure_hybrid, measure_modes
 from spectral_edge.replication.decision.protocol import PROTOCOL, Protocol
 from spectral_edge.replication.decision.series import measure_series
 from spectral_edge.replication.decision.tables import gathered, read_table, write_table
 from spectral_edge.replication.decision.trunk import measure_trunk
-from spectral_edge.store import StoreError, hold_lock
+from spectral_edge.store import RunDirectory, StoreError, hold_lock
 from spectral_edge.subjects import RunConfig, run_folder, train_run
 from spectral_edge.subjects.profiles import GROKKING
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["gather_arm", "measure_arm"]
+__all__ = ["gather_arm", "measure_arm", "replaced_seeds"]
 
 _PUBLISHED_FEATURES = ("add", "sub")  # for which the paper prints an overlap
 
@@ -46,14 +53,46 @@ def measure_arm(
     Raises:
         StoreError: ``out`` cannot be written, a run is damaged, or a table is of another protocol.
         EngineError: a worker process was killed.
+        ValueError: more seeds of an operation do not generalise than there are reserves.
     """
     folder = out / "measured" / arm
     folder.mkdir(parents=True, exist_ok=True)
     with hold_lock(folder / "lock"):
-        calls = {run.run_id: (_complete, out, arm, run, protocol) for run in runs_of(arm)}
-        call_all(calls, jobs, say)
+        before = None
+        while (replaced := replaced_seeds(out)) != before:  # until every seed of the arm has generalised
+            before = replaced
+            calls = {run.run_id: (_complete, out, arm, run, protocol) for run in runs_of(arm, replaced)}
+            call_all(calls, jobs, say)
         if arm == "paper_seed":
             call_all({f"hybrid {name}": (_hybrids, out, name, protocol) for name in GROKKING}, jobs, say)
+
+
+def replaced_seeds(out: Path) -> dict[tuple[str, int], int]:
+    """(operation, fresh seed) -> the reserve that takes its place, as its run has ended and not generalised.
+
+    Raises:
+        StoreError: a run is damaged.
+        ValueError: an operation has no reserve left.
+    """
+    found = {}
+    for operation in GROKKING:
+        free = list(RESERVE_SEEDS)
+        for seed in FRESH_SEEDS:
+            taken = seed
+            while _has_failed(run_folder(out, single_run(operation, taken))):
+                if not free:
+                    raise ValueError(f"{out}: more than {len(RESERVE_SEEDS)} seeds of {operation} do not generalise")
+                taken = free.pop(0)
+            if taken != seed:
+                found[operation, seed] = taken
+    return found
+
+
+def _has_failed(path: Path) -> bool:
+    if not path.exists():
+        return False
+    status = RunDirectory.open(path).status
+    return status.get("state") == "finished" and not status.get("grokked")
 
 
 def gather_arm(out: Path, arm: Arm, kept: Path, protocol: Protocol = PROTOCOL) -> list[Path]:
