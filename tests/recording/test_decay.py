@@ -7,6 +7,7 @@ import torch
 
 import spectral_edge as se
 from spectral_edge.recording import DecayPart
+from spectral_edge.recording.watching import restore
 
 
 def two_groups(optimizer=torch.optim.AdamW, **rates):
@@ -118,18 +119,66 @@ def test_a_recorder_has_edges_of_both_parts(every):
 
 
 def test_two_optimizers_do_not_mix_the_decay_of_two_steps():
-    """The second optimizer of a step comes late: its decay belongs to the step that its first one began."""
+    """The first optimizer steps again before the second has: that ends the step before, without the new decay."""
     model, _ = two_groups()
     halves = [torch.optim.AdamW(layer.parameters(), lr=0.01, weight_decay=0.3) for layer in model]
     recorder = se.watch(model, halves, parameters=".", window=2, decay=True, verbose=False)
-    theta = [recorder.parameters.flatten()]
-    for _ in range(2):
+    expected = []
+    for turn in ((0,), (0, 1)):
         model(torch.randn(5, 3, dtype=torch.float64)).square().sum().backward()
-        for optimizer in halves:
-            optimizer.step()
-        theta.append(recorder.parameters.flatten())
-    expected = se.spectral_edge(-0.01 * 0.3 * torch.stack(theta[:2]), center=False).singular_values
-    assert recorder.edge(of="decay", center=False).singular_values == pytest.approx(expected, rel=1e-5)
+        row = torch.zeros(26, dtype=torch.float64)
+        for number in turn:
+            held = slice(0, 16) if number == 0 else slice(16, 26)
+            row[held] = -0.01 * 0.3 * recorder.parameters.flatten()[held]
+            halves[number].step()
+        expected.append(row)
+    found = recorder.edge(of="decay", center=False).singular_values
+    assert found == pytest.approx(se.spectral_edge(torch.stack(expected), center=False).singular_values, rel=1e-4)
+
+
+@pytest.mark.parametrize("closure", [False, True])
+def test_parameters_without_a_gradient_do_not_decay(closure):
+    model, optimizer = two_groups()
+    for parameter in model[0].parameters():
+        parameter.requires_grad_(False)  # frozen, and still in the optimizer
+    optimizer.param_groups[1]["weight_decay"] = 0.2
+    parameters = se.ParameterSubset(dict(model.named_parameters()))
+    before = parameters.flatten()
+
+    def gradients():
+        loss = model(torch.randn(5, 3, dtype=torch.float64)).square().sum()
+        loss.backward()
+        return loss
+
+    with DecayPart([optimizer], parameters) as decay:
+        optimizer.step(gradients) if closure else (gradients(), optimizer.step())
+    found = decay.take()
+    assert found[:16].abs().max() < 1e-18
+    torch.testing.assert_close(found[16:], -0.01 * 0.2 * before[16:])
+
+
+def test_a_failing_hook_ends_the_recording_and_not_the_training(caplog):
+    model, optimizer, recorder = watched()
+    train(model, optimizer, 1)
+    model[0].weight.data = torch.zeros(7, 3, dtype=torch.float64)
+    model[0].weight.grad = torch.zeros(7, 3, dtype=torch.float64)
+    optimizer.state.clear()
+    optimizer.step()
+    assert recorder.stopped is not None
+
+
+def test_a_step_that_was_undone_leaves_nothing_that_is_not_finite():
+    model, optimizer = two_groups()
+    with DecayPart([optimizer], se.ParameterSubset(dict(model.named_parameters()))) as decay:
+        before = [p.detach().clone() for p in model.parameters()]
+        model[0].weight.data[0, 0] = torch.nan
+        train(model, optimizer, 1)
+        decay.clear_where(torch.tensor(False))  # as for an update that is dropped
+        for parameter, value in zip(model.parameters(), before, strict=True):
+            parameter.data.copy_(value)
+        assert torch.isfinite(decay.total).all()
+        decay.clear_where(torch.tensor(True))
+        assert not decay.total.any()
 
 
 def test_training_is_bitwise_the_same_with_decay_recorded():
@@ -158,9 +207,12 @@ def test_a_recorder_with_decay_continues_from_its_state():
     for part in ("update", "decay", "gradient"):
         ours, theirs = (r.edge(of=part).singular_values for r in (recorder, second))
         assert ours.tolist() == theirs.tolist()
+    before = second.state_dict()
     del state["decay.total"]
-    with pytest.raises(ValueError, match="no decay of this shape"):
+    with pytest.raises(ValueError, match="of a recorder with other"):
         second.load_state_dict(state)
+    assert all(torch.equal(value, before[name]) for name, value in second.state_dict().items())
+    restore(second, state)  # says so, and begins with an empty window
 
 
 def test_what_decay_cannot_be_had_for_is_said(tmp_path):
@@ -185,5 +237,6 @@ def test_what_decay_cannot_be_had_for_is_said(tmp_path):
 def test_the_announced_memory_counts_both_windows():
     plain = se.watch(*two_groups(), parameters=".", window=3, verbose=False)
     costs = [recorder.cost.memory for recorder in (watched()[2], plain)]
-    dim = 26
-    assert costs[0] - costs[1] == 4 * (3 * dim + dim)
+    kept = watched()[2]._decay
+    held = kept.window.updates.new_empty(3, 26).nbytes + kept.part.total.nbytes
+    assert costs[0] - costs[1] == held

@@ -82,7 +82,7 @@ class Plan:
                 memory, disk = anchor, 4 * rows
             case "sketch":
                 memory, disk = 8 * (self.window + 2) * self.sketch_size, (4 * rows + anchor) * self.in_directory
-        memory += 4 * (rows + self.dim) * self.decay
+        memory += (4 * rows + max(4, self.anchor_bytes) * self.dim) * self.decay
         directions = 3 * (8 * self.sketch_size if self.storage == "sketch" else 4 * self.dim) * self.live
         return (memory, disk + directions) if self.in_directory else (memory + directions, disk)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal
@@ -21,7 +21,10 @@ UpdatePart = Literal["update", "decay", "gradient"]
 
 # Each multiplies parameters by 1 - ηλ before its step. Transformers' optimizer of the name Adafactor has another η.
 _DECOUPLED = (torch.optim.AdamW, torch.optim.Adafactor, *([torch.optim.Muon] if hasattr(torch.optim, "Muon") else []))
-_DECOUPLED_NAMES = ("AdamW", "Lion")  # of other packages: bitsandbytes' AdamW8bit, …
+_BITSANDBYTES = ("AdamW8bit", "AdamW32bit", "PagedAdamW", "PagedAdamW8bit", "PagedAdamW32bit")
+
+Guard = Callable[[Callable[[], None]], None]
+Held = dict[int, tuple[int, Tensor]]
 
 
 class DecayPart:
@@ -30,12 +33,14 @@ class DecayPart:
     Decoupled weight decay: a step is θ ← θ - ηλθ - η·(what gradients say), so that the update of a stride has two
     exact parts, this sum and the rest. Coupled decay (an L2 term in the gradient) has no such part.
 
-    A context manager: leaving it removes the hooks.
+    A context manager: inside, every step counts; leaving it removes the hooks.
 
     Args:
         optimizers: which move the parameters; their groups' rates are read before each step, so schedules are followed.
+            A parameter without a gradient is skipped by its optimizer, and here.
         parameters: whose decay, in the layout of its vector; those in no optimizer do not decay.
         holders: what the optimizers hold, where ``parameters`` are their float32 masters; the same order.
+        guard: runs what a hook does, and may catch what that raises; without one it reaches the training loop.
 
     Raises:
         ValueError: an optimizer couples weight decay to the gradient; names it.
@@ -55,18 +60,29 @@ class DecayPart:
     """
 
     def __init__(
-        self, optimizers: Iterable[Optimizer], parameters: ParameterSubset, holders: ParameterSubset | None = None
+        self,
+        optimizers: Iterable[Optimizer],
+        parameters: ParameterSubset,
+        holders: ParameterSubset | None = None,
+        guard: Guard | None = None,
     ) -> None:
         optimizers = list(optimizers)
         for optimizer in optimizers:
             check_decoupled(optimizer)
         self._parameters = parameters
+        self._guard: Guard = guard or (lambda action: action())
+        self._rates: dict[int, Any] = {}  # by number of a parameter, of the step under way
         first = next(iter(parameters.parameters.values()))
-        self._total = torch.zeros(
-            parameters.dim, dtype=torch.promote_types(first.dtype, torch.float32), device=first.device
-        )
+        dtype = torch.promote_types(first.dtype, torch.float32)
+        self._total = torch.zeros(parameters.dim, dtype=dtype, device=first.device)
         known = [parameters] if holders is None else [parameters, holders]
-        self._hooks = [o.register_step_pre_hook(partial(self._add, _groups(o, known))) for o in optimizers]
+        self._held = [(optimizer, _held(optimizer, known)) for optimizer in optimizers]
+        # A closure computes gradients inside the step: which parameters have one is known after it.
+        self._hooks = [o.register_step_post_hook(partial(self._after, held)) for o, held in self._held]
+
+    def start(self) -> None:
+        """Count from the next step on."""
+        self._hooks += [o.register_step_pre_hook(partial(self._before, held)) for o, held in self._held]
 
     def take(self) -> Tensor:
         """Return the sum (D,) and begin a new one."""
@@ -74,8 +90,12 @@ class DecayPart:
         return taken
 
     def clear_where(self, taken: Tensor) -> None:
-        """Begin a new sum where ``taken``, () boolean on the device, is true; nobody waits for the device."""
-        self._total.mul_(~taken)
+        """Begin a new sum where ``taken``, () boolean on the device, is true; nobody waits for the device.
+
+        What is not finite is forgotten: it is of steps that were undone.
+        """
+        kept = torch.nan_to_num(self._total, nan=0.0, posinf=0.0, neginf=0.0)
+        self._total = torch.where(taken, torch.zeros_like(kept), kept)
 
     @property
     def total(self) -> Tensor:
@@ -88,17 +108,36 @@ class DecayPart:
 
     # Not traced: reading parameters is no part of a compiled step.
     @torch.compiler.disable
+    def _before(self, held: Held, optimizer: Optimizer, *_: Any) -> None:
+        self._guard(partial(self._count, held, optimizer))
+
+    @torch.compiler.disable
+    def _after(self, held: Held, *_: Any) -> None:
+        self._guard(partial(self._take_back, held))
+
     @torch.no_grad()
-    def _add(self, groups: dict[int, int], optimizer: Optimizer, *_: Any) -> None:
+    def _count(self, held: Held, optimizer: Optimizer) -> None:
+        for number, (group_number, _) in held.items():
+            group = optimizer.param_groups[group_number]
+            self._rates[number] = group["lr"] * group.get("weight_decay", 0.0)
+        self._add(held, -1)
+
+    @torch.no_grad()
+    def _take_back(self, held: Held) -> None:
+        """Undo what was counted of parameters that the optimizer has skipped, which so have not changed."""
+        skipped = {number: found for number, found in held.items() if found[1].grad is None and number in self._rates}
+        if skipped:
+            self._add(skipped, +1)
+        for number in held:
+            self._rates.pop(number, None)
+
+    def _add(self, held: Held, sign: int) -> None:
         for block in self._parameters.blocks():
-            if block.number not in groups:
-                continue
-            group = optimizer.param_groups[groups[block.number]]
-            rate = group["lr"] * group.get("weight_decay", 0.0)
+            rate = self._rates[block.number] if block.number in held else 0.0
             if isinstance(rate, Tensor):  # on an accelerator nobody waits for it
-                self._total[block.columns].sub_(rate.to(self._total) * block.values)
+                self._total[block.columns].add_(sign * rate.to(self._total) * block.values.to(self._total))
             elif rate:
-                self._total[block.columns].sub_(block.values.to(self._total.dtype), alpha=rate)
+                self._total[block.columns].add_(block.values.to(self._total), alpha=sign * rate)
 
     def close(self) -> None:
         """Remove the hooks."""
@@ -106,6 +145,7 @@ class DecayPart:
             hook.remove()
 
     def __enter__(self) -> DecayPart:
+        self.start()
         return self
 
     def __exit__(
@@ -129,7 +169,7 @@ class DecayWindow:
         self.part = part
         shards = parameters.shards if parameters.sharded else ()
         total = part.total
-        self.window = UpdateWindow(size, parameters.dim, dtype=total.dtype, device=total.device, shards=shards)
+        self.window = UpdateWindow(size, parameters.dim, device=total.device, shards=shards)
 
     def take(self, step: int, kept: Tensor | None) -> None:
         """Append the part of the update that ends at ``step``, unless ``kept``, on the device, is false."""
@@ -158,26 +198,32 @@ class DecayWindow:
             "decay.total": self.part.total.clone()
         }
 
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore :meth:`state_dict`.
+    def check_state(self, state: Mapping[str, Tensor]) -> None:
+        """Refuse what :meth:`load_state_dict` cannot restore; changes nothing.
 
         Raises:
-            ValueError: an entry is missing or of another shape or type; nothing is changed then.
+            ValueError: an entry is missing or of another shape or type.
         """
-        own = {name.removeprefix("decay."): value for name, value in state.items() if name.startswith("decay.")}
-        total = own.pop("total", None)
+        total = state.get("decay.total")
         if total is None or (total.shape, total.dtype) != (self.part.total.shape, self.part.total.dtype):
-            raise ValueError(
-                "Recorder.load_state_dict: the state has no decay of this shape; it was saved without decay"
-            )
-        self.window.load_state_dict(own)
-        self.part.total.copy_(total)
+            raise ValueError("Recorder.load_state_dict: the state has no decay of this shape; save it with decay=True")
+        self.window.check_state(_below("decay.", state))
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore :meth:`state_dict`; errors as :meth:`check_state`, and nothing is changed then."""
+        self.check_state(state)
+        self.window.load_state_dict(_below("decay.", state))
+        self.part.total.copy_(state["decay.total"])
 
 
-def _groups(optimizer: Optimizer, subsets: list[ParameterSubset]) -> dict[int, int]:
-    """Number of a parameter in the subsets -> number of its group in the optimizer."""
-    held = {id(p): number for number, group in enumerate(optimizer.param_groups) for p in group["params"]}
-    return {n: held[id(p)] for known in subsets for n, p in enumerate(known.parameters.values()) if id(p) in held}
+def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _held(optimizer: Optimizer, subsets: list[ParameterSubset]) -> Held:
+    """Number of a parameter in the subsets -> number of its group in the optimizer, and what the optimizer holds."""
+    groups = {id(p): (number, p) for number, group in enumerate(optimizer.param_groups) for p in group["params"]}
+    return {n: groups[id(p)] for known in subsets for n, p in enumerate(known.parameters.values()) if id(p) in groups}
 
 
 def check_decoupled(optimizer: Optimizer) -> None:
@@ -186,9 +232,7 @@ def check_decoupled(optimizer: Optimizer) -> None:
     Raises:
         ValueError: it adds weight decay to the gradient; names it.
     """
-    if isinstance(optimizer, _DECOUPLED) or any(
-        kind.__name__.startswith(_DECOUPLED_NAMES) for kind in type(optimizer).__mro__
-    ):
+    if isinstance(optimizer, _DECOUPLED) or type(optimizer).__name__ in _BITSANDBYTES:
         return
     for number, group in enumerate(optimizer.param_groups):
         if group.get("weight_decay", 0) and not group.get("decoupled_weight_decay", False):

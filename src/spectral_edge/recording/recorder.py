@@ -268,6 +268,11 @@ class Recorder:
 
     # What fails here must not reach the loop
 
+    @property
+    def guard(self) -> Callable[[Callable[[], None]], None]:
+        """Runs what belongs to the recording: a failure stops it, and does not reach the loop."""
+        return self._guarded
+
     def _guarded(self, action: Callable[[], None]) -> None:
         if self.stopped is not None and (self._told or not self._products.sharded):
             return
@@ -354,6 +359,7 @@ class Recorder:
             and counts.dtype == torch.int64
             and int(counts.min()) >= 0
             and int(counts[2]) == self._identity
+            and (self._decay is None or "decay.total" in state)
         )
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -372,8 +378,10 @@ class Recorder:
                 "or of the process that holds other shards; give watch the same settings, and each process its own"
             )
         if self._decay is not None:
-            self._decay.load_state_dict(state)
+            self._decay.check_state(state)
         self._kept.load_state_dict(state)
+        if self._decay is not None:
+            self._decay.load_state_dict(state)
         if self._live is not None:
             self._live.restore(edge, self.window)
         self.steps, self._recorded, _ = state["counts"].tolist()

@@ -156,9 +156,12 @@ def watch(
             automatic=automatic and bool(optimizers),
             identity=config.identity(tuple(shard.offset for shard in values.shards)),
         )
+        part = DecayPart(optimizers, values, subset, recorder.guard) if decay else None
+        if part is not None:  # corrected before the recorder takes a step's update …
+            recorder.keep_decay(DecayWindow(part, window, values))
         _attach(recorder, optimizers)
-        if decay:  # after the hooks that end the step before
-            recorder.keep_decay(DecayWindow(DecayPart(optimizers, values, subset), window, values))
+        if part is not None:  # … and counted after the recorder has ended the step before
+            part.start()
         undo.pop_all()  # from here on the recorder closes it
     return recorder
 

@@ -164,5 +164,7 @@ class TrainedRun:
         rows = []
         for start, end in itertools.pairwise(steps):
             between = [step for step in known if start < step <= end]
-            rows.append(torch.stack([self.run.read_decay(step) for step in between or [end]]).sum(0))
+            if len(between) * self.training.eval_every != end - start:
+                between = list(range(start + self.training.eval_every, end + 1, self.training.eval_every))  # names one
+            rows.append(torch.stack([self.run.read_decay(step) for step in between]).sum(0))
         return torch.stack(rows)
