@@ -9,8 +9,8 @@ import tyro
 
 from spectral_edge.cli.output import Output
 from spectral_edge.replication.decision import PROTOCOL, Arm
-from spectral_edge.replication.decision.answers import Answer, answers_of
-from spectral_edge.replication.decision.evidence import gather_arm, measure_arm, replaced_seeds
+from spectral_edge.replication.decision.answers import Answer, answers_of, claim_answers, replaced_in
+from spectral_edge.replication.decision.evidence import gather_arm, measure_arm
 
 __all__ = ["Decide"]
 
@@ -43,8 +43,12 @@ class Decide:
                 measure_arm(self.out, self.arm, self.jobs, self.output.say)
             gather_arm(self.out, self.arm, self.kept)
         found = answers_of(self.kept, PROTOCOL)
-        replaced = {f"{name} {seed}": by for (name, seed), by in replaced_seeds(self.out).items()}
-        values = {"protocol": PROTOCOL.digest, "replaced": replaced, "answers": [_plain(answer) for answer in found]}
+        values = {
+            "protocol": PROTOCOL.digest,
+            "replaced": replaced_in(self.kept, PROTOCOL),
+            "claims": claim_answers(found),
+            "answers": [_plain(answer) for answer in found],
+        }
         self.output.result(values, "\n".join(map(_line, found)) or f"{self.kept}: no arm is measured there yet")
 
 

@@ -79,7 +79,7 @@ def test_contrasts_of_the_gap(table):
 
 
 def test_no_run_that_generalises_is_said():
-    with pytest.raises(ValueError, match=r"no run has a test accuracy of 0\.95"):
+    with pytest.raises(ValueError, match=r"no fresh run has a test accuracy of 0\.95"):
         declines(series("add", 1, grok=None))
 
 
@@ -112,8 +112,9 @@ def test_c1_and_c2_have_three_answers(table):
     by_claim = {question.claim: question for question in PROTOCOL.questions}
     noise = np.random.default_rng(0)
     copies = [
-        series("add", 42, arm="paper_seed", copy=copy, fall=float(np.exp(3.69 + 0.1 * noise.standard_normal())))
+        series(task, 42, arm="paper_seed", copy=copy, fall=float(np.exp(3.69 + 0.1 * noise.standard_normal())))
         for copy in range(10)
+        for task in ("add", "mul")
     ]
     gap = answer_of_runs(by_claim["C1"], polars.concat([table, *copies]), None, quick)
     assert (gap.exists.answer, gap.specific.answer, gap.reproduces.answer) == ("yes", "yes", "yes")
@@ -141,3 +142,18 @@ def test_c11_is_the_ratio_of_concentrations_on_trunks_of_one_seed():
     assert (answer.strongest_null, answer.specific.effect) == ("isotropic", pytest.approx(np.log(4 / 3)))
     assert (answer.exists.answer, answer.specific.answer) == ("yes", "no")
     assert answer_of_runs(question, None, rows.filter(polars.col("task") != "mul+x2_y2"), quick) is None
+    missing = rows.filter(~((polars.col("task") == "mul+x2_y2") & (polars.col("seed") == 3)))
+    found = answer_of_runs(question, None, missing, quick)
+    assert (found.by_null["isotropic"].n, found.by_null["mul+x2_y2"].n, found.specific.n) == (6, 5, 5)
+
+
+def test_controls_alone_answer_nothing_yet(table):
+    question = next(question for question in PROTOCOL.questions if question.claim == "C1")
+    assert answer_of_runs(question, table.filter(polars.col("arm") == "controls"), None, PROTOCOL) is None
+
+
+def test_a_long_control_counts_once_beside_the_short_one_of_its_seed(table):
+    long = series("x3_xy", 1001, arm="controls", grok=None, fall=2.0).with_columns(run_id=polars.lit("long"))
+    name = "operations that never generalise"
+    before, after = (gap_contrasts(found)[name].reference for found in (table, polars.concat([table, long])))
+    assert before.tolist() == after.tolist()

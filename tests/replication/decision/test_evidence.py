@@ -7,6 +7,7 @@ import torch
 
 import spectral_edge as se
 from spectral_edge.replication.decision import PROTOCOL, evidence
+from spectral_edge.replication.decision.answers import answers_of, claim_answers
 from spectral_edge.replication.decision.arms import single_run
 from spectral_edge.replication.decision.evidence import gather_arm, measure_arm
 from spectral_edge.replication.decision.instruments import measure_cross_terms, measure_features
@@ -23,7 +24,8 @@ from support.tiny_runs import tiny
 TINY = PROTOCOL.model_copy(update={"stride": 5, "window": 9, "draws": 6, "permutations": 8})
 # Any accuracy will do as a stop, at step 60.
 STOP = {"stop_accuracy": 1e-9, "stop_patience": 12, "max_steps": 60}
-RUNS = [tiny(name, seed=1, **STOP) for name in ("add", "mul", "x2_y2")]
+RUNS = [tiny(name, seed=1, **STOP) for name in ("add", "mul", "x2_y2", "sub")]
+BY_INSTRUMENTS = {run.run_id for run in RUNS}
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +33,16 @@ def arm(tmp_path_factory):
     out = tmp_path_factory.mktemp("decide")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainedRun, "step_of", lambda run, name, window=20: {"stop": 60, "transition": 55}[name])
-        patch.setattr(evidence, "runs_of", lambda arm, replaced: RUNS)
+        patch.setattr(evidence, "runs_of", lambda arm, replaced=None: RUNS)
+        patch.setattr(evidence, "_read_by_instruments", lambda arm, replaced: BY_INSTRUMENTS)
         patch.setattr(evidence, "call_all", lambda calls, jobs, say: [f(*a) for f, *a in calls.values()])
         measure_arm(out, "seeds", protocol=TINY)
         files = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
         measure_arm(out, "seeds", protocol=TINY)
         assert {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")} == files
-    gather_arm(out, "seeds", out / "kept", TINY)
+        measure_arm(out, "paper_seed", protocol=TINY)
+        for name in ("seeds", "paper_seed"):
+            gather_arm(out, name, out / "kept", TINY)
     return out
 
 
@@ -88,6 +93,20 @@ def test_the_largest_of_five_bases_is_the_largest(rows):
     largest = own.filter(statistic="largest concentration of five bases")["measured"].item()
     assert largest == own.filter(statistic="concentration")["measured"].max()
     assert own.filter(statistic="concentration").height == 5
+
+
+def test_what_was_measured_is_answered_and_every_published_number_has_reruns(arm):
+    """From run directories to answers: one seed decides nothing, but no question falls through."""
+    answers = {(a.question.claim, a.question.task): a for a in answers_of(arm / "kept", TINY)}
+    of_directions = {(q.claim, q.task) for q in TINY.questions if q.claim not in ("C1", "C2", "C11", "C12")}
+    assert set(answers) == of_directions
+    for key, answer in answers.items():
+        assert answer.specific.answer == answer.exists.answer == "undecided"
+        assert set(answer.by_null) == set(answer.question.specific)
+        if answer.question.published is not None:
+            assert answer.reproduces.answer is not None, key
+            assert answer.reproduces.n == 1  # the copies of this arm have one number
+    assert claim_answers(list(answers.values()))["C3"]["exists"] == "undecided"
 
 
 def test_script_peakedness_is_that_of_a_slow_twin():
@@ -228,7 +247,9 @@ def test_a_seed_that_did_not_generalise_has_a_reserve(tmp_path):
 
     def ended(operation, seed, grokked):
         run = single_run(operation, seed)
-        RunDirectory.create(run_folder(tmp_path, run), run, {}).write_status({"state": "finished", "grokked": grokked})
+        RunDirectory.create(run_folder(tmp_path, run), run, {}).write_status(
+            {"state": "finished", "step": 10_000, "grokked": grokked}
+        )
 
     ended("mul", 1001, True)
     ended("mul", 1002, False)

@@ -16,10 +16,10 @@ from spectral_edge.replication.decision.contrasts import (
     declines,
     gap_contrasts,
     inherited_contrasts,
+    of_common_seeds,
 )
 from spectral_edge.replication.decision.protocol import Protocol, Question
 from spectral_edge.replication.decision.rules import (
-    Contrast,
     Decision,
     ThreeWay,
     combined,
@@ -34,7 +34,16 @@ from spectral_edge.replication.decision.tables import gathered
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["Answer", "Reproduction", "answer_of_runs", "answer_question", "answers_of", "excesses"]
+__all__ = [
+    "Answer",
+    "Reproduction",
+    "answer_of_runs",
+    "answer_question",
+    "answers_of",
+    "claim_answers",
+    "excesses",
+    "replaced_in",
+]
 
 Floats = NDArray[np.float64]
 
@@ -52,7 +61,7 @@ class Reproduction:
     """Whether the published number and frequency lie among reruns.
 
     Attributes:
-        answer: of both together; ``None`` where the paper prints neither.
+        answer: of both together; ``None`` where the paper prints neither, or no rerun is measured.
         low, high: prediction interval of one more rerun.
         mean: of the reruns.
         null_mean: of isotropic directions.
@@ -147,9 +156,15 @@ def excesses(question: Question, rows: polars.DataFrame, null: str, direction: s
     excess = sign * (polars.col("measured") - polars.col("null_mean"))
     if question.unit == "null SD":
         excess = excess / polars.col("null_std")
-    by_run = own.group_by("seed", "copy").agg(excess.mean().alias("excess"))
-    by_seed = by_run.group_by("seed").agg(polars.col("excess").mean()).sort("seed")
-    return dict(by_seed.iter_rows())
+    return _by_seed(own, excess)
+
+
+def _by_seed(rows: polars.DataFrame, number: polars.Expr) -> dict[int, float]:
+    """The mean over directions, then over copies, by seed."""
+    import polars
+
+    by_run = rows.group_by("seed", "copy").agg(number.mean().alias("number"))
+    return dict(by_run.group_by("seed").agg(polars.col("number").mean()).sort("seed").iter_rows())
 
 
 def _values(found: dict[int, float]) -> Floats:
@@ -160,8 +175,8 @@ def _exists(question: Question, rows: polars.DataFrame, protocol: Protocol) -> D
     if question.exists.startswith(_BOUND):
         import polars
 
-        own = _own(question, rows).filter(null="isotropic").group_by("seed").agg(polars.col("measured").mean())
-        values = own.sort("seed")["measured"].to_numpy()
+        own = _own(question, rows).filter(null="isotropic")
+        values = _values(_by_seed(own, polars.col("measured")))
         return decide_bound(values, float(question.exists.removeprefix(_BOUND)), protocol)
     if question.exists == _ABSENT:
         present = excesses(question.model_copy(update={"alternative": "greater"}), rows, "inputs")
@@ -185,7 +200,7 @@ def _reproduction(question: Question, rows: polars.DataFrame, protocol: Protocol
         update={
             "statistic": question.published_statistic or question.statistic,
             "inputs": question.published_inputs or question.inputs,
-            "direction": question.published_direction or "v1",
+            "direction": question.published_direction or ("v1" if question.direction == "edge" else question.direction),
         }
     )
     own = _own(printed, rows).filter(null="isotropic").sort("seed", "copy", "direction")
@@ -205,13 +220,13 @@ def _reproduction(question: Question, rows: polars.DataFrame, protocol: Protocol
     scaled = np.log(values) if logs else values
     number, null = np.log([published, null_mean]) if logs else (published, null_mean)
     answers = [reproduces(float(number), scaled, float(null), protocol)]
-    low, high = prediction_interval(scaled, protocol.prediction)
+    low, high = prediction_interval(scaled, protocol.prediction) if n > 1 else (None, None)
     with_peak = None
     if question.peaks:
         with_peak = int(members["peak"].is_in(list(question.peaks)).sum())
         answers.append(most_have_it(with_peak, n, protocol))
-    ends = (float(np.exp(low)), float(np.exp(high))) if logs else (low, high)
-    return Reproduction(combined(answers), *ends, float(values.mean()), null_mean, with_peak, n)
+    ends = [None if end is None else float(np.exp(end)) if logs else end for end in (low, high)]
+    return Reproduction(combined(answers), ends[0], ends[1], float(values.mean()), null_mean, with_peak, n)
 
 
 def _own(question: Question, rows: polars.DataFrame, direction: str | None = None) -> polars.DataFrame:
@@ -262,26 +277,58 @@ def answer_of_runs(
     by_null = {null: decide([found[null]], question.margin, protocol) for null in question.specific}
     printed = Reproduction(None)
     if question.claim == "C1":
-        printed = _printed_decline(question, table, found[question.exists], protocol)
-    specific = decide([found[null] for null in question.specific], question.margin, protocol)
+        printed = _printed_decline(question, table, protocol)
+    specific = decide(of_common_seeds([found[null] for null in question.specific]), question.margin, protocol)
     exists = decide([found[question.exists]], question.margin, protocol)
     return Answer(question, printed, exists, specific, by_null, None)
 
 
-def _printed_decline(
-    question: Question, series: polars.DataFrame, controls: Contrast, protocol: Protocol
-) -> Reproduction:
-    """The published mean decline among copies of the paper's seed, each the mean of its operations."""
+def _printed_decline(question: Question, series: polars.DataFrame, protocol: Protocol) -> Reproduction:
+    """The published decline among copies of the paper's seed.
+
+    40 is the arithmetic mean of ratios, so a member is the logarithm of the mean ratio of a copy's operations, and so
+    is the null's mean, that of the runs without weight decay. Copies that lack an operation are left out.
+    """
     import polars
 
-    table = declines(series).filter((polars.col("arm") == "paper_seed") & polars.col("generalises"))
-    members = table.group_by("copy").agg(polars.col("decline").mean()).sort("copy")["decline"].to_numpy()
-    if len(members) < 2 or question.published is None:
+    table = declines(series).with_columns(ratio=polars.col("decline").exp())
+    own = table.filter((polars.col("arm") == "paper_seed") & polars.col("generalises"))
+    by_copy = own.group_by("copy").agg(polars.col("ratio").mean(), polars.len()).sort("copy")
+    whole = by_copy.filter(polars.col("len") == own["task"].n_unique())
+    controls = table.filter((polars.col("arm") == "controls") & (polars.col("weight_decay") == 0))["ratio"]
+    if len(whole) < 2 or question.published is None or controls.is_empty():
         return Reproduction(None)
-    null_mean = float(controls.reference.mean())
+    members, null_mean = np.log(whole["ratio"].to_numpy()), float(np.log(controls.to_numpy().mean()))
     answer = reproduces(question.published, members, null_mean, protocol)
     low, high = prediction_interval(members, protocol.prediction)
     return Reproduction(answer, low, high, float(members.mean()), null_mean, None, len(members))
+
+
+def claim_answers(answers: Sequence[Answer]) -> dict[str, dict[str, ThreeWay | None]]:
+    """One answer a claim: yes if all of its tasks say yes, no if one says no; ``None`` where no task was asked."""
+    found: dict[str, dict[str, ThreeWay | None]] = {}
+    for claim in dict.fromkeys(answer.question.claim for answer in answers):
+        own = [answer for answer in answers if answer.question.claim == claim]
+        printed = [answer.reproduces.answer for answer in own if answer.reproduces.answer is not None]
+        found[claim] = {
+            "reproduces": combined(printed) if printed else None,
+            "exists": combined([answer.exists.answer for answer in own]),
+            "specific": combined([answer.specific.answer for answer in own]),
+        }
+    return found
+
+
+def replaced_in(kept: Path, protocol: Protocol) -> dict[str, int]:
+    """Which seed of which operation was replaced by which, of the gathered tables.
+
+    Raises:
+        StoreError: a table is damaged or of another protocol.
+    """
+    rows = _gathered(kept, ".series", protocol)
+    if rows is None or "trained_seed" not in rows.columns:
+        return {}
+    pairs = rows.select("task", "seed", "trained_seed").unique().sort("task", "seed").iter_rows()
+    return {f"{task} {seed}": own for task, seed, own in pairs if seed != own}
 
 
 def answers_of(kept: Path, protocol: Protocol) -> list[Answer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from spectral_edge.subjects.profiles import TRITASK
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["agreement", "agreement_contrasts", "declines", "gap_contrasts", "inherited_contrasts"]
+__all__ = ["agreement", "agreement_contrasts", "declines", "gap_contrasts", "inherited_contrasts", "of_common_seeds"]
 
 Floats = NDArray[np.float64]
 
@@ -37,7 +38,7 @@ def declines(series: polars.DataFrame, quantity: str = "g23") -> polars.DataFram
     """log(highest value before a step / value at it) of each run, the step being where the run generalises.
 
     That is the first test accuracy of 0.95 or more, as in the script. A run that never has it is read at the median
-    step of the runs of its operation that do, or of all, at most at its last.
+    step of the fresh runs of its operation that do, or of all of them, at most at its last.
 
     Args:
         series: rows of :func:`~spectral_edge.replication.decision.series.measure_series` of all arms.
@@ -48,20 +49,23 @@ def declines(series: polars.DataFrame, quantity: str = "g23") -> polars.DataFram
         left out.
 
     Raises:
-        ValueError: no run generalises, so there is no step to read the others at.
+        ValueError: no fresh run generalises, so there is no step to read the others at.
     """
     import polars
 
     first = (
         series.filter((polars.col("test_accuracy") >= _GROKKED) & (polars.col("weight_decay") > 0))
         .group_by("run_id")
-        .agg(polars.col("step").min(), polars.col("task").first())
+        .agg(polars.col("step").min(), polars.col("task").first(), polars.col("arm").first())
     )
-    if first.is_empty():
-        raise ValueError("declines: no run has a test accuracy of 0.95, so there is no step to read the others at")
     steps = dict(first.select("run_id", "step").iter_rows())
-    of_task = dict(first.group_by("task").agg(polars.col("step").median()).iter_rows())
-    of_all = float(first["step"].median())  # type: ignore[arg-type]
+    fresh = first.filter(polars.col("arm").is_in(["seeds", "copies"]))
+    if fresh.is_empty():
+        raise ValueError(
+            "declines: no fresh run has a test accuracy of 0.95, so there is no step to read the others at"
+        )
+    of_task = dict(fresh.group_by("task").agg(polars.col("step").median()).iter_rows())
+    of_all = float(fresh["step"].median())  # type: ignore[arg-type]
     rows = []
     for (run_id,), run in series.group_by("run_id", maintain_order=True):
         step = min(steps.get(str(run_id), of_task.get(run["task"][0], of_all)), run["step"].max())  # type: ignore[type-var]
@@ -85,19 +89,24 @@ def gap_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
     """
     import polars
 
+    arms = polars.col("arm").is_in(["seeds", "copies"])
+    if series.filter(arms & (polars.col("test_accuracy") >= _GROKKED)).is_empty():
+        return {}
     of_gap, of_norm = declines(series), declines(series, "update_norm")
-    fresh = polars.col("arm").is_in(["seeds", "copies"]) & polars.col("generalises")
+    fresh = arms & polars.col("generalises")
     own, norm = (_by_seed(table.filter(fresh)) for table in (of_gap, of_norm))
     controls = of_gap.filter((polars.col("arm") == "controls") & ~polars.col("generalises"))
     no_decay = _by_seed(controls.filter((polars.col("weight_decay") == 0) & ~polars.col("task").is_in(list(NEVER))))
     never = controls.filter((polars.col("weight_decay") > 0) & polars.col("task").is_in(list(NEVER)))
-    by_task = never.group_by("task").agg(polars.col("decline").mean()).sort("task")["decline"].to_numpy()
+    # The runs of published length begin as shorter ones of the same seed: these count once.
+    runs = never.group_by("task", "seed").agg(polars.col("decline").mean())
+    by_task = runs.group_by("task").agg(polars.col("decline").mean()).sort("task")["decline"].to_numpy()
     values = np.array(list(own.values()))
-    found = {"update norm": Contrast(values - np.array([norm[seed] for seed in own]))}
+    found = {"update norm": Contrast(values - np.array([norm[seed] for seed in own]), seeds=tuple(own))}
     if len(no_decay) > 1:
-        found["no weight decay"] = Contrast(values, np.array(list(no_decay.values())))
+        found["no weight decay"] = Contrast(values, np.array(list(no_decay.values())), tuple(own))
     if len(by_task) > 1:
-        found["operations that never generalise"] = Contrast(values, by_task)
+        found["operations that never generalise"] = Contrast(values, by_task, tuple(own))
     return found
 
 
@@ -127,17 +136,27 @@ def agreement_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
     import polars
 
     found: dict[str, dict[int, list[float]]] = {"circular shifts": {}, "other runs": {}}
-    fresh = series.filter((polars.col("arm") == "seeds") & polars.col("stop_step").is_not_null())
+    fresh = series.filter(polars.col("arm").is_in(["seeds", "copies"]) & polars.col("stop_step").is_not_null())
     for _, of_task in fresh.filter(polars.col("step") <= polars.col("stop_step")).group_by("task", maintain_order=True):
         runs = [run.sort("step") for _, run in of_task.group_by("run_id", maintain_order=True)]
-        for number, run in enumerate(runs):
+        for run in runs:
             seed, own = int(run["seed"][0]), agreement(run)
             shifted = [agreement(run, _shifted(run, by)) for by in range(1, len(run))]
-            others = [agreement(run, other) for i, other in enumerate(runs) if i != number]
+            others = [agreement(run, other) for other in runs if int(other["seed"][0]) != seed]
             found["circular shifts"].setdefault(seed, []).append(own - float(np.mean(shifted)))
             if others:
                 found["other runs"].setdefault(seed, []).append(own - float(np.mean(others)))
-    return {null: Contrast(_means(by_seed)) for null, by_seed in found.items() if by_seed}
+    return {null: Contrast(_means(by_seed), seeds=tuple(sorted(by_seed))) for null, by_seed in found.items() if by_seed}
+
+
+def of_common_seeds(contrasts: Sequence[Contrast]) -> list[Contrast]:
+    """The contrasts of the seeds that all of them have."""
+    seeds = sorted(set.intersection(*(set(contrast.seeds) for contrast in contrasts)))
+    found = []
+    for contrast in contrasts:
+        of_seed = dict(zip(contrast.seeds, contrast.values, strict=True))
+        found.append(Contrast(np.array([of_seed[seed] for seed in seeds]), contrast.reference, tuple(seeds)))
+    return found
 
 
 def inherited_contrasts(rows: polars.DataFrame) -> dict[str, Contrast]:
@@ -165,7 +184,7 @@ def inherited_contrasts(rows: polars.DataFrame) -> dict[str, Contrast]:
     for null, name in others.items():
         seeds = sorted(shared.keys() & logs.get(name, {}).keys())
         if seeds:
-            found[null] = Contrast(np.array([shared[seed] - logs[name][seed] for seed in seeds]))
+            found[null] = Contrast(np.array([shared[seed] - logs[name][seed] for seed in seeds]), seeds=tuple(seeds))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,10 @@ def measure_arm(
         before = None
         while (replaced := replaced_seeds(out)) != before:  # until every seed of the arm has generalised
             before = replaced
-            calls = {run.run_id: (_complete, out, arm, run, protocol) for run in runs_of(arm, replaced)}
+            read = _read_by_instruments(arm, replaced)
+            calls = {
+                run.run_id: (_complete, out, arm, run, protocol, run.run_id in read) for run in runs_of(arm, replaced)
+            }
             call_all(calls, jobs, say)
         if arm == "paper_seed":
             call_all({f"hybrid {name}": (_hybrids, out, name, protocol) for name in GROKKING}, jobs, say)
@@ -102,22 +105,42 @@ def gather_arm(out: Path, arm: Arm, kept: Path, protocol: Protocol = PROTOCOL) -
         StoreError: nothing is measured, or as :func:`~spectral_edge.replication.decision.tables.gathered`.
     """
     kept.mkdir(parents=True, exist_ok=True)
+    replaced = replaced_seeds(out)
+    wanted = {run.run_id for run in runs_of(arm, replaced)}
+    original = {(task, by): seed for (task, seed), by in replaced.items()}
     written = []
     for kind in ("rows", "series"):
-        paths = sorted((out / "measured" / arm).glob(f"*.{kind}.parquet"))
-        if not paths:
-            continue
-        target = kept / f"{arm}{'' if kind == 'rows' else '.series'}.parquet"
-        write_table(target, gathered(paths, protocol).rows(named=True))
-        written.append(target)
+        found = sorted((out / "measured" / arm).glob(f"*.{kind}.parquet"))
+        paths = [path for path in found if path.name.split(".")[0] in wanted or path.name.startswith("hybrid-")]
+        if paths:
+            rows = [_at_its_place(row, original) for row in gathered(paths, protocol).rows(named=True)]
+            written.append(kept / f"{arm}{'' if kind == 'rows' else '.series'}.parquet")
+            write_table(written[-1], rows)
     if not written:
         raise StoreError(f"{out / 'measured' / arm}: nothing is measured there yet; run `spectral-edge decide` first.")
     return written
 
 
-def _complete(out: Path, arm: Arm, run: RunConfig, protocol: Protocol) -> None:
+def _at_its_place(row: dict[str, Any], original: Mapping[tuple[str, int], int]) -> dict[str, Any]:
+    """A row under the seed whose place its run has; ``trained_seed`` is the run's own."""
+    own = row["seed"]
+    return row | {"seed": original.get((row["task"], own), own), "trained_seed": own}
+
+
+def _read_by_instruments(arm: Arm, replaced: Mapping[tuple[str, int], int]) -> set[str]:
+    """Ids of the runs that autoencoders and cross-terms read: the first ten seeds, or what took their place."""
+    if arm != "seeds":
+        return set()
+    pairs = [(name, replaced.get((name, seed), seed)) for name in GROKKING for seed in COPIED_SEEDS]
+    return {single_run(*pair).run_id for pair in pairs}
+
+
+def _complete(out: Path, arm: Arm, run: RunConfig, protocol: Protocol, by_instruments: bool) -> None:
     path, measured = run_folder(out, run), out / "measured" / arm
-    tables = {measured / f"{run.run_id}.{kind}.parquet": measure for kind, measure in _measurements(arm, run).items()}
+    tables = {
+        measured / f"{run.run_id}.{kind}.parquet": measure
+        for kind, measure in _measurements(arm, run, by_instruments).items()
+    }
     missing = {table: measure for table, measure in tables.items() if not _is_there(table, protocol)}
     if not missing:
         return
@@ -129,14 +152,14 @@ def _complete(out: Path, arm: Arm, run: RunConfig, protocol: Protocol) -> None:
             write_table(table, measure(trained, arm, protocol))
 
 
-def _measurements(arm: Arm, run: RunConfig) -> dict[str, Measure]:
+def _measurements(arm: Arm, run: RunConfig, by_instruments: bool) -> dict[str, Measure]:
     """What is measured of a run, by the name of its table."""
     if arm == "controls":
         return {"series": measure_series}
     if arm == "trunk":
         return {"series": measure_series, "rows": measure_trunk}
     found: dict[str, Measure] = {"series": measure_series, "rows": measure_modes}
-    if arm == "seeds" and run.training.seed in COPIED_SEEDS:
+    if by_instruments:
         found["features.rows"] = measure_features
         if run.training.operation == "x2_y2":
             found["cross_terms.rows"] = measure_cross_terms

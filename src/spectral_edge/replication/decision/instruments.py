@@ -15,7 +15,7 @@ from spectral_edge.modes import functional_modes
 from spectral_edge.replication.autoencoder.overlap import FeatureOverlap, most_affected, overlaps
 from spectral_edge.replication.autoencoder.stream import AutoencodedStream
 from spectral_edge.replication.decision.directions import TestedDirections
-from spectral_edge.replication.decision.measure import provenance, values_of
+from spectral_edge.replication.decision.measure import provenance, stop_of, values_of
 from spectral_edge.replication.decision.protocol import Protocol
 from spectral_edge.replication.probes.cross_terms import CrossTermProbe, CrossTermStatistic, cross_gain
 from spectral_edge.subjects.trained_run import TrainedRun
@@ -37,8 +37,10 @@ def measure_features(
 
     Cost: 20 s of training and 540 responses and 2500 encodings, about 4 min on one thread.
     """
-    step, source = _stop(run), edges or run
-    directions = TestedDirections.of(source, _stop(source), protocol, None if edges is None else run.weights_at(step))
+    step, source = stop_of(run, protocol), edges or run
+    directions = TestedDirections.of(
+        source, stop_of(source, protocol), protocol, None if edges is None else run.weights_at(step)
+    )
     model, parameters = run.model_at(step)
     held_out = run.task.split(run.training.frac_train, run.training.seed).test
     stream = AutoencodedStream(model, run.task, held_out, run.training.seed)
@@ -78,7 +80,7 @@ def measure_cross_terms(run: TrainedRun, arm: str, protocol: Protocol) -> list[d
 
     Cost: 360 responses and 500 regressions, about 2 min on one thread.
     """
-    step = _stop(run)
+    step = stop_of(run, protocol)
     directions = TestedDirections.of(run, step, protocol)
     model, parameters = run.model_at(step)
     pairs = run.task.pairs[run.task.split(run.training.frac_train, run.training.seed).test]
@@ -115,13 +117,6 @@ def cross_term_statistics(probe: CrossTermProbe) -> dict[str, CrossTermStatistic
         "cross_gain:held_out": CrossTermStatistic(probe, cross_gain, True),
         "r2:cross": CrossTermStatistic(probe, lambda r2: r2[3], False),
     }
-
-
-def _stop(run: TrainedRun) -> int:
-    step = run.step_of("stop")
-    if step is None:
-        raise ValueError(f"{run.path}: the run has no stop")
-    return step
 
 
 def _row(origin: dict[str, Any], direction: str, statistic: str, basis: str | None, row: NullRow) -> dict[str, Any]:

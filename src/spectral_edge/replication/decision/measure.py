@@ -23,7 +23,7 @@ from spectral_edge.store import Checkpoint, Inputs
 from spectral_edge.subjects import BASIS
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["measure_hybrid", "measure_modes", "provenance", "values_of"]
+__all__ = ["measure_hybrid", "measure_modes", "provenance", "stop_of", "values_of"]
 
 Statistics = dict[tuple[str, str | None, str], Any]
 """By (statistic, grouping, inputs)."""
@@ -45,11 +45,8 @@ def measure_modes(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[st
     Cost: about 300 responses to held-out pairs, 50 s on one thread.
     """
     rows = []
-    checkpoints: tuple[Checkpoint, ...] = ("stop", "transition") if run.task.name == "add" else ("stop",)
-    for checkpoint in checkpoints:
-        step = run.step_of(checkpoint)
-        if step is None:
-            raise ValueError(f"{run.path}: the run has no {checkpoint}, so it has no place in arm {arm!r}")
+    for checkpoint in _checkpoints(run):
+        step = _step(run, checkpoint, protocol)
         directions = TestedDirections.of(run, step, protocol)
         at = _Step(run, run, checkpoint, step, directions, protocol)
         rows += [row | {"arm": arm} for row in at.rows()]
@@ -57,13 +54,35 @@ def measure_modes(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[st
 
 
 def measure_hybrid(edges: TrainedRun, weights: TrainedRun, protocol: Protocol) -> list[dict[str, Any]]:
-    """Rows of one training's directions applied to another's weights, both at their stop; as :func:`measure_modes`."""
-    there, here = edges.step_of("stop"), weights.step_of("stop")
-    if there is None or here is None:
-        raise ValueError(f"{edges.path}, {weights.path}: one of the runs has no stop")
-    directions = TestedDirections.of(edges, there, protocol, weights.weights_at(here))
-    at = _Step(weights, edges, "stop", here, directions, protocol)
-    return [row | {"arm": "hybrid"} for row in at.rows()]
+    """Rows of one training's directions applied to another's weights, checkpoint by checkpoint; errors as above."""
+    rows = []
+    for checkpoint in _checkpoints(weights):
+        there, here = (_step(run, checkpoint, protocol) for run in (edges, weights))
+        directions = TestedDirections.of(edges, there, protocol, weights.weights_at(here))
+        at = _Step(weights, edges, checkpoint, here, directions, protocol)
+        rows += [row | {"arm": "hybrid"} for row in at.rows()]
+    return rows
+
+
+def _checkpoints(run: TrainedRun) -> tuple[Checkpoint, ...]:
+    return ("stop", "transition") if run.task.name == "add" else ("stop",)
+
+
+def _step(run: TrainedRun, checkpoint: Checkpoint, protocol: Protocol) -> int:
+    """The step of a checkpoint; a stop before the first full window is read where that window ends."""
+    step = run.step_of(checkpoint)
+    if step is None:
+        raise ValueError(f"{run.path}: the run has no {checkpoint}, so nothing can be measured there")
+    return max(step, protocol.window * protocol.stride) if checkpoint == "stop" else step
+
+
+def stop_of(run: TrainedRun, protocol: Protocol) -> int:
+    """The step at which a run is read as stopped.
+
+    Raises:
+        ValueError: it has no stop.
+    """
+    return _step(run, "stop", protocol)
 
 
 def provenance(

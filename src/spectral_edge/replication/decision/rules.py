@@ -41,7 +41,7 @@ class Decision:
         low, high: its interval; ``None`` below two seeds.
         n: seeds.
         repeat: probability that as many other seeds give the same answer, from bootstrap samples.
-        contradictions: share of random halves of which one says yes and the other no.
+        contradictions: share of random halves of which one says yes and the other no; ``None`` if halves are too few.
         strongest: position of the null with the smallest mean excess.
         before: the answer before the check of stability.
     """
@@ -66,10 +66,12 @@ class Contrast:
             measured number.
         reference: (m,) the same number of the runs compared with, which has a spread of its own; empty if the null mean
             is subtracted already.
+        seeds: of the values, where several contrasts must be of the same.
     """
 
     values: Floats
     reference: Floats = field(default_factory=lambda: np.empty(0))
+    seeds: tuple[int, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -211,9 +213,18 @@ def _stable(
 
     again = [of_seeds(rng.integers(0, n, n)) for _ in range(protocol.resamples)]
     repeat = again.count(before) / len(again)
-    orders = (rng.permutation(n) for _ in range(protocol.resamples))
-    pairs = [{of_seeds(order[: n // 2]), of_seeds(order[n // 2 :])} for order in orders]
-    contradictions = sum(pair == {"yes", "no"} for pair in pairs) / len(pairs)
-    still = before == "undecided" or (repeat >= protocol.repeats and contradictions <= protocol.contradicts)
+    contradictions = _contradictions(of_seeds, n, protocol, rng)
+    still = before == "undecided" or (repeat >= protocol.repeats and (contradictions or 0) <= protocol.contradicts)
     answer: ThreeWay = before if still else "undecided"
     return Decision(answer, own.mean, low, high, n, repeat, contradictions, strongest, before)
+
+
+def _contradictions(
+    of_seeds: Callable[[NDArray[np.int64]], ThreeWay], n: int, protocol: Protocol, rng: np.random.Generator
+) -> float | None:
+    """Share of random halves that contradict each other; ``None`` where a half has too few seeds to say anything."""
+    if n < 2 * protocol.fewest:
+        return None
+    orders = (rng.permutation(n) for _ in range(protocol.resamples))
+    pairs = [{of_seeds(order[: n // 2]), of_seeds(order[n // 2 :])} for order in orders]
+    return sum(pair == {"yes", "no"} for pair in pairs) / len(pairs)

@@ -70,4 +70,11 @@ def gathered(paths: Iterable[Path], protocol: Protocol) -> polars.DataFrame:
             first = owners.setdefault(key, path)
             if first != path:
                 raise StoreError(f"{path}: run {key[1]} of arm {key[0]} is in {first}, too; take one of them away.")
-    return polars.concat(tables.values(), how="vertical_relaxed")
+    columns = list(next(iter(tables.values())).columns)
+    for path, table in tables.items():
+        if set(table.columns) != set(columns):
+            other = sorted(set(table.columns) ^ set(columns))
+            raise StoreError(
+                f"{path}: has other columns than the tables beside it: {', '.join(other)}; measure it again."
+            )
+    return polars.concat([table.select(columns) for table in tables.values()], how="vertical_relaxed")

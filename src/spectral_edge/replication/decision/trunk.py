@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from spectral_edge.bases import grouping
 from spectral_edge.comparison import Comparison, Concentration, NullRow, compare
 from spectral_edge.replication.decision.directions import TestedDirections
-from spectral_edge.replication.decision.measure import provenance, values_of
+from spectral_edge.replication.decision.measure import provenance, stop_of, values_of
 from spectral_edge.replication.decision.protocol import Protocol
 from spectral_edge.replication.modes import Peak
 from spectral_edge.representation import loss_derivatives, loss_gradient, sharedness
@@ -42,9 +42,7 @@ def measure_trunk(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[st
 
     Cost: about 140 responses, 30 s on one thread.
     """
-    step = run.step_of("stop")
-    if step is None:
-        raise ValueError(f"{run.path}: the run has no stop, so it has no place in arm {arm!r}")
+    step = stop_of(run, protocol)
     directions = TestedDirections.of(run, step, protocol)
     origin = provenance(run, run, "stop", step, directions, protocol)
     origin |= {"arm": arm, "task": run.training.operation}
