@@ -10,7 +10,7 @@ import tyro
 from spectral_edge.cli.output import Output
 from spectral_edge.replication.decision import PROTOCOL, Arm
 from spectral_edge.replication.decision.answers import Answer, answers_of, claim_answers, replaced_in
-from spectral_edge.replication.decision.evidence import gather_arm, measure_arm
+from spectral_edge.replication.decision.evidence import gather_arm, measure_arm, restore_arm
 
 __all__ = ["Decide"]
 
@@ -19,7 +19,8 @@ __all__ = ["Decide"]
 class Decide:
     """Train and measure one arm of the decision by the protocol (docs/protocol.md), and print the answers so far.
 
-    Stopped at any moment, the same command continues. Arms take from half an hour to three hours on two cores.
+    Stopped at any moment, the same command continues, from run directories or from the kept tables of those that are
+    gone. Arms take from half an hour to three hours on two cores.
 
     Example:  spectral-edge decide --arm seeds --out runs/decision --kept results/decision
     """
@@ -39,6 +40,7 @@ class Decide:
     def run(self) -> None:
         """Train, measure, gather, answer."""
         if self.arm is not None:
+            restore_arm(self.out, self.arm, self.kept)
             if not self.gather_only:
                 measure_arm(self.out, self.arm, self.jobs, self.output.say)
             gather_arm(self.out, self.arm, self.kept)

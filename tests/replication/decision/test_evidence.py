@@ -9,7 +9,7 @@ import spectral_edge as se
 from spectral_edge.replication.decision import PROTOCOL, evidence
 from spectral_edge.replication.decision.answers import answers_of, claim_answers
 from spectral_edge.replication.decision.arms import single_run
-from spectral_edge.replication.decision.evidence import gather_arm, measure_arm
+from spectral_edge.replication.decision.evidence import gather_arm, measure_arm, restore_arm
 from spectral_edge.replication.decision.instruments import measure_cross_terms, measure_features
 from spectral_edge.replication.decision.measure import measure_hybrid
 from spectral_edge.replication.decision.statistics import ScriptPeakedness
@@ -262,3 +262,18 @@ def test_a_seed_that_did_not_generalise_has_a_reserve(tmp_path):
         ended("mul", seed, False)
     with pytest.raises(ValueError, match="more than 10 seeds of mul"):
         evidence.replaced_seeds(tmp_path)
+
+
+def test_what_is_kept_is_not_measured_again_where_run_directories_are_gone(arm, tmp_path):
+    kept = arm / "kept"
+    written = restore_arm(tmp_path, "seeds", kept, TINY)
+    there = sorted(path.name for path in (arm / "measured" / "seeds").glob("*.parquet"))
+    assert sorted(path.name for path in (tmp_path / "measured" / "seeds").glob("*.parquet")) == there
+    assert written == len(there)
+    assert restore_arm(tmp_path, "seeds", kept, TINY) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evidence, "runs_of", lambda arm, replaced=None: RUNS)
+        gather_arm(tmp_path, "seeds", tmp_path / "again", TINY)
+    again, before = (read_table(folder / "seeds.parquet", TINY) for folder in (tmp_path / "again", kept))
+    keys = ["run_id", "checkpoint", "direction", "statistic", "grouping", "inputs", "null"]
+    assert again.select(before.columns).sort(keys).equals(before.sort(keys))

@@ -28,7 +28,7 @@ from spectral_edge.subjects import RunConfig, run_folder, train_run
 from spectral_edge.subjects.profiles import GROKKING
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["gather_arm", "measure_arm", "replaced_seeds"]
+__all__ = ["gather_arm", "measure_arm", "replaced_seeds", "restore_arm"]
 
 _PUBLISHED_FEATURES = ("add", "sub")  # for which the paper prints an overlap
 
@@ -118,6 +118,42 @@ def gather_arm(out: Path, arm: Arm, kept: Path, protocol: Protocol = PROTOCOL) -
             write_table(written[-1], rows)
     if not written:
         raise StoreError(f"{out / 'measured' / arm}: nothing is measured there yet; run `spectral-edge decide` first.")
+    return written
+
+
+def restore_arm(out: Path, arm: Arm, kept: Path, protocol: Protocol = PROTOCOL) -> int:
+    """Write the tables of runs that ``kept`` has and ``out/measured`` has not; returns how many.
+
+    So a part that was begun elsewhere, or whose run directories are gone, is not measured again.
+
+    Raises:
+        StoreError: a table is damaged or of another protocol.
+    """
+    import polars
+
+    folder, written = out / "measured" / arm, 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind in ("rows", "series"):
+        source = kept / f"{arm}{'' if kind == 'rows' else '.series'}.parquet"
+        if not source.exists():
+            continue
+        table = read_table(source, protocol)
+        own = (
+            table.filter(polars.col("arm") != "hybrid")
+            .with_columns(seed=polars.col("trained_seed"))
+            .drop("trained_seed")
+        )
+        part = polars.lit(kind)
+        if kind == "rows":
+            statistic = polars.col("statistic")
+            part = polars.when(statistic == "jaccard").then(polars.lit("features.rows"))
+            part = part.when(statistic.is_in(["cross_gain:held_out", "r2:cross"])).then(polars.lit("cross_terms.rows"))
+            part = part.otherwise(polars.lit("rows"))
+        for (run, name), rows in own.group_by("run_id", part.alias("part"), maintain_order=True):
+            target = folder / f"{run}.{name}.parquet"
+            if not target.exists():
+                write_table(target, rows.rows(named=True))
+                written += 1
     return written
 
 
