@@ -132,3 +132,36 @@ def test_a_row_depends_on_seed_null_and_number_only(parameters):
     for other in (RandomStream(4, "isotropic", 7), RandomStream(3, "weights", 7), RandomStream(3, "isotropic", 8)):
         assert abs(float(ours @ space.isotropic(other))) < 0.9
     assert np.isclose(float(ours.norm()), 1)
+
+
+def test_draws_along_the_weights_are_those_of_each_direction_though_their_responses_are_combined():
+    """One response to the noise serves all directions; its twin computes the response to each draw."""
+    torch.manual_seed(3)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3))
+    parameters = se.ParameterSubset(dict(model.named_parameters()))
+    x = torch.randn(7, 4)
+    tested = torch.randn(3, parameters.dim) + torch.tensor([[0.0], [1.0], [3.0]]) * parameters.flatten()
+    calls = []
+    forward = lambda m, batch: (calls.append(len(batch)), m(batch))[1]  # noqa: E731
+    statistics = {"energy": lambda h: float(h.square().sum()), "first": se.of_direction(lambda v: float(v[0].abs()))}
+    found = se.compare(
+        model,
+        tested,
+        x,
+        statistics,
+        parameters=parameters,
+        forward=forward,
+        nulls="weights",
+        draws=9,
+        seed=4,
+        quiet=True,
+    )
+    assert len(calls) == 9 + 3 + 1 or len(calls) < 9 * 3  # in groups of directions, but never one a draw and direction
+    for j, direction in enumerate(tested):
+        draws = torch.cat(
+            list(se.iterate_random_directions(9, parameters, null="weights", direction=direction, seed=4))
+        )
+        responses = se.functional_modes(model, draws, x, parameters=parameters).response
+        energy, first = (row for row in found.rows if row.direction == j + 1)
+        np.testing.assert_allclose(energy.values, responses.square().sum((1, 2)), rtol=1e-4)
+        np.testing.assert_allclose(first.values, draws[:, 0].abs(), rtol=1e-4, atol=1e-7)

@@ -157,6 +157,24 @@ def test_parameters_without_a_gradient_do_not_decay(closure):
     torch.testing.assert_close(found[16:], -0.01 * 0.2 * before[16:])
 
 
+def test_a_fused_step_that_a_scaler_skips_does_not_decay():
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.5, fused=True)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    parameters = se.ParameterSubset(dict(model.named_parameters()))
+    with DecayPart([optimizer], parameters) as decay:
+        for poison, expected in ((True, 0.0), (False, -0.1 * 0.5)):
+            before = parameters.flatten()
+            optimizer.zero_grad()
+            scaler.scale(model(torch.ones(2, 3)).sum()).backward()
+            if poison:
+                model.weight.grad[0, 0] = torch.inf
+            scaler.step(optimizer)
+            scaler.update()
+            torch.testing.assert_close(decay.take(), expected * before, atol=1e-7, rtol=1e-5)
+
+
 def test_a_failing_hook_ends_the_recording_and_not_the_training(caplog):
     model, optimizer, recorder = watched()
     train(model, optimizer, 1)
@@ -237,6 +255,6 @@ def test_what_decay_cannot_be_had_for_is_said(tmp_path):
 def test_the_announced_memory_counts_both_windows():
     plain = se.watch(*two_groups(), parameters=".", window=3, verbose=False)
     costs = [recorder.cost.memory for recorder in (watched()[2], plain)]
-    kept = watched()[2]._decay
+    kept = watched()[2]._kept._decay
     held = kept.window.updates.new_empty(3, 26).nbytes + kept.part.total.nbytes
     assert costs[0] - costs[1] == held

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -37,15 +37,14 @@ class DecayPart:
 
     Args:
         optimizers: which move the parameters; their groups' rates are read before each step, so schedules are followed.
-            A parameter without a gradient is skipped by its optimizer, and here.
+            A parameter without a gradient is skipped by its optimizer, and so here; a fused step that a gradient scaler
+            has skipped, too.
         parameters: whose decay, in the layout of its vector; those in no optimizer do not decay.
         holders: what the optimizers hold, where ``parameters`` are their float32 masters; the same order.
         guard: runs what a hook does, and may catch what that raises; without one it reaches the training loop.
 
     Raises:
         ValueError: an optimizer couples weight decay to the gradient; names it.
-
-    Degenerate: a step that an optimizer is told to skip from inside (a fused step with ``found_inf``) is counted.
 
     Cost: a pass over D numbers a step. Memory: D numbers.
 
@@ -112,8 +111,8 @@ class DecayPart:
         self._guard(partial(self._count, held, optimizer))
 
     @torch.compiler.disable
-    def _after(self, held: Held, *_: Any) -> None:
-        self._guard(partial(self._take_back, held))
+    def _after(self, held: Held, optimizer: Optimizer, *_: Any) -> None:
+        self._guard(partial(self._take_back, held, optimizer))
 
     @torch.no_grad()
     def _count(self, held: Held, optimizer: Optimizer) -> None:
@@ -123,21 +122,25 @@ class DecayPart:
         self._add(held, -1)
 
     @torch.no_grad()
-    def _take_back(self, held: Held) -> None:
+    def _take_back(self, held: Held, optimizer: Optimizer) -> None:
         """Undo what was counted of parameters that the optimizer has skipped, which so have not changed."""
-        skipped = {number: found for number, found in held.items() if found[1].grad is None and number in self._rates}
-        if skipped:
-            self._add(skipped, +1)
+        counted = {number: found for number, found in held.items() if number in self._rates}
+        self._add({number: found for number, found in counted.items() if found[1].grad is None}, +1)
+        overflow = getattr(optimizer, "found_inf", None)  # a scaler's flag for a fused step, 1 if it does nothing
+        if isinstance(overflow, Tensor):
+            self._add({number: found for number, found in counted.items() if found[1].grad is not None}, overflow)
         for number in held:
             self._rates.pop(number, None)
 
-    def _add(self, held: Held, sign: int) -> None:
+    def _add(self, held: Held, sign: int | Tensor) -> None:
+        if not held:
+            return
         for block in self._parameters.blocks():
-            rate = self._rates[block.number] if block.number in held else 0.0
+            rate = self._rates[block.number] * sign if block.number in held else 0.0
             if isinstance(rate, Tensor):  # on an accelerator nobody waits for it
-                self._total[block.columns].add_(sign * rate.to(self._total) * block.values.to(self._total))
+                self._total[block.columns].add_(rate.to(self._total) * block.values.to(self._total))
             elif rate:
-                self._total[block.columns].add_(block.values.to(self._total), alpha=sign * rate)
+                self._total[block.columns].add_(block.values.to(self._total), alpha=rate)
 
     def close(self) -> None:
         """Remove the hooks."""
@@ -165,6 +168,9 @@ class DecayWindow:
     Memory: W D numbers.
     """
 
+    TOTAL: ClassVar[str] = "decay.total"
+    """The entry of a state that only a recorder with decay has."""
+
     def __init__(self, part: DecayPart, size: int, parameters: ParameterSubset) -> None:
         self.part = part
         shards = parameters.shards if parameters.sharded else ()
@@ -179,41 +185,38 @@ class DecayWindow:
         self.window.push_if(kept, [(slice(None), self.part.total)], step)
         self.part.clear_where(kept)
 
-    def gradient(self, updates: UpdateWindow) -> UpdateWindow:
-        """A window of the rest of the updates, which is what gradients did; a copy of W D numbers."""
-        rest = UpdateWindow(
-            self.window.size,
-            self.window.dim,
-            dtype=self.window.wide_dtype,
-            device=self.window.device,
-            shards=self.window.shards,
-        )
-        for update, decay, step in zip(updates.updates, self.window.updates, updates.steps, strict=True):
+    def of(self, part: UpdatePart, updates: UpdateWindow) -> UpdateWindow:
+        """The window of one part: of decay, or, a copy of W D numbers, of the rest of the updates.
+
+        Raises:
+            ValueError: the part is unknown.
+        """
+        if part == "decay":
+            return self.window
+        if part != "gradient":
+            raise ValueError(f"Recorder.edge: of={part!r} is unknown; choose 'update', 'decay' or 'gradient'")
+        own = self.window
+        rest = UpdateWindow(own.size, own.dim, dtype=own.wide_dtype, device=own.device, shards=own.shards)
+        for update, decay, step in zip(updates.updates, own.updates, updates.steps, strict=True):
             rest.push(update.to(decay.dtype) - decay, step)
         return rest
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything needed to continue bitwise."""
-        return {f"decay.{name}": value for name, value in self.window.state_dict().items()} | {
-            "decay.total": self.part.total.clone()
-        }
-
-    def check_state(self, state: Mapping[str, Tensor]) -> None:
-        """Refuse what :meth:`load_state_dict` cannot restore; changes nothing.
-
-        Raises:
-            ValueError: an entry is missing or of another shape or type.
-        """
-        total = state.get("decay.total")
-        if total is None or (total.shape, total.dtype) != (self.part.total.shape, self.part.total.dtype):
-            raise ValueError("Recorder.load_state_dict: the state has no decay of this shape; save it with decay=True")
-        self.window.check_state(_below("decay.", state))
+        rows = {f"decay.{name}": value for name, value in self.window.state_dict().items()}
+        return rows | {self.TOTAL: self.part.total.clone()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore :meth:`state_dict`; errors as :meth:`check_state`, and nothing is changed then."""
-        self.check_state(state)
+        """Restore :meth:`state_dict`.
+
+        Raises:
+            ValueError: an entry is missing or of another shape or type; nothing is changed then.
+        """
+        total = state.get(self.TOTAL)
+        if total is None or (total.shape, total.dtype) != (self.part.total.shape, self.part.total.dtype):
+            raise ValueError("Recorder.load_state_dict: the state has no decay of this shape; save it with decay=True")
         self.window.load_state_dict(_below("decay.", state))
-        self.part.total.copy_(state["decay.total"])
+        self.part.total.copy_(total)
 
 
 def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -73,7 +73,6 @@ class Recorder:
         self._archive = archive
         self._callback = callback
         self._identity = identity
-        self._decay: DecayWindow | None = None
         self._products = kept.inner_products()
         self._recorded = 0
         self._last_seen: list[int] = []  # step of the newest update at the last look
@@ -84,7 +83,7 @@ class Recorder:
 
     def keep_decay(self, decay: DecayWindow) -> None:
         """Keep the decay part of each update from now on; :func:`watch` calls it."""
-        self._decay = decay
+        self._kept.keep_decay(decay)
         self.on_close(decay.part.close)
 
     @property
@@ -134,7 +133,7 @@ class Recorder:
         self._stepped.clear()
         self.steps += 1
         if self.steps % self.every == 0:
-            self._guarded(partial(self._record, source, self.steps if step is None else step))
+            self.guarded(partial(self._record, source, self.steps if step is None else step))
 
     def update(self, delta: Tensor | Mapping[str, Tensor], step: int | None = None) -> None:
         """Record an update that you have measured yourself, where parameters cannot be read (FSDP1, DeepSpeed).
@@ -157,7 +156,7 @@ class Recorder:
         if not torch.isfinite(vector).all() or not vector.any():
             raise ValueError("Recorder.update: delta is not finite or exactly zero; skip this step")
         self.steps += 1
-        self._guarded(partial(self._put, vector, self.steps if step is None else step))
+        self.guarded(partial(self._put, vector, self.steps if step is None else step))
 
     def _put(self, vector: Tensor, step: int) -> None:
         self._kept.put(vector, step)
@@ -184,8 +183,6 @@ class Recorder:
         failure: Exception | None = None
         try:
             self._kept.take(step, kept)
-            if self._decay is not None:
-                self._decay.take(step, kept)
         except Exception as problem:
             failure = problem
         self._recorded += 1
@@ -235,8 +232,6 @@ class Recorder:
                 raise ValueError("the optimizer has made other master weights; close this recorder and watch again")
             self._values = masters
             self._kept.read_from(masters)
-            if self._decay is not None:
-                self._decay.part.read_from(masters)
 
     def _look_if_due(self, failure: Exception | None = None) -> None:
         """After every W updates the window holds new ones only: write them, and log its spectrum."""
@@ -268,12 +263,8 @@ class Recorder:
 
     # What fails here must not reach the loop
 
-    @property
-    def guard(self) -> Callable[[Callable[[], None]], None]:
-        """Runs what belongs to the recording: a failure stops it, and does not reach the loop."""
-        return self._guarded
-
-    def _guarded(self, action: Callable[[], None]) -> None:
+    def guarded(self, action: Callable[[], None]) -> None:
+        """Do something that belongs to the recording: a failure stops it, and does not reach the loop."""
         if self.stopped is not None and (self._told or not self._products.sharded):
             return
         try:
@@ -289,10 +280,6 @@ class Recorder:
         if self.stopped is None:
             self.stopped = why
             logger.warning("spectral-edge: recording stopped at training step %d: %s", self.steps, why)
-
-    def _raise_if_stopped(self) -> None:
-        if self.stopped is not None:
-            raise RecordingStoppedError(f"recording stopped at training step {self.steps}: {self.stopped}")
 
     # What the user reads
 
@@ -314,27 +301,15 @@ class Recorder:
             RecordingStoppedError: recording stopped before there were W.
             StoreError: nothing is kept of that step.
         """
-        if of != "update":
-            return self._part(of, step).edge(center)
         if step is not None:
+            if of != "update":
+                raise ValueError(f"Recorder.edge: of={of!r} is known of the last W updates only; leave step out")
             if self._archive is None:
                 raise ValueError("Recorder.edge: earlier steps are read from disk; give watch a run_dir")
             return self._archive.edge(step, center=center, products=self._products)
-        if not self.window.full:
-            self._raise_if_stopped()
-        return self._kept.edge(center)
-
-    def _part(self, of: UpdatePart, step: int | None) -> UpdateWindow:
-        """The window of one part of the updates."""
-        if self._decay is None:
-            raise ValueError(f"Recorder.edge: of={of!r} needs the decay of each step; give watch decay=True")
-        if of not in ("decay", "gradient"):
-            raise ValueError(f"Recorder.edge: of={of!r} is unknown; choose 'update', 'decay' or 'gradient'")
-        if step is not None:
-            raise ValueError(f"Recorder.edge: of={of!r} is known of the last W updates only; leave step out")
-        if self._decay.window.steps != self.window.steps:
-            raise ValueError("Recorder.edge: recording was interrupted between an update and its decay; watch again")
-        return self._decay.window if of == "decay" else self._decay.gradient(self.window)
+        if not self.window.full and self.stopped is not None:
+            raise RecordingStoppedError(f"recording stopped at training step {self.steps}: {self.stopped}")
+        return self._kept.edge(center, of)
 
     # State
 
@@ -344,7 +319,7 @@ class Recorder:
         state = self._kept.state_dict() | {"counts": counts}
         if self._live is not None and self._live.previous is not None:
             state["edge"] = self._live.previous.clone()
-        return state if self._decay is None else state | self._decay.state_dict()
+        return state
 
     def all_can_restore(self, state: Mapping[str, Tensor]) -> bool:
         """Whether each process that holds shards, all of which must call, has been given a state of its recorder."""
@@ -359,7 +334,7 @@ class Recorder:
             and counts.dtype == torch.int64
             and int(counts.min()) >= 0
             and int(counts[2]) == self._identity
-            and (self._decay is None or "decay.total" in state)
+            and self._kept.can_have(state)
         )
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -377,11 +352,7 @@ class Recorder:
                 "Recorder.load_state_dict: the state is of a recorder with other parameters, window, every or storage, "
                 "or of the process that holds other shards; give watch the same settings, and each process its own"
             )
-        if self._decay is not None:
-            self._decay.check_state(state)
         self._kept.load_state_dict(state)
-        if self._decay is not None:
-            self._decay.load_state_dict(state)
         if self._live is not None:
             self._live.restore(edge, self.window)
         self.steps, self._recorded, _ = state["counts"].tolist()

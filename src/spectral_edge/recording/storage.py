@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from spectral_edge.parameters import Block, ParameterSubset
+from spectral_edge.recording.decay import DecayWindow, UpdatePart
 from spectral_edge.recording.files import mapped_tensor
 from spectral_edge.recording.sources import ParameterUpdates, SketchedUpdates, Source
 from spectral_edge.spectrum import CountSketch, InnerProducts, SpectralEdge, UpdateWindow, noise_floor
@@ -64,6 +65,7 @@ class KeptUpdates:
         self._sketch = CountSketch(sketch_size, values.shards, device) if storage == "sketch" else None
         self._source: Source | None = None
         self._exact_source: ParameterUpdates | None = None
+        self._decay: DecayWindow | None = None
         if self._sketch is not None:
             self.window = UpdateWindow(window, sketch_size, dtype=torch.float64, device=device)
             self.exact = None if rows is None else UpdateWindow(window, values.dim, rows=rows, shards=shards)
@@ -74,9 +76,15 @@ class KeptUpdates:
         if reads:
             self.read_from(values)
 
+    def keep_decay(self, decay: DecayWindow) -> None:
+        """Keep the decay part of each update, too, from now on."""
+        self._decay = decay
+
     def read_from(self, values: ParameterSubset) -> None:
         """Read these tensors from now on: the next update begins where they are now."""
         self.values = values
+        if self._decay is not None:
+            self._decay.part.read_from(values)
         if self._sketch is None:
             self._source = ParameterUpdates(values)
             return
@@ -109,14 +117,16 @@ class KeptUpdates:
         try:
             if kept is not None:
                 self.window.push_if(kept, self.source.blocks(kept), step)
-                return
-            if self.exact is not None and self._exact_source is not None:
-                self.exact.push_row(self._exact_source.write, step)
-            self.window.push_row(self.source.write, step)
+            else:
+                if self.exact is not None and self._exact_source is not None:
+                    self.exact.push_row(self._exact_source.write, step)
+                self.window.push_row(self.source.write, step)
+            if self._decay is not None:
+                self._decay.take(step, kept)
         except BaseException:
-            self.window.clear()
-            if self.exact is not None:
-                self.exact.clear()
+            for window in (self.window, self.exact, None if self._decay is None else self._decay.window):
+                if window is not None:
+                    window.clear()
             raise
 
     def put(self, vector: Tensor, step: int) -> None:
@@ -133,8 +143,16 @@ class KeptUpdates:
             column += shard.dim
         self.window.push(self._sketch(blocks), step)
 
-    def edge(self, center: bool) -> SpectralEdge:
-        """The edge of the window; of sketches, with its noise floor and directions from the file."""
+    def edge(self, center: bool, of: UpdatePart = "update") -> SpectralEdge:
+        """The edge of the window or of a part of it; of sketches, with its noise floor and directions from the file.
+
+        Raises:
+            ValueError: the decay of each update is not kept, or the part is unknown.
+        """
+        if of != "update":
+            if self._decay is None:
+                raise ValueError(f"Recorder.edge: of={of!r} needs the decay of each step; give watch decay=True")
+            return self._decay.of(of, self.window).edge(center)
         if self._sketch is None:
             return self.window.edge(center)
         found = self.window.edge(center, copy=False)
@@ -167,7 +185,11 @@ class KeptUpdates:
             state |= {f"exact.{name}": value for name, value in self.exact.state_dict().items()}
             if self._exact_source is not None:
                 state["exact_anchor"] = self._exact_source.anchor
-        return state
+        return state if self._decay is None else state | self._decay.state_dict()
+
+    def can_have(self, state: Mapping[str, Tensor]) -> bool:
+        """Whether a state was saved with the same parts of the updates."""
+        return self._decay is None or DecayWindow.TOTAL in state
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore :meth:`state_dict`.
@@ -182,6 +204,8 @@ class KeptUpdates:
                 if given is None or (given.shape, given.dtype) != (source.anchor.shape, source.anchor.dtype):
                     raise ValueError(f"Recorder.load_state_dict: {name} is missing or of another shape or type")
         self.window.check_state(_below("window.", state))
+        if self._decay is not None:
+            self._decay.load_state_dict(state)
         if self._sketch is not None and self.exact is not None:
             self.exact.load_state_dict(_below("exact.", state))
         self.window.load_state_dict(_below("window.", state))

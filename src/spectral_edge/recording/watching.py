@@ -156,7 +156,7 @@ def watch(
             automatic=automatic and bool(optimizers),
             identity=config.identity(tuple(shard.offset for shard in values.shards)),
         )
-        part = DecayPart(optimizers, values, subset, recorder.guard) if decay else None
+        part = DecayPart(optimizers, values, subset, recorder.guarded) if decay else None
         if part is not None:  # corrected before the recorder takes a step's update …
             recorder.keep_decay(DecayWindow(part, window, values))
         _attach(recorder, optimizers)
