@@ -18,6 +18,14 @@ from torch.nn.parallel import DistributedDataParallel
 import spectral_edge as se
 from spectral_edge.recording.watching import restore
 from spectral_edge.store import StoreError
+from support.sharded_failures import (
+    WINDOW,
+    a_failure_in_one_process_stops_all,
+    a_failure_while_looking_stops_all,
+    a_failure_while_writing_stops_all,
+    deferred_failures_stop_all_at_the_next_spectrum,
+    infinite_shards_stop_all,
+)
 from support.sharded_models import (
     adamw,
     fsdp,
@@ -30,8 +38,6 @@ from support.sharded_models import (
     two_meshes,
     whole,
 )
-
-WINDOW = 4
 
 
 def gathered(recorder: se.Recorder, vector: Tensor) -> dict[str, Tensor]:
@@ -79,6 +85,24 @@ def same_as_whole(model: nn.Module, **settings: object) -> None:
 
 def fsdp_is_the_whole(folder: Path) -> None:
     same_as_whole(fsdp())
+
+
+def decay_is_that_of_the_whole(folder: Path) -> None:
+    """Both parts of sharded updates, against -ηλθ of whole weights before each step."""
+    model = fsdp()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.3)
+    with se.watch(model, optimizer, parameters=".", window=WINDOW, decay=True, verbose=False) as recorder:
+        states = [full_state(model)]
+        for step in range(WINDOW):
+            train(model, optimizer, 1, seed=step)
+            states.append(full_state(model))
+        assert recorder.stopped is None, recorder.stopped
+        flat = torch.stack([torch.cat([v.flatten() for v in state.values()]) for state in states])
+        decay = -0.01 * 0.3 * flat[:-1]
+        for part, rows in (("decay", decay), ("gradient", flat[1:] - flat[:-1] - decay)):
+            expected = se.spectral_edge(rows, center=False).singular_values
+            found = recorder.edge(of=part, center=False).singular_values
+            assert abs(found - expected).max() < 1e-5 * expected[0], (part, found, expected)
 
 
 def tensor_parallel_is_the_whole(folder: Path) -> None:
@@ -227,93 +251,6 @@ def training_is_unchanged(folder: Path) -> None:
         assert all(torch.equal(a, b) for a, b in zip(tensors, watched_tensors, strict=True))
 
 
-def a_failure_in_one_process_stops_all(folder: Path) -> None:
-    """The first process's callback fails; the others notice at the next recorded step and nobody waits for ever."""
-    model = fsdp()
-    optimizer = adamw(model)
-
-    def broken(values: se.LiveValues) -> None:
-        raise OSError("the tracker is down")
-
-    with se.watch(model, optimizer, parameters=".", window=WINDOW, callback=broken, verbose=False) as recorder:
-        train(model, optimizer, WINDOW + 6)
-    expected = "OSError: the tracker is down" if dist.get_rank() == 0 else "another process stopped recording"
-    assert recorder.stopped is not None
-    assert expected in recorder.stopped, recorder.stopped
-
-
-def a_failure_while_looking_stops_all(folder: Path) -> None:
-    """The last process fails before the sum that the others are waiting in, on one mesh, two, and with sketches."""
-    last = dist.get_rank() == dist.get_world_size() - 1
-    for build, settings in (
-        (fsdp, {}),
-        (two_meshes, {}),
-        (partly_plain, {}),
-        (fsdp, {"storage": "sketch", "sketch_size": 64}),
-    ):
-        model = build()
-        optimizer = adamw(model)
-        with se.watch(model, optimizer, parameters=".", window=WINDOW, verbose=False, **settings) as recorder:
-            train(model, optimizer, 2)
-            if last:
-                recorder._guard.check = lambda: 1 / 0
-            train(model, optimizer, 4)
-        assert recorder.stopped is not None
-        assert ("ZeroDivisionError" if last else "another process") in recorder.stopped, recorder.stopped
-        assert recorder.window.steps == [1, 2]
-
-
-def a_failure_while_writing_stops_all(folder: Path) -> None:
-    """The last process fails to take an update, before the sums of a spectrum that is due, or at another step."""
-    last = dist.get_rank() == dist.get_world_size() - 1
-    for before in (WINDOW - 1, WINDOW - 2):
-        model = fsdp()
-        optimizer = adamw(model)
-        with se.watch(
-            model, optimizer, parameters=".", window=WINDOW, callback=lambda values: None, verbose=False
-        ) as recorder:
-            train(model, optimizer, before)
-            if last:
-                recorder._kept.source.write = lambda row: 1 / 0
-            train(model, optimizer, 4)
-        assert recorder.stopped is not None
-        assert ("ZeroDivisionError" if last else "another process") in recorder.stopped, recorder.stopped
-
-
-def deferred_failures_stop_all_at_the_next_spectrum(folder: Path) -> None:
-    """As on accelerators: nobody reads the flags, so all go on taking part until a spectrum is due."""
-    last = dist.get_rank() == dist.get_world_size() - 1
-    model = fsdp()
-    optimizer = adamw(model)
-    with se.watch(
-        model, optimizer, parameters=".", window=WINDOW, callback=lambda values: None, verbose=False
-    ) as recorder:
-        recorder._kept.deferred = True
-        recorder._kept.source.waits = False
-        train(model, optimizer, WINDOW + 1)
-        if last:
-            recorder._guard.check = lambda: 1 / 0
-        train(model, optimizer, WINDOW + 4)
-    assert recorder.stopped is not None
-    assert ("ZeroDivisionError" if last else "another process") in recorder.stopped, recorder.stopped
-    assert recorder.window.steps == list(range(2, WINDOW + 2))  # none after the failure
-
-
-def infinite_shards_stop_all(folder: Path) -> None:
-    """NaN in one process's shard only."""
-    model = fsdp()
-    optimizer = adamw(model)
-    with se.watch(model, optimizer, parameters="0.weight", window=WINDOW, verbose=False) as recorder:
-        train(model, optimizer, WINDOW)
-        if dist.get_rank() == 0:
-            with torch.no_grad():
-                model[0].weight.to_local()[0, 0] = float("nan")
-        train(model, optimizer, 1)
-    assert recorder.stopped is not None
-    assert "NaN or infinite" in recorder.stopped, recorder.stopped
-    assert recorder.window.steps == list(range(1, WINDOW + 1))
-
-
 def a_resumed_recording_is_bitwise_the_same(folder: Path) -> None:
     settings = {"parameters": ".", "window": WINDOW, "keep_updates": True, "verbose": False}
 
@@ -377,6 +314,7 @@ def states_of_other_processes_are_refused(folder: Path) -> None:
 
 SCENARIOS = [
     fsdp_is_the_whole,
+    decay_is_that_of_the_whole,
     tensor_parallel_is_the_whole,
     hybrid_is_the_whole,
     two_meshes_are_the_whole,
