@@ -28,8 +28,11 @@ def test_answers_of_gathered_tables_are_printed(tmp_path, capsys):
     (answer,) = json.loads(capsys.readouterr().out)["answers"]
     assert (answer["claim"], answer["specific"]["n"], answer["specific"]["answer"]) == ("C8", 6, "yes")
     assert answer["reproduces"]["answer"] is None
+    assert answer["final"] is False
     assert main(["decide", "--kept", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.startswith("C8")
+    printed = capsys.readouterr().out
+    assert printed.startswith("C8")
+    assert "6 of 30 seeds" in printed
 
 
 def test_a_table_of_another_protocol_ends_with_one_line(tmp_path, capsys):

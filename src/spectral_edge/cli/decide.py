@@ -10,6 +10,7 @@ import tyro
 from spectral_edge.cli.output import Output
 from spectral_edge.replication.decision import PROTOCOL, Arm
 from spectral_edge.replication.decision.answers import Answer, answers_of, claim_answers, replaced_in
+from spectral_edge.replication.decision.arms import planned_seeds
 from spectral_edge.replication.decision.evidence import gather_arm, measure_arm, restore_arm
 
 __all__ = ["Decide"]
@@ -58,10 +59,11 @@ def _line(answer: Answer) -> str:
     """One answer for a terminal."""
     question, specific = answer.question, answer.specific
     interval = "" if specific.low is None else f" [{specific.low:.3g}, {specific.high:.3g}]"
+    so_far = "" if answer.final else f", {specific.n} of {planned_seeds(question.claim)} seeds: not final"
     return (
         f"{question.claim:4}{question.task:7}reproduces {answer.reproduces.answer or '-':10}"
         f"exists {answer.exists.answer:10}specific {specific.answer:10}"
-        f"excess over {answer.strongest_null} {specific.effect:.3g}{interval} {question.unit}, n = {specific.n}"
+        f"excess over {answer.strongest_null} {specific.effect:.3g}{interval} {question.unit}, n = {specific.n}{so_far}"
     )
 
 
@@ -69,6 +71,7 @@ def _plain(answer: Answer) -> dict[str, object]:
     return {
         "claim": answer.question.claim,
         "task": answer.question.task,
+        "final": answer.final,
         "reproduces": answer.reproduces.__dict__,
         "exists": answer.exists.__dict__,
         "specific": answer.specific.__dict__,

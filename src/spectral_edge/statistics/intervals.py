@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -36,8 +37,13 @@ def mean_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]
     """
     sample = as_sample(values, "values", least=2)
     check_level(level)
-    half = stats.t.ppf((1 + level) / 2, len(sample) - 1) * stats.sem(sample)
+    half = _t_quantile((1 + level) / 2, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample))
     return float(sample.mean() - half), float(sample.mean() + half)
+
+
+@cache  # a bootstrap asks thousands of times for the same one, which takes longer than all else
+def _t_quantile(probability: float, freedom: int) -> float:
+    return float(stats.t.ppf(probability, freedom))
 
 
 def proportion_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:

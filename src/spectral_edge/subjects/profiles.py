@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.subjects.training_run import RunConfig
 
-__all__ = ["BASIS", "GROKKING", "NOT_GROKKING", "SEEDS", "TRITASK", "Profile", "discovery_runs", "profile_runs"]
+__all__ = [
+    "BASIS",
+    "GROKKING",
+    "NOT_GROKKING",
+    "SEEDS",
+    "TRITASK",
+    "Profile",
+    "copy_number",
+    "copy_rate",
+    "discovery_runs",
+    "profile_runs",
+]
 
 Profile = Literal["quick", "paper"]
 SEEDS = (42, 137, 2024)
@@ -73,6 +86,25 @@ def discovery_runs(seeds: tuple[int, ...] = SEEDS) -> list[RunConfig]:
     ]
     paper = [run for run in profile_runs("paper", seeds) if _is_compared(run.training)]
     return [*paper, *groups, *tables, *renamed]
+
+
+def copy_rate(copy: int) -> float:
+    """The learning rate of a copy of a run: the ``copy``-th float32 above the published one.
+
+    Weights are float32, so a smaller change might leave no trace in a step at all.
+
+    >>> copy_rate(0), copy_rate(1)
+    (0.001, 0.0010000001639127731)
+    """
+    published = TrainingConfig().learning_rate
+    start = np.float32(published)
+    return published if copy == 0 else float(start + copy * np.spacing(start))
+
+
+def copy_number(learning_rate: float) -> int:
+    """Which copy has this learning rate; the inverse of :func:`copy_rate`."""
+    start = np.float32(TrainingConfig().learning_rate)
+    return round(float((np.float32(learning_rate) - start) / np.spacing(start)))
 
 
 def _is_compared(training: TrainingConfig) -> bool:

@@ -7,7 +7,7 @@ import torch
 
 import spectral_edge as se
 from spectral_edge.replication.decision import PROTOCOL, evidence
-from spectral_edge.replication.decision.answers import answers_of, claim_answers
+from spectral_edge.replication.decision.answers import answers_of, claim_answers, replaced_in
 from spectral_edge.replication.decision.arms import single_run
 from spectral_edge.replication.decision.evidence import gather_arm, measure_arm, restore_arm
 from spectral_edge.replication.decision.instruments import measure_cross_terms, measure_features
@@ -16,7 +16,7 @@ from spectral_edge.replication.decision.statistics import ScriptPeakedness
 from spectral_edge.replication.decision.tables import gathered, read_table, write_table
 from spectral_edge.replication.decision.trunk import measure_trunk, script_pairs
 from spectral_edge.spectrum import gradient_share
-from spectral_edge.store import RunDirectory, StoreError
+from spectral_edge.store import StoreError
 from spectral_edge.subjects import run_folder, train_run
 from spectral_edge.subjects.trained_run import TrainedRun
 from support.tiny_runs import tiny
@@ -86,6 +86,19 @@ def test_a_row_is_the_statistic_of_the_direction_s_response(arm, rows):
         assert row["measured"] == pytest.approx(profile.concentration[0], rel=1e-4)
         assert row["peak"] == profile.peak[0]
         assert row["cosine"] == pytest.approx(float(direction / direction.norm() @ theta), abs=1e-5)
+
+
+def test_every_row_says_by_which_method_and_whose_definition(arm, rows):
+    assert set(rows["method"]) == {"jvp"}
+    found = {(row["statistic"], row["grouping"]): row["definition"] for row in rows.iter_rows(named=True)}
+    assert found["concentration", "sum"] == found["r2:cross", "cross_terms"] == "text"
+    assert found["concentration", "output_discrete_log:add"] == found["head_purity", None] == "script"
+    assert found["peakedness:script", "sum"] == "script"
+    assert found["jaccard", None] == found["variance_share", "sum"] == "ours"
+    for question in TINY.questions:
+        grouping = "cross_terms" if question.claim == "C10" else question.grouping
+        if (question.statistic, grouping) in found:
+            assert found[question.statistic, grouping] == question.definition
 
 
 def test_the_largest_of_five_bases_is_the_largest(rows):
@@ -242,35 +255,43 @@ def test_a_trunk_has_the_script_s_concentration_and_the_sharedness_of_its_direct
     assert split["draws"][0] == 55
 
 
-def test_a_seed_that_did_not_generalise_has_a_reserve(tmp_path):
-    assert evidence.replaced_seeds(tmp_path) == {}
+def ended(out, operation, seed, stop_step):
+    run = single_run(operation, seed)
+    row = {"protocol": TINY.digest, "arm": "seeds", "run_id": run.run_id, "task": operation, "seed": seed, "copy": 0}
+    series = out / "measured" / "seeds" / f"{run.run_id}.series.parquet"
+    series.parent.mkdir(parents=True, exist_ok=True)
+    write_table(series, [row | {"stop_step": stop_step}])
 
-    def ended(operation, seed, grokked):
-        run = single_run(operation, seed)
-        RunDirectory.create(run_folder(tmp_path, run), run, {}).write_status(
-            {"state": "finished", "step": 10_000, "grokked": grokked}
-        )
 
-    ended("mul", 1001, True)
-    ended("mul", 1002, False)
-    ended("add", 1005, False)
-    assert evidence.replaced_seeds(tmp_path) == {("add", 1005): 1031, ("mul", 1002): 1031}
-    ended("mul", 1031, False)
-    ended("mul", 1003, False)
-    assert evidence.replaced_seeds(tmp_path) == {("add", 1005): 1031, ("mul", 1002): 1032, ("mul", 1003): 1033}
+def test_a_seed_that_did_not_generalise_has_a_reserve_also_where_run_directories_are_gone(tmp_path):
+    assert evidence.replaced_seeds(tmp_path, TINY) == {}
+    ended(tmp_path, "mul", 1001, 3000)
+    ended(tmp_path, "mul", 1002, None)
+    ended(tmp_path, "add", 1005, None)
+    assert evidence.replaced_seeds(tmp_path, TINY) == {("add", 1005): 1031, ("mul", 1002): 1031}
+    ended(tmp_path, "mul", 1031, None)
+    ended(tmp_path, "mul", 1003, None)
+    ended(tmp_path, "mul", 1032, 3000)
+    replaced = {("add", 1005): 1031, ("mul", 1002): 1032, ("mul", 1003): 1033}
+    assert evidence.replaced_seeds(tmp_path, TINY) == replaced
+    gather_arm(tmp_path, "seeds", tmp_path / "kept", TINY)
+    restore_arm(tmp_path / "elsewhere", "seeds", tmp_path / "kept", TINY)
+    assert evidence.replaced_seeds(tmp_path / "elsewhere", TINY) == replaced
+    assert replaced_in(tmp_path / "kept", TINY) == {"mul 1002": 1032}
     for seed in range(1032, 1041):
-        ended("mul", seed, False)
+        ended(tmp_path, "mul", seed, None)
     with pytest.raises(ValueError, match="more than 10 seeds of mul"):
-        evidence.replaced_seeds(tmp_path)
+        evidence.replaced_seeds(tmp_path, TINY)
 
 
 def test_what_is_kept_is_not_measured_again_where_run_directories_are_gone(arm, tmp_path):
     kept = arm / "kept"
-    written = restore_arm(tmp_path, "seeds", kept, TINY)
-    there = sorted(path.name for path in (arm / "measured" / "seeds").glob("*.parquet"))
-    assert sorted(path.name for path in (tmp_path / "measured" / "seeds").glob("*.parquet")) == there
-    assert written == len(there)
-    assert restore_arm(tmp_path, "seeds", kept, TINY) == 0
+    for name in ("seeds", "paper_seed"):
+        written = restore_arm(tmp_path, name, kept, TINY)
+        there = sorted(path.name for path in (arm / "measured" / name).glob("*.parquet"))
+        assert sorted(path.name for path in (tmp_path / "measured" / name).glob("*.parquet")) == there
+        assert written == len(there)
+        assert restore_arm(tmp_path, name, kept, TINY) == 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evidence, "runs_of", lambda arm, replaced=None: RUNS)
         gather_arm(tmp_path, "seeds", tmp_path / "again", TINY)

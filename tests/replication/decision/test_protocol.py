@@ -7,8 +7,8 @@ import numpy as np
 
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.replication.decision import ARMS, PROTOCOL, runs_of
-from spectral_edge.replication.decision.arms import COPIED_SEEDS, FRESH_SEEDS, NEVER, RESERVE_SEEDS, copy_of
-from spectral_edge.subjects.profiles import SEEDS
+from spectral_edge.replication.decision.arms import COPIED_SEEDS, FRESH_SEEDS, NEVER, RESERVE_SEEDS
+from spectral_edge.subjects.profiles import SEEDS, copy_number
 
 PAGE = Path(__file__).parents[3] / "docs" / "protocol.md"
 
@@ -25,7 +25,7 @@ def test_the_arms_have_what_was_asked_for():
     assert seeds == {(name, seed) for name in ("add", "sub", "mul", "x2_y2") for seed in range(1001, 1031)}
     copies = [run.training for run in runs_of("copies")]
     assert {t.seed for t in copies} == set(COPIED_SEEDS)
-    assert {copy_of(t) for t in copies} == {1, 2}
+    assert {copy_number(t.learning_rate) for t in copies} == {1, 2}
     paper = [run.training for run in runs_of("paper_seed") if run.training.operation == "add"]
     rates = np.array([t.learning_rate for t in paper], dtype=np.float32)
     assert rates[0] == np.float32(TrainingConfig().learning_rate)

@@ -15,7 +15,6 @@ import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from spectral_edge.bases import grouping
@@ -26,14 +25,13 @@ from spectral_edge.replication.modes import Peak
 from spectral_edge.replication.study import AnalysisConfig
 from spectral_edge.store import CopyRow, PartingRow, Rounding, describe_environment, hold_lock
 from spectral_edge.subjects import BASIS
-from spectral_edge.subjects.profiles import GROKKING, SEEDS
+from spectral_edge.subjects.profiles import GROKKING, SEEDS, copy_number, copy_rate
 from spectral_edge.subjects.trained_run import TrainedRun
 from spectral_edge.subjects.training_run import RunConfig, run_folder, train_run
 
 __all__ = ["compare_copies", "measure_copy", "part_ways", "rounding_runs"]
 
 _COPIES, _DIRECTIONS, _RANDOM_DIRECTIONS = 5, 5, 20
-_PUBLISHED_RATE = TrainingConfig().learning_rate
 
 
 def rounding_runs() -> list[RunConfig]:
@@ -46,7 +44,7 @@ def rounding_runs() -> list[RunConfig]:
     return [
         RunConfig(
             training=TrainingConfig(
-                operation=operation, seed=seed, learning_rate=_rate(copy), min_steps=config.window * config.stride
+                operation=operation, seed=seed, learning_rate=copy_rate(copy), min_steps=config.window * config.stride
             )
         )
         for operation in GROKKING
@@ -124,7 +122,7 @@ def measure_copy(path: Path, config: AnalysisConfig) -> CopyRow:
         run_id=run.config.run_id,
         operation=run.task.name,
         seed=run.training.seed,
-        copy_number=_copy(run.training.learning_rate),
+        copy_number=copy_number(run.training.learning_rate),
         learning_rate=run.training.learning_rate,
         step=step,
         window=config.window,
@@ -180,14 +178,3 @@ def _complete(out: Path, run: RunConfig, config: AnalysisConfig) -> CopyRow:
     path = run_folder(out, run)
     train_run(path, run)
     return measure_copy(path, config)
-
-
-def _rate(copy: int) -> float:
-    # Weights are float32, so a smaller change might leave no trace in a step at all.
-    published = np.float32(_PUBLISHED_RATE)
-    return _PUBLISHED_RATE if copy == 0 else float(published + copy * np.spacing(published))
-
-
-def _copy(rate: float) -> int:
-    published = np.float32(_PUBLISHED_RATE)
-    return round(float((np.float32(rate) - published) / np.spacing(published)))

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-import numpy as np
-
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.subjects import RunConfig
-from spectral_edge.subjects.profiles import GROKKING, TRITASK
+from spectral_edge.subjects.profiles import GROKKING, TRITASK, copy_rate
 
-__all__ = ["ARMS", "COPIED_SEEDS", "FRESH_SEEDS", "NEVER", "RESERVE_SEEDS", "Arm", "copy_of", "runs_of", "single_run"]
+__all__ = [
+    "ARMS",
+    "COPIED_SEEDS",
+    "FRESH_SEEDS",
+    "NEVER",
+    "RESERVE_SEEDS",
+    "Arm",
+    "planned_seeds",
+    "runs_of",
+    "single_run",
+]
 
 Arm = Literal["seeds", "copies", "paper_seed", "controls", "trunk"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
@@ -76,16 +84,21 @@ def runs_of(arm: Arm, replaced: dict[tuple[str, int], int] | None = None) -> lis
     ]
 
 
-def copy_of(training: TrainingConfig) -> int:
-    """Number of the copy: how many float32 the learning rate lies above the published one."""
-    published = np.float32(TrainingConfig().learning_rate)
-    return round(float((np.float32(training.learning_rate) - published) / np.spacing(published)))
+def planned_seeds(claim: str) -> int:
+    """How many seeds the protocol asks of a claim; an answer from fewer is not final.
+
+    >>> planned_seeds("C6"), planned_seeds("C5"), planned_seeds("C11")
+    (30, 10, 6)
+    """
+    if claim in ("C5", "C10"):
+        return len(COPIED_SEEDS)
+    return len(TRUNK_SEEDS) if claim in ("C11", "C12") else len(FRESH_SEEDS)
 
 
 def single_run(operation: str, seed: int, copy: int = 0) -> RunConfig:
     """The run of one operation by the published protocol, to its stop; copy c has the c-th float32 as learning rate."""
     training = TrainingConfig(
-        operation=operation, seed=seed, learning_rate=_rate(copy), min_steps=_LEAST, max_steps=_PATIENCE
+        operation=operation, seed=seed, learning_rate=copy_rate(copy), min_steps=_LEAST, max_steps=_PATIENCE
     )
     return RunConfig(training=training)
 
@@ -101,10 +114,3 @@ def _controls() -> list[RunConfig]:
     never = [fixed(name, seed, 1.0, _GRID) for name in NEVER for seed in _CONTROL_SEEDS]
     no_decay = [fixed(name, seed, 0.0, _GRID) for name in GROKKING for seed in _NO_DECAY_SEEDS]
     return [*long, *never, *no_decay]
-
-
-def _rate(copy: int) -> float:
-    # Weights are float32, so a smaller change might leave no trace in a step at all.
-    published = TrainingConfig().learning_rate
-    start = np.float32(published)
-    return published if copy == 0 else float(start + copy * np.spacing(start))

@@ -45,8 +45,8 @@ def declines(series: polars.DataFrame, quantity: str = "g23") -> polars.DataFram
         quantity: a positive column.
 
     Returns:
-        Columns arm, task, seed, copy, weight_decay, generalises, step, decline; runs with nothing before the step are
-        left out.
+        Columns arm, task, seed, copy, weight_decay, generalises, stopped, step, decline; runs with nothing before the
+        step are left out.
 
     Raises:
         ValueError: no fresh run generalises, so there is no step to read the others at.
@@ -73,10 +73,9 @@ def declines(series: polars.DataFrame, quantity: str = "g23") -> polars.DataFram
         if before.is_empty():
             continue
         ratio = float(before[quantity].max()) / float(at[quantity][-1])  # type: ignore[arg-type]
-        names = ("arm", "task", "seed", "copy", "weight_decay")
-        rows.append({name: run[name][0] for name in names} | {
-            "generalises": run_id in steps, "step": int(at["step"][-1]), "decline": float(np.log(ratio)),
-        })  # fmt: skip
+        row = {name: run[name][0] for name in ("arm", "task", "seed", "copy", "weight_decay")}
+        row |= {"generalises": run_id in steps, "stopped": run["stop_step"][0] is not None}
+        rows.append(row | {"step": int(at["step"][-1]), "decline": float(np.log(ratio))})
     return polars.DataFrame(rows)
 
 
@@ -93,7 +92,7 @@ def gap_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
     if series.filter(arms & (polars.col("test_accuracy") >= _GROKKED)).is_empty():
         return {}
     of_gap, of_norm = declines(series), declines(series, "update_norm")
-    fresh = arms & polars.col("generalises")
+    fresh = arms & polars.col("generalises") & polars.col("stopped")
     own, norm = (_by_seed(table.filter(fresh)) for table in (of_gap, of_norm))
     controls = of_gap.filter((polars.col("arm") == "controls") & ~polars.col("generalises"))
     no_decay = _by_seed(controls.filter((polars.col("weight_decay") == 0) & ~polars.col("task").is_in(list(NEVER))))

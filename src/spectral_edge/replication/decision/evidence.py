@@ -21,9 +21,10 @@ from spectral_edge.replication.decision.instruments import measure_cross_terms, 
 from spectral_edge.replication.decision.measure import measure_hybrid, measure_modes
 from spectral_edge.replication.decision.protocol import PROTOCOL, Protocol
 from spectral_edge.replication.decision.series import measure_series
+from spectral_edge.replication.decision.statistics import GAIN, PRINTED_R2
 from spectral_edge.replication.decision.tables import gathered, read_table, write_table
 from spectral_edge.replication.decision.trunk import measure_trunk
-from spectral_edge.store import RunDirectory, StoreError, hold_lock
+from spectral_edge.store import StoreError, hold_lock
 from spectral_edge.subjects import RunConfig, run_folder, train_run
 from spectral_edge.subjects.profiles import GROKKING
 from spectral_edge.subjects.trained_run import TrainedRun
@@ -34,6 +35,7 @@ _PUBLISHED_FEATURES = ("add", "sub")  # for which the paper prints an overlap
 
 Say = Callable[[str], None]
 Measure = Callable[[TrainedRun, str, Protocol], list[dict[str, Any]]]
+Hybrid = Callable[[TrainedRun, TrainedRun, Protocol], list[dict[str, Any]]]
 
 
 def measure_arm(
@@ -59,7 +61,7 @@ def measure_arm(
     folder.mkdir(parents=True, exist_ok=True)
     with hold_lock(folder / "lock"):
         before = None
-        while (replaced := replaced_seeds(out)) != before:  # until every seed of the arm has generalised
+        while (replaced := replaced_seeds(out, protocol)) != before:  # until every seed of the arm has generalised
             before = replaced
             read = _read_by_instruments(arm, replaced)
             calls = {
@@ -70,11 +72,11 @@ def measure_arm(
             call_all({f"hybrid {name}": (_hybrids, out, name, protocol) for name in GROKKING}, jobs, say)
 
 
-def replaced_seeds(out: Path) -> dict[tuple[str, int], int]:
-    """(operation, fresh seed) -> the reserve that takes its place, as its run has ended and not generalised.
+def replaced_seeds(out: Path, protocol: Protocol = PROTOCOL) -> dict[tuple[str, int], int]:
+    """(operation, fresh seed) -> the reserve that takes its place, as its measured series ends without a stop.
 
     Raises:
-        StoreError: a run is damaged.
+        StoreError: a table is damaged or of another protocol.
         ValueError: an operation has no reserve left.
     """
     found = {}
@@ -82,7 +84,7 @@ def replaced_seeds(out: Path) -> dict[tuple[str, int], int]:
         free = list(RESERVE_SEEDS)
         for seed in FRESH_SEEDS:
             taken = seed
-            while _has_failed(run_folder(out, single_run(operation, taken))):
+            while _has_failed(out, single_run(operation, taken), protocol):
                 if not free:
                     raise ValueError(f"{out}: more than {len(RESERVE_SEEDS)} seeds of {operation} do not generalise")
                 taken = free.pop(0)
@@ -91,22 +93,24 @@ def replaced_seeds(out: Path) -> dict[tuple[str, int], int]:
     return found
 
 
-def _has_failed(path: Path) -> bool:
-    if not path.exists():
-        return False
-    status = RunDirectory.open(path).status
-    return status.get("state") == "finished" and not status.get("grokked")
+def _has_failed(out: Path, run: RunConfig, protocol: Protocol) -> bool:
+    series = out / "measured" / "seeds" / f"{run.run_id}.series.parquet"
+    return series.exists() and bool(read_table(series, protocol)["stop_step"].is_null().all())
 
 
 def gather_arm(out: Path, arm: Arm, kept: Path, protocol: Protocol = PROTOCOL) -> list[Path]:
     """Join what is measured of an arm so far into ``kept/<arm>.parquet`` and ``kept/<arm>.series.parquet``.
 
+    Series of seeds that did not generalise are kept, too: they say which seed was replaced.
+
     Raises:
         StoreError: nothing is measured, or as :func:`~spectral_edge.replication.decision.tables.gathered`.
     """
     kept.mkdir(parents=True, exist_ok=True)
-    replaced = replaced_seeds(out)
+    replaced = replaced_seeds(out, protocol)
     wanted = {run.run_id for run in runs_of(arm, replaced)}
+    if arm == "seeds":
+        wanted |= {single_run(name, seed).run_id for name in GROKKING for seed in (*FRESH_SEEDS, *RESERVE_SEEDS)}
     original = {(task, by): seed for (task, seed), by in replaced.items()}
     written = []
     for kind in ("rows", "series"):
@@ -138,19 +142,16 @@ def restore_arm(out: Path, arm: Arm, kept: Path, protocol: Protocol = PROTOCOL) 
         if not source.exists():
             continue
         table = read_table(source, protocol)
-        own = (
-            table.filter(polars.col("arm") != "hybrid")
-            .with_columns(seed=polars.col("trained_seed"))
-            .drop("trained_seed")
-        )
-        part = polars.lit(kind)
+        own = table.with_columns(seed=polars.col("trained_seed")).drop("trained_seed")
+        hybrid, statistic = polars.col("arm") == "hybrid", polars.col("statistic")
+        of_terms = statistic.is_in([GAIN.statistic, PRINTED_R2.statistic]) & ~hybrid
+        name = polars.when(hybrid).then(polars.format("hybrid-{}-{}", "task", "copy")).otherwise(polars.col("run_id"))
+        ending = polars.lit(kind)
         if kind == "rows":
-            statistic = polars.col("statistic")
-            part = polars.when(statistic == "jaccard").then(polars.lit("features.rows"))
-            part = part.when(statistic.is_in(["cross_gain:held_out", "r2:cross"])).then(polars.lit("cross_terms.rows"))
-            part = part.otherwise(polars.lit("rows"))
-        for (run, name), rows in own.group_by("run_id", part.alias("part"), maintain_order=True):
-            target = folder / f"{run}.{name}.parquet"
+            of_features = polars.when(statistic == "jaccard").then(polars.lit("features.rows"))
+            ending = of_features.when(of_terms).then(polars.lit("cross_terms.rows")).otherwise(ending)
+        for (run, part), rows in own.group_by(name.alias("name"), ending.alias("part"), maintain_order=True):
+            target = folder / f"{run}.{part}.parquet"
             if not target.exists():
                 write_table(target, rows.rows(named=True))
                 written += 1
@@ -205,15 +206,22 @@ def _measurements(arm: Arm, run: RunConfig, by_instruments: bool) -> dict[str, M
 def _hybrids(out: Path, operation: str, protocol: Protocol) -> None:
     """Directions of each copy on the weights of the next."""
     runs = [run for run in runs_of("paper_seed") if run.training.operation == operation]
+    place = out / "measured" / "paper_seed"
     for number, run in enumerate(runs):
-        edges, weights = (TrainedRun.open(run_folder(out, one)) for one in (run, runs[(number + 1) % len(runs)]))
-        torch.set_num_threads(run.threads)
-        place = out / "measured" / "paper_seed"
-        modes, features = (place / f"hybrid-{operation}-{number}.{kind}.parquet" for kind in ("rows", "features.rows"))
-        if not _is_there(modes, protocol):
-            write_table(modes, measure_hybrid(edges, weights, protocol))
-        if operation in _PUBLISHED_FEATURES and not _is_there(features, protocol):
-            write_table(features, measure_features(weights, "hybrid", protocol, edges))
+        wanted: dict[str, Hybrid] = {"rows": measure_hybrid}
+        if operation in _PUBLISHED_FEATURES:
+            wanted["features.rows"] = _hybrid_features
+        tables = {place / f"hybrid-{operation}-{number}.{kind}.parquet": measure for kind, measure in wanted.items()}
+        missing = {table: measure for table, measure in tables.items() if not _is_there(table, protocol)}
+        if missing:
+            edges, weights = (TrainedRun.open(run_folder(out, one)) for one in (run, runs[(number + 1) % len(runs)]))
+            torch.set_num_threads(run.threads)
+            for table, measure in missing.items():
+                write_table(table, measure(edges, weights, protocol))
+
+
+def _hybrid_features(edges: TrainedRun, weights: TrainedRun, protocol: Protocol) -> list[dict[str, Any]]:
+    return measure_features(weights, "hybrid", protocol, edges)
 
 
 def _is_there(path: Path, protocol: Protocol) -> bool:

@@ -15,12 +15,12 @@ from spectral_edge.modes import functional_modes
 from spectral_edge.replication.autoencoder.overlap import FeatureOverlap, most_affected, overlaps
 from spectral_edge.replication.autoencoder.stream import AutoencodedStream
 from spectral_edge.replication.decision.directions import TestedDirections
-from spectral_edge.replication.decision.measure import provenance, stop_of, values_of
+from spectral_edge.replication.decision.measure import provenance, row_of, stop_of
 from spectral_edge.replication.decision.protocol import Protocol
-from spectral_edge.replication.probes.cross_terms import CrossTermProbe, CrossTermStatistic, cross_gain
+from spectral_edge.replication.decision.statistics import GAIN, Measured, cross_term_statistics
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["cross_term_statistics", "measure_cross_terms", "measure_features"]
+__all__ = ["measure_cross_terms", "measure_features"]
 
 _EDGE = ("v1", "v2", "v3")
 _RANDOM_FEATURES = 20
@@ -70,7 +70,7 @@ def measure_features(
     measured = found.rows[0].measured
     nulls = [*found.rows, NullRow(None, "jaccard", "random_features", measured, draws)]
     origin = provenance(run, source, "stop", step, directions, protocol) | {"arm": arm}
-    return [_row(origin, "pairs(v1..v3)", "jaccard", None, row) for row in nulls]
+    return [row_of(origin, "pairs(v1..v3)", Measured("jaccard", None, "test"), row) for row in nulls]
 
 
 def measure_cross_terms(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[str, Any]]:
@@ -84,13 +84,14 @@ def measure_cross_terms(run: TrainedRun, arm: str, protocol: Protocol) -> list[d
     directions = TestedDirections.of(run, step, protocol)
     model, parameters = run.model_at(step)
     pairs = run.task.pairs[run.task.split(run.training.frac_train, run.training.seed).test]
-    probe = CrossTermProbe(pairs, np.arange(len(pairs)), run.task.p, run.training.seed)
+    statistics = cross_term_statistics(run, pairs)
+    probe = statistics[GAIN].probe
     rows = directions.chosen(_EDGE)
     found = compare(
         model,
         rows,
         pairs,
-        cross_term_statistics(probe),
+        {str(measured): statistic for measured, statistic in statistics.items()},
         parameters=parameters,
         nulls=("isotropic", Span(directions.edge), "weights", "blocks"),
         draws=protocol.draws,
@@ -102,33 +103,11 @@ def measure_cross_terms(run: TrainedRun, arm: str, protocol: Protocol) -> list[d
     responses = functional_modes(model, rows, pairs[probe.inputs], parameters=parameters).response.numpy()
     wrong = probe.on_permuted_residues(responses, _RANDOM_FEATURES)[:, 1, 4]  # (draws, 3), held out
     origin = provenance(run, run, "stop", step, directions, protocol) | {"arm": arm}
-    table = [_row(origin, _EDGE[(row.direction or 1) - 1], row.statistic, "cross_terms", row) for row in found.rows]
+    by_name = {str(measured): measured for measured in statistics}
+    table = [row_of(origin, _EDGE[(row.direction or 1) - 1], by_name[row.statistic], row) for row in found.rows]
     both = probe.r2(responses)[1, 2]
     for k, name in enumerate(_EDGE):
-        measured = next(r.measured for r in found.rows if (r.direction, r.statistic) == (k + 1, "cross_gain:held_out"))
-        row = NullRow(k + 1, "cross_gain:held_out", "random_features", measured, wrong[:, k] - both[k])
-        table.append(_row(origin, name, row.statistic, "cross_terms", row))
+        own = next(row.measured for row in found.rows if (row.direction, row.statistic) == (k + 1, str(GAIN)))
+        row = NullRow(k + 1, str(GAIN), "random_features", own, wrong[:, k] - both[k])
+        table.append(row_of(origin, name, GAIN, row))
     return table
-
-
-def cross_term_statistics(probe: CrossTermProbe) -> dict[str, CrossTermStatistic]:
-    """The held-out gain of the products, and R² in sample with them, as the paper prints it."""
-    return {
-        "cross_gain:held_out": CrossTermStatistic(probe, cross_gain, True),
-        "r2:cross": CrossTermStatistic(probe, lambda r2: r2[3], False),
-    }
-
-
-def _row(origin: dict[str, Any], direction: str, statistic: str, basis: str | None, row: NullRow) -> dict[str, Any]:
-    return (
-        origin
-        | {
-            "direction": direction,
-            "cosine": None,
-            "statistic": statistic,
-            "grouping": basis,
-            "inputs": "test",
-            "peak": None,
-        }
-        | values_of(row)
-    )

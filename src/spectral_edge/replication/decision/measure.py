@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,21 +12,23 @@ from spectral_edge.bases import grouping
 from spectral_edge.comparison import Concentration, NullRow, Span, VarianceShare, compare
 from spectral_edge.comparison.statistic import of_direction
 from spectral_edge.replication.claims.c09_sum_of_squares import BASES
-from spectral_edge.replication.decision.arms import copy_of
 from spectral_edge.replication.decision.directions import TestedDirections
 from spectral_edge.replication.decision.protocol import Protocol
-from spectral_edge.replication.decision.statistics import LargestConcentration, ScriptPeakedness
+from spectral_edge.replication.decision.statistics import (
+    PRINTED_R2,
+    LargestConcentration,
+    Measured,
+    ScriptPeakedness,
+    cross_term_statistics,
+)
 from spectral_edge.replication.modes import Peak
-from spectral_edge.replication.probes.cross_terms import CrossTermProbe, CrossTermStatistic
 from spectral_edge.representation import head_purity
 from spectral_edge.store import Checkpoint, Inputs
 from spectral_edge.subjects import BASIS
+from spectral_edge.subjects.profiles import copy_number
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["measure_hybrid", "measure_modes", "provenance", "stop_of", "values_of"]
-
-Statistics = dict[tuple[str, str | None, str], Any]
-"""By (statistic, grouping, inputs)."""
+__all__ = ["measure_hybrid", "measure_modes", "provenance", "row_of", "stop_of"]
 
 # Beyond this cosine to the weights nothing is left to draw at random.
 _PARALLEL = 0.98
@@ -101,20 +103,36 @@ def provenance(
         "weights_run_id": run.config.run_id,
         "task": run.task.name,
         "seed": training.seed,
-        "copy": copy_of(training),
+        "copy": copy_number(training.learning_rate),
         "weight_decay": training.weight_decay,
         "checkpoint": checkpoint,
         "step": step,
         "stride": protocol.stride,
         "window": directions.window,
         "centered": protocol.centered,
+        "method": "jvp",
         "position": directions.edge.position,
     }
 
 
-def values_of(row: NullRow) -> dict[str, Any]:
-    """A measured number beside its null: columns of every row."""
-    return {
+def row_of(
+    origin: dict[str, Any],
+    direction: str,
+    measured: Measured,
+    row: NullRow,
+    *,
+    peak: float | None = None,
+    cosine: float | None = None,
+) -> dict[str, Any]:
+    """One row of a table: a number of a direction beside one null."""
+    return origin | {
+        "direction": direction,
+        "cosine": cosine,
+        "statistic": measured.statistic,
+        "grouping": measured.grouping,
+        "inputs": measured.inputs,
+        "definition": measured.definition,
+        "peak": None if peak is None else int(peak),
         "null": row.null,
         "measured": row.measured,
         "null_mean": float(row.values.mean()),
@@ -139,14 +157,12 @@ class _Step:
     def rows(self) -> Iterator[dict[str, Any]]:
         model, parameters = self.run.model_at(self.step)
         statistics = self._statistics(self._held_out)
-        if self.edges is not self.run and self.run.task.name == "x2_y2":  # what the paper prints of it
-            probe = CrossTermProbe(
-                self._held_out, np.arange(len(self._held_out)), self.run.task.p, self.run.training.seed
-            )
-            statistics["r2:cross", "cross_terms", "test"] = CrossTermStatistic(probe, lambda r2: r2[3], False)
-        statistics["head_purity", None, "all"] = of_direction(lambda v: float(head_purity(v[None], parameters)))
-        by_name = {"|".join(map(str, key)): (key, statistic) for key, statistic in statistics.items()}
-        functions = {name: statistic for name, (_, statistic) in by_name.items()}
+        if self._hybrid and self.run.task.name == "x2_y2":
+            statistics[PRINTED_R2] = cross_term_statistics(self.run, self._held_out)[PRINTED_R2]
+        statistics[Measured("head_purity", None, "all")] = of_direction(
+            lambda v: float(head_purity(v[None], parameters))
+        )
+        by_name = {str(measured): measured for measured in statistics}
         names = [name for name in self.directions.names if self.checkpoint == "stop" or name in _AT_TRANSITION]
         read = tuple(name for name in names if name not in _BULK)
         angles = dict(zip(self.directions.names, self.directions.cosines, strict=True))
@@ -159,13 +175,14 @@ class _Step:
         )
         if self._hybrid:  # only the published numbers are asked for
             passes = ((read, ("isotropic",), self.protocol.draws),)
-        peaks: dict[tuple[str, str], float] = {}
+        origin = provenance(self.run, self.edges, self.checkpoint, self.step, self.directions, self.protocol)
+        peaks: dict[tuple[str, tuple[str | None, ...]], float] = {}
         for tested, nulls, draws in passes:
             found = compare(
                 model,
                 self.directions.chosen(tested),
                 self._held_out,
-                functions,
+                {str(measured): statistic for measured, statistic in statistics.items()},
                 parameters=parameters,
                 nulls=nulls,
                 draws=draws,
@@ -175,31 +192,12 @@ class _Step:
             )
             if not found.complete:  # a table is not stored of some of the draws
                 raise KeyboardInterrupt
-            measured = [(tested[(row.direction or 1) - 1], by_name[row.statistic][0], row) for row in found.rows]
-            peaks |= {(name, f"{key[1]}|{key[2]}"): row.measured for name, key, row in measured if key[0] == "peak"}
-            for name, key, row in measured:
-                if key[0] != "peak":
-                    yield self._row(name, key, row, peaks)
-
-    def _row(
-        self, name: str, key: tuple[str, str | None, str], row: NullRow, peaks: Mapping[tuple[str, str], float]
-    ) -> dict[str, Any]:
-        statistic, basis, inputs = key
-        spectrum = f"{basis}:script" if statistic == ScriptPeakedness.name else basis
-        peak = peaks.get((name, f"{spectrum}|{inputs}"))
-        origin = provenance(self.run, self.edges, self.checkpoint, self.step, self.directions, self.protocol)
-        return (
-            origin
-            | {
-                "direction": name,
-                "cosine": self.directions.cosines[self.directions.names.index(name)],
-                "statistic": statistic,
-                "grouping": basis,
-                "inputs": inputs,
-                "peak": None if peak is None else int(peak),
-            }
-            | values_of(row)
-        )
+            rows = [(tested[(row.direction or 1) - 1], by_name[row.statistic], row) for row in found.rows]
+            peaks |= {(name, measured.spectrum): row.measured for name, measured, row in rows if measured.is_peak}
+            for name, measured, row in rows:
+                if not measured.is_peak:
+                    peak = peaks.get((name, measured.spectrum))
+                    yield row_of(origin, name, measured, row, peak=peak, cosine=angles[name])
 
     @property
     def _hybrid(self) -> bool:
@@ -210,10 +208,10 @@ class _Step:
         split = self.run.task.split(self.run.training.frac_train, self.run.training.seed)
         return self.run.task.pairs[split.test]
 
-    def _statistics(self, pairs: np.ndarray) -> Statistics:
+    def _statistics(self, pairs: np.ndarray) -> dict[Measured, Any]:
         """What is measured of a response to these pairs, by operation."""
         name, p = self.run.task.name, self.run.task.p
-        found: Statistics = {}
+        found: dict[Measured, Any] = {}
 
         def labels(basis: str, inputs: Inputs) -> tuple[np.ndarray, int]:
             q = grouping(basis, p)
@@ -223,19 +221,20 @@ class _Step:
         bases = BASES if name == "x2_y2" else (BASIS[name], *([_CONTROL] if name == "add" else []))
         if name == "mul":
             bases = (*bases, "output:mul")
+        inputs: Inputs
         for inputs in ("test", "test_off_diagonal"):
             for basis in bases:
                 given = labels(basis, inputs)
-                found["concentration", basis, inputs] = Concentration(*given)
-                found["peak", basis, inputs] = Peak(*given)
+                found[Measured("concentration", basis, inputs)] = Concentration(*given)
+                found[Measured("peak", basis, inputs)] = Peak(*given)
             if name == "x2_y2":
-                several = [found["concentration", basis, inputs] for basis in bases]
-                found[LargestConcentration.name, None, inputs] = LargestConcentration(several)
+                several = [found[Measured("concentration", basis, inputs)] for basis in bases]
+                found[Measured(LargestConcentration.name, None, inputs)] = LargestConcentration(several)
             own = labels(BASIS[name], inputs)
-            found["variance_share:pc1", BASIS[name], inputs] = VarianceShare(*own, 1)
-            found["variance_share", BASIS[name], inputs] = VarianceShare(*own)
+            found[Measured("variance_share:pc1", BASIS[name], inputs)] = VarianceShare(*own, 1)
+            found[Measured("variance_share", BASIS[name], inputs)] = VarianceShare(*own)
         if self.checkpoint == "transition":
             script = ScriptPeakedness(*labels("sum", "test"))
-            found["peakedness:script", "sum", "test"] = script
-            found["peak", "sum:script", "test"] = script.peak
+            found[Measured(ScriptPeakedness.name, "sum", "test")] = script
+            found[Measured("peak:script", "sum", "test")] = script.peak
         return found

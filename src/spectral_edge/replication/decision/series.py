@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_edge.recording import UpdatePart
-from spectral_edge.replication.decision.arms import copy_of
+from spectral_edge.replication.claims.c01_gap import GAP_WINDOW
 from spectral_edge.replication.decision.protocol import Protocol
 from spectral_edge.spectrum import (
     attention_matrices,
@@ -19,13 +19,12 @@ from spectral_edge.spectrum import (
     spectral_edge,
     weight_singular_values,
 )
+from spectral_edge.subjects.profiles import copy_number
 from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["measure_series"]
 
 Floats = NDArray[np.float64]
-
-GAP_WINDOW = 10
 
 
 def measure_series(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[str, Any]]:
@@ -63,7 +62,7 @@ def measure_series(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[s
             "run_id": run.config.run_id,
             "task": training.operation,
             "seed": training.seed,
-            "copy": copy_of(training),
+            "copy": copy_number(training.learning_rate),
             "weight_decay": training.weight_decay,
             "grok_step": run.grok_step,
             "stop_step": run.stop_step,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -14,10 +14,70 @@ from torch import Tensor
 from spectral_edge.comparison import Concentration
 from spectral_edge.comparison.features import computed_once
 from spectral_edge.comparison.statistic import Takes
+from spectral_edge.replication.probes.cross_terms import CrossTermProbe, CrossTermStatistic, cross_gain
+from spectral_edge.store import Inputs
+from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["LargestConcentration", "ScriptPeakedness"]
+__all__ = ["GAIN", "PRINTED_R2", "LargestConcentration", "Measured", "ScriptPeakedness", "cross_term_statistics"]
 
 Floats = NDArray[np.float64]
+Definition = Literal["text", "script", "ours"]
+
+_SCRIPT = ("head_purity", "peakedness:script", "peak:script")
+_OURS = ("variance_share", "variance_share:pc1", "jaccard", "cross_gain:held_out")
+_CONTROL = "output_discrete_log:add"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is measured of a response: a statistic, the basis it is taken in, and the inputs.
+
+    Attributes:
+        statistic: its name; ``peak`` and ``peak:script`` are the frequency of the others, not rows of their own.
+        grouping: the basis.
+        inputs: where the function is evaluated.
+    """
+
+    statistic: str
+    grouping: str | None
+    inputs: Inputs
+
+    @property
+    def is_peak(self) -> bool:
+        """Whether it is the frequency of a spectrum."""
+        return self.statistic in ("peak", "peak:script")
+
+    @property
+    def spectrum(self) -> tuple[str | None, ...]:
+        """Statistics of one spectrum agree in this."""
+        kind = "script" if self.statistic.endswith(":script") else "groups"
+        return (kind, self.grouping, self.inputs)
+
+    @property
+    def definition(self) -> Definition:
+        """Whose definition it follows; docs/definitions.md has the formulas."""
+        on_script_pairs = self.statistic == "concentration" and self.inputs == "all"
+        if self.statistic in _SCRIPT or self.grouping == _CONTROL or on_script_pairs:
+            return "script"
+        return "ours" if self.statistic in _OURS else "text"
+
+    def __str__(self) -> str:
+        return f"{self.statistic} by {self.grouping} on {self.inputs}"
+
+
+GAIN = Measured("cross_gain:held_out", "cross_terms", "test")
+"""What products of additive and multiplicative features add to R², held out (C10)."""
+PRINTED_R2 = Measured("r2:cross", "cross_terms", "test")
+"""R² with these products in sample, which the paper prints."""
+
+
+def cross_term_statistics(run: TrainedRun, pairs: NDArray[np.int64]) -> dict[Measured, CrossTermStatistic]:
+    """Both numbers of C10 of a response to these pairs, from one regression."""
+    probe = CrossTermProbe(pairs, np.arange(len(pairs)), run.task.p, run.training.seed)
+    return {
+        GAIN: CrossTermStatistic(probe, cross_gain, True),
+        PRINTED_R2: CrossTermStatistic(probe, lambda r2: r2[3], False),
+    }
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from spectral_edge.bases import grouping
 from spectral_edge.comparison import Comparison, Concentration, NullRow, compare
 from spectral_edge.replication.decision.directions import TestedDirections
-from spectral_edge.replication.decision.measure import provenance, stop_of, values_of
+from spectral_edge.replication.decision.measure import provenance, row_of, stop_of
 from spectral_edge.replication.decision.protocol import Protocol
+from spectral_edge.replication.decision.statistics import Measured
 from spectral_edge.replication.modes import Peak
 from spectral_edge.representation import loss_derivatives, loss_gradient, sharedness
+from spectral_edge.store import Inputs
 from spectral_edge.subjects.profiles import TRITASK
 from spectral_edge.subjects.trained_run import TrainedRun
 
@@ -48,7 +50,8 @@ def measure_trunk(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[st
     origin |= {"arm": arm, "task": run.training.operation}
     p, held_out = run.task.p, run.task.pairs[run.task.split(run.training.frac_train, run.training.seed).test]
     rows = []
-    for inputs, pairs in (("all", script_pairs(p)), ("test", held_out)):
+    domains: tuple[tuple[Inputs, NDArray[np.int64]], ...] = (("all", script_pairs(p)), ("test", held_out))
+    for inputs, pairs in domains:
         q = grouping("sum", p)
         labels = q(pairs), q.order
         statistics = {"concentration": Concentration(*labels), "peak": Peak(*labels)}
@@ -56,9 +59,11 @@ def measure_trunk(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[st
         peaks = {row.direction: int(row.measured) for row in found.rows if row.statistic == "peak"}
         for row in found.rows:
             if row.statistic == "concentration" and (row.direction or 0) <= _EDGE:
-                rows.append(_row(origin, f"v{row.direction}", "sum", inputs, row, peaks[row.direction]))
+                measured = Measured("concentration", "sum", inputs)
+                rows.append(row_of(origin, f"v{row.direction}", measured, row, peak=peaks[row.direction]))
     if run.training.operation == TRITASK:
-        rows += [_row(origin, _SPLIT, None, "test", row, None) for row in _sharedness(found, protocol)]
+        shared = Measured("sharedness", None, "test")
+        rows += [row_of(origin, _SPLIT, shared, row) for row in _sharedness(found, protocol)]
     return rows
 
 
@@ -138,20 +143,3 @@ def _sharedness(found: Comparison, protocol: Protocol) -> list[NullRow]:
         NullRow(None, "sharedness", "label_permutation", measured, np.array([split(own, above) for above in others])),
         NullRow(None, "sharedness", "isotropic", measured, np.array([split(eight, first) for eight in eights])),
     ]
-
-
-def _row(
-    origin: dict[str, Any], direction: str, basis: str | None, inputs: str, row: NullRow, peak: int | None
-) -> dict[str, Any]:
-    return (
-        origin
-        | {
-            "direction": direction,
-            "cosine": None,
-            "statistic": row.statistic,
-            "grouping": basis,
-            "inputs": inputs,
-            "peak": peak,
-        }
-        | values_of(row)
-    )
