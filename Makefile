@@ -7,7 +7,7 @@ BIN := .venv/bin
 reproduce: .venv/core
 	$(BIN)/spectral-edge reproduce --profile quick --out runs/quick
 
-# All runs and all claims: about two hours on two cores; interrupted, it continues.
+# The paper's own runs, with the further numbers of every claim: about two hours on two cores; interrupted, it continues.
 paper: .venv/core
 	$(BIN)/spectral-edge reproduce --profile paper --out runs/paper
 
@@ -17,14 +17,14 @@ ARM ?= seeds
 decide: .venv/core
 	$(BIN)/spectral-edge decide --arm $(ARM) --out runs/decision --kept results/decision
 
-# What of it is kept in the repository.
+# What of the decision and of `make reproduce` is kept in the repository.
 results: .venv/core
-	$(BIN)/spectral-edge report runs/paper --findings docs/findings.md
-	rm -rf results/paper
-	mkdir -p results/paper/figures results/paper/tables
-	cp runs/paper/claims.json results/paper/
-	cp runs/paper/figures/*.png results/paper/figures/
-	cp runs/paper/tables/verdicts.md runs/paper/tables/runs.csv runs/paper/tables/claims.tex results/paper/tables/
+	$(BIN)/spectral-edge decide --kept results/decision --quiet
+	$(BIN)/spectral-edge report results/decision --findings README.md
+	rm -rf results/quick
+	mkdir -p results/quick/figures
+	cp runs/quick/claims.json runs/quick/numbers.json results/quick/
+	cp runs/quick/figures/spectra.png runs/quick/figures/placed.png runs/quick/figures/forest.png results/quick/figures/
 
 # Questions beside the claims: discovery (every model that it is tested on), early-warning (half a minute; needs the runs
 # of paper and discovery), rounding (60 runs, most of an hour on two cores). Interrupted, each continues.

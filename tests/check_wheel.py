@@ -68,3 +68,8 @@ def test_serve_without_its_extra_says_what_to_install(bare, tmp_path):
     done = subprocess.run([bare / "spectral-edge", "serve", "."], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert "[serve]" in done.stderr
+
+
+def test_the_answers_of_the_decision_come_with_it(bare, tmp_path):
+    code = "from spectral_edge.replication.decision.document import committed; print(len(committed().answers))"
+    assert call(bare / "python", "-c", code, cwd=tmp_path).strip() == "14"

@@ -1,43 +1,22 @@
 from pathlib import Path
 
 from spectral_edge.experiments.discovery import seven_points
-from spectral_edge.report import discoveries_markdown, findings_markdown
-from spectral_edge.report.markdown import verdicts_table
+from spectral_edge.report import answers_table, discoveries_markdown
 from spectral_edge.store import Claims, Discoveries
 
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_the_table_of_findings_is_that_of_the_committed_results():
-    claims = Claims.read(README.parent / "results" / "paper" / "claims.json")
-    assert verdicts_table(claims.verdicts, because=False) in README.read_text()
-    assert len(claims.verdicts) == 14
+def test_the_table_of_answers_is_that_of_the_committed_results():
+    claims = Claims.read(README.parent / "results" / "decision" / "claims.json")
+    assert answers_table(claims.answers).strip() in README.read_text()
+    assert len(claims.answers) == 14
 
 
-def test_the_record_of_findings_is_generated_from_the_committed_results():
-    claims = Claims.read(README.parent / "results" / "paper" / "claims.json")
-    record = (README.parent / "docs" / "findings.md").read_text()
-    generated = findings_markdown(claims)
-    body = generated[generated.index("\n") :].rstrip()  # the heading has the day
-    assert body in record
-
-
-def test_what_it_says_of_principal_components_is_what_was_measured():
-    """Further than any of 200 random directions, p = 1/201: three operations, three seeds, two components; but once."""
-    rows = Claims.read(README.parent / "results" / "paper" / "claims.json").rows
-    found = [
-        row.null.pvalue
-        for row in rows
-        if row.statistic == "variance_share"
-        and row.checkpoint == "stop"
-        and row.direction in ("v1:PC1", "v1:PC2")
-        and (row.task, row.grouping) in (("add", "sum"), ("sub", "difference"), ("mul", "discrete_log"))
-        and row.seed is not None
-    ]
-    assert sorted(found)[:17] == [1 / 201] * 17
-    text = " ".join(README.read_text().split())
-    assert f"17 of {len(found)}" in text
-    assert f"{max(found):.4f}" in text
+def test_the_answers_of_the_quick_reproduction_are_the_committed_ones():
+    decision, quick = (Claims.read(README.parent / "results" / name / "claims.json") for name in ("decision", "quick"))
+    assert quick.answers == decision.answers
+    assert {one.seed for one in quick.placed} == {42}
 
 
 def test_the_counts_of_discovery_are_those_of_the_committed_results():

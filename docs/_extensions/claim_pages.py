@@ -1,27 +1,20 @@
-"""A page for each claim, written from the committed results before the site is read; no number is typed by hand."""
+"""A page for each claim, written from the committed answers before the site is read; no number is typed by hand."""
 
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
-from spectral_edge.report import ClaimSection, claim_sections
-from spectral_edge.report.formatting import mark
+from spectral_edge.report import EFFECT_COLUMNS, answers_table, decision_sentence, effect_lines
+from spectral_edge.report.formatting import checkpoint_label, grouped_by, inputs_label, mark, statistic_label
 from spectral_edge.report.markdown import escape, table
-from spectral_edge.store import Claims
+from spectral_edge.store import Answer, Claims, TaskAnswer
 
-RESULTS = Path(__file__).parents[2] / "results" / "paper"
-"""Where claims.json and figures/ are."""
-
-_CAPTIONS = {
-    "claim": "Measured numbers beside their nulls.",
-    "gap": "The eigengap over training.",
-    "spectra": "Three spectra over training.",
-    "sensitivity": "The same numbers over window, stride, centring, step and checkpoint.",
-}
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results" / "decision"
+"""Where claims.json is."""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -31,15 +24,12 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 
 def write_pages(folder: Path, results: Path = RESULTS) -> None:
-    """Write ``index.md``, one page a claim and the figures of each; what an earlier build left there is replaced."""
+    """Write ``index.md`` and one page a claim; what an earlier build left there is replaced."""
     claims = Claims.read(results / "claims.json")
+    definitions = _definitions((ROOT / "docs" / "definitions.md").read_text(encoding="utf-8"))
     pages = {"index": _index(claims)}
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
-    for section in claim_sections(claims):
-        figures = sorted((results / "figures").glob(f"*_{section.verdict.claim}.png"))
-        for figure in figures:
-            _copy_if_new(figure, folder / "figures" / figure.name)
-        pages[section.verdict.claim] = _page(section, [figure.name for figure in figures])
+    pages |= {answer.claim: _page(answer, definitions.get(answer.claim, [])) for answer in claims.answers}
+    folder.mkdir(exist_ok=True)
     for stale in folder.glob("*.md"):
         if stale.stem not in pages:
             stale.unlink()
@@ -49,69 +39,84 @@ def write_pages(folder: Path, results: Path = RESULTS) -> None:
             path.write_text(text, encoding="utf-8")
 
 
-def _copy_if_new(source: Path, target: Path) -> None:
-    if not target.exists() or target.read_bytes() != source.read_bytes():
-        shutil.copyfile(source, target)
+def _definitions(page: str) -> dict[str, list[list[str]]]:
+    """Rows of the page of definitions, by claim: number, text, scripts, ours."""
+    found: dict[str, list[list[str]]] = {}
+    for line in page.splitlines():
+        if re.match(r"\| C\d+ ", line):
+            claim, *cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            found.setdefault(claim, []).append(cells)
+    return found
 
 
 def _index(claims: Claims) -> str:
-    names = [verdict.claim for verdict in claims.verdicts]
-    rows = [
-        [f"[{escape(v.claim)}]({v.claim}.md)", escape(v.statement), _answer(v.reproduces), _answer(v.survives_null)]
-        for v in claims.verdicts
-    ]
-    commit = claims.environment.get("git_commit")
+    names = "\n".join(answer.claim for answer in claims.answers)
     return (
         "# The claims\n\n"
-        "A claim gets two answers. **Reproduces**: the published number comes back within the stated tolerance. "
-        "**Survives its null**: the effect exceeds what the matched null gives; for the claim of an absence, nothing "
-        "exceeds it. “No” is a result. A dash: not decided.\n\n"
-        f"{table(['claim', 'statement', 'reproduces', 'survives its null'], rows)}\n"
-        f"From {len(claims.runs)} runs and {len(claims.rows)} numbers of the {escape(claims.profile)} profile"
-        f"{f', commit `{commit[:10]}`' if isinstance(commit, str) else ''}. "
-        "[Mathematics](../mathematics.md) defines what is measured.\n\n"
-        "```{toctree}\n:hidden:\n\n" + "\n".join(names) + "\n```\n"
+        "A claim gets three answers. **Reproduces**: the published number lies among reruns of its seed. **Exists**: "
+        "the effect is larger than with permuted inputs or labels. **Specific**: it is larger than for every kind of "
+        "matched random direction. A dash: the question is not asked. *Excess* is measured − null mean over the "
+        "strongest null, with its 90 % interval over seeds; *repeats* is the probability that as many other seeds give "
+        "the same answer.\n\n"
+        f"{answers_table(claims.answers, link='{}.md')}\n"
+        f"{escape(decision_sentence(claims))} [The protocol](../protocol.md) has the rules and margins, "
+        "[definitions](../definitions.md) says what is measured, and [what is withdrawn](../withdrawn.md) lists what "
+        "earlier versions said.\n\n"
+        f"```{{toctree}}\n:hidden:\n\n{names}\n```\n"
     )
 
 
-def _answer(value: bool | None) -> str:
+def _page(answer: Answer, definitions: list[list[str]]) -> str:
+    answers = (("Reproduces", answer.reproduces), ("Exists", answer.exists), ("Specific", answer.specific))
+    parts = [
+        f"# {escape(answer.claim)}. {escape(answer.statement)}",
+        "## What is true",
+        " ".join(f"**{name}:** {_mark(value)}." for name, value in answers),
+        escape(answer.because),
+        *_claimed(definitions),
+        *_sure(answer),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _mark(value: str | None) -> str:
     answer = mark(value)
     return f"{answer.sign} {answer.word}".strip()
 
 
-def _page(section: ClaimSection, figures: list[str]) -> str:
-    verdict = section.verdict
-    parts = [
-        f"# {escape(verdict.claim)}. {escape(verdict.statement)}",
-        f"**Reproduces:** {_answer(verdict.reproduces)}. **Survives its null:** {_answer(verdict.survives_null)}.",
-        "## Because",
-        _because(verdict.because),
-        "## Headline numbers",
-        _headline(section),
-        escape(section.about),
-        *_figures(verdict.claim, figures),
+def _claimed(definitions: list[list[str]]) -> list[str]:
+    if not definitions:
+        return []
+    headings = ["number", "the paper's text", "its scripts", "ours"]
+    return ["## What was claimed", f"```{{table}}\n:class: headline\n\n{table(headings, definitions)}```"]
+
+
+def _sure(answer: Answer) -> list[str]:
+    lines = effect_lines(answer)
+    if not lines:
+        return []
+    rows = [[escape(column.text(line)) for column in EFFECT_COLUMNS] for line in lines]
+    headings = [escape(column.heading) for column in EFFECT_COLUMNS]
+    return [
+        "## How sure",
+        "".join(f"* {_measured(task)}\n" for task in answer.tasks).rstrip(),
+        f"```{{table}}\n:class: headline\n\n{table(headings, rows)}```",
+        "An excess below zero means that the null has more of it than the edge.",
     ]
-    if section.command is not None:
-        parts += ["## Compute it again", f"```\n{section.command}\n```"]
-    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _because(text: str) -> str:
-    """The reasons as a list: they come as one sentence with semicolons."""
-    return "\n".join(f"* {escape(reason)}" for reason in re.split(r"; (?![^()]*\))", text))
-
-
-def _headline(section: ClaimSection) -> str:
-    if not section.rows:
-        return ""
-    rows = [[escape(column.text(row)) for column in section.columns] for row in section.rows]
-    headings = [escape(column.heading) for column in section.columns]
-    return f"```{{table}}\n:class: headline\n\n{table(headings, rows)}```"
-
-
-def _figures(claim: str, names: list[str]) -> list[str]:
-    parts = ["## Figures"] if names else []
-    for name in names:
-        caption = _CAPTIONS.get(name.split("_")[0], name)
-        parts.append(f"![{claim}: {caption}](figures/{name})\n\n*{caption}*")
-    return parts
+def _measured(task: TaskAnswer) -> str:
+    """What the primary number of a task is, and how still its answer holds."""
+    where = [
+        "" if task.task == "all" else escape(task.task),
+        escape(statistic_label(task.statistic)),
+        escape(grouped_by(task.grouping)) if task.grouping else "",
+        f"of {escape(task.direction)}" if task.direction != "run" else "",
+        f"{inputs_label(task.inputs)}, {checkpoint_label(task.checkpoint)}" if task.direction != "run" else "",
+        f"definition: {task.definition}",
+        f"margin {task.margin:g} {escape(task.unit)}",
+    ]
+    still = "" if task.repeat is None else f" As many other seeds would repeat the answer in {100 * task.repeat:.0f} %."
+    if task.contradictions is not None:
+        still += f" Random halves contradict each other in {100 * task.contradictions:.1f} %."
+    return f"{', '.join(part for part in where if part)}.{still}"

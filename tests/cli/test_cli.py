@@ -57,7 +57,7 @@ def test_train_prints_progress_unless_quiet(tmp_path, capsys):
         (["train", "--operation", "add", "--frac-train", "0.00001"], "frac_train"),
         (["analyze", "nowhere"], "nowhere"),
         (["report", "nowhere"], "analyze"),
-        (["reproduce", "--claims", "C6,C99"], "--claims: Value error, C99: not in this profile; possible are C3"),
+        (["reproduce", "--claims", "C6,C99"], "--claims: Value error, C99: no such claim; possible are C1"),
         (["reproduce", "--seeds", "42,x"], "--seeds: 'x' is not an integer"),
         (["reproduce", "--jobs", "0"], "--jobs"),
     ],

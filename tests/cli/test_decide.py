@@ -6,18 +6,21 @@ import polars
 
 from spectral_edge.cli import main
 from spectral_edge.replication.decision import PROTOCOL
+from spectral_edge.store import Claims
 
 
 def test_answers_of_gathered_tables_are_printed(tmp_path, capsys):
-    assert main(["decide", "--kept", str(tmp_path), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["answers"] == []
+    assert main(["decide", "--kept", str(tmp_path), "--json"]) == 1
+    assert "no arm is measured there yet" in capsys.readouterr().err
     question = next(q for q in PROTOCOL.questions if q.claim == "C8")
     rows = [
         {
             "protocol": PROTOCOL.digest, "arm": "seeds", "run_id": f"sub-{seed}", "task": "sub", "seed": seed,
             "copy": 0, "checkpoint": "stop", "position": 1, "direction": direction, "statistic": question.statistic,
             "grouping": question.grouping, "inputs": question.inputs, "null": null, "peak": 3,
-            "measured": 0.3 + 0.001 * seed % 7, "null_mean": 0.1, "null_std": 0.02,
+            "measured": 0.3 + 0.001 * seed % 7, "null_mean": 0.1, "null_std": 0.02, "null_quantile95": 0.13,
+            "weight_decay": 1.0, "step": 3500, "stride": 100, "window": 20, "centered": True, "method": "jvp",
+            "definition": "text", "pvalue": 1 / 61, "draws": 60, "cosine": 0.5,
         }
         for seed in range(1001, 1007)
         for direction in ("v1", "v1-theta")
@@ -25,13 +28,15 @@ def test_answers_of_gathered_tables_are_printed(tmp_path, capsys):
     ]  # fmt: skip
     polars.DataFrame(rows).write_parquet(tmp_path / "seeds.parquet")
     assert main(["decide", "--kept", str(tmp_path), "--json"]) == 0
-    (answer,) = json.loads(capsys.readouterr().out)["answers"]
-    assert (answer["claim"], answer["specific"]["n"], answer["specific"]["answer"]) == ("C8", 6, "yes")
-    assert answer["reproduces"]["answer"] is None
-    assert answer["final"] is False
+    answers = {answer["claim"]: answer for answer in json.loads(capsys.readouterr().out)["answers"]}
+    assert [answers["C8"][name] for name in ("n", "specific", "reproduces", "final")] == [6, "yes", "undecided", False]
+    assert [answers["C7"][name] for name in ("n", "specific", "final")] == [0, "undecided", False]
+    assert len(Claims.read(tmp_path / "claims.json").rows) == 6 * 5, (
+        "v1 beside five nulls; v1 without θ stands elsewhere"
+    )
     assert main(["decide", "--kept", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("C8")
+    assert printed.startswith("C1 ")
     assert "6 of 30 seeds" in printed
 
 

@@ -1,9 +1,20 @@
 import pytest
 from scipy import stats
 
-from replication.test_verdicts import row
 from spectral_edge.replication.aggregation import combine_seeds, headline_rows
-from spectral_edge.replication.verdicts import adjust_table
+from spectral_edge.store import ClaimRow, NullSummary
+
+
+def row(measured, pvalue=0.5, **changes):
+    null = NullSummary(
+        kind="random_directions", n=200, mean=0.1, std=0.05, quantile95=0.2, alternative="greater", pvalue=pvalue
+    )
+    values = {
+        "claim": "C6", "task": "add", "seed": 42, "weight_decay": 1.0, "checkpoint": "stop", "stride": 100,
+        "window": 20, "centered": True, "method": "jvp", "direction": "v1", "statistic": "concentration",
+        "grouping": "sum", "inputs": "test", "run_id": "add-s42",
+    }  # fmt: skip
+    return ClaimRow(measured=measured, null=null, **(values | changes))
 
 
 def over_seeds(values, pvalues, **changes):
@@ -50,19 +61,8 @@ def test_the_same_seed_twice_is_refused():
         combine_seeds([row(0.1), row(0.2)])
 
 
-def test_single_seeds_are_no_further_tests():
+def test_single_seeds_stand_behind_their_row():
     single = over_seeds((0.1, 0.2, 0.3), (0.02, 0.03, 0.04))
     alone = row(0.3, 0.01, direction="v2")
-    across = row(0.9, 0.03, seed=None, run_id=None, direction=None, statistic="auc")
-    rows = [*combine_seeds([*single, alone]), *single, alone, across]
-    assert [r.direction for r in headline_rows(rows)] == ["v1", "v2", None]
-    adjusted = {(r.direction, r.seed): r.null.pvalue_adjusted for r in adjust_table(rows, [])}
-    assert [adjusted["v1", seed] for seed in (42, 137, 2024)] == [None] * 3
-    assert adjusted["v2", 42] == pytest.approx(0.015)  # second of three, after Fisher's .0016: .01 * 3 / 2
-    assert adjusted[None, None] == pytest.approx(0.03)
-
-
-def test_settings_of_a_sensitivity_analysis_are_a_table_of_their_own():
-    settings = [row(0.3, 0.04, statistic="sensitivity:concentration", window=w) for w in (5, 10, 40)]
-    adjusted = adjust_table([row(0.3, 0.04), *settings], [])
-    assert [r.null.pvalue_adjusted for r in adjusted] == pytest.approx([0.04] * 4)
+    rows = [*combine_seeds([*single, alone]), *single, alone]
+    assert [(r.direction, r.seed) for r in headline_rows(rows)] == [("v1", None), ("v2", 42)]

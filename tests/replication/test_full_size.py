@@ -1,15 +1,13 @@
 """The paper's own sizes: minutes to hours, so only with ``pytest -m slow``."""
 
-from pathlib import Path
+import json
 
 import pytest
 
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.replication import AnalysisConfig, ReproduceConfig, analyze_run, reproduce
-from spectral_edge.store import Claims
 from spectral_edge.subjects import RunConfig, train_run
-
-COMMITTED = Path(__file__).parents[2] / "results" / "paper" / "claims.json"
+from support import golden
 
 
 @pytest.mark.slow
@@ -23,15 +21,8 @@ def test_subtraction_comes_to_the_published_frequencies(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_whole_paper_comes_to_the_committed_verdicts(tmp_path):
-    """Two hours on two cores. Numbers differ between machines in their last digits; the runs that grok do not."""
-    committed = Claims.read(COMMITTED)
-    claims, _ = reproduce(tmp_path, ReproduceConfig(profile="paper"))
-    assert {(r.run_id, r.stop_step is None) for r in claims.runs} == {
-        (r.run_id, r.stop_step is None) for r in committed.runs
-    }
-    same = sum(
-        (a.reproduces, a.survives_null) == (b.reproduces, b.survives_null)
-        for a, b in zip(claims.verdicts, committed.verdicts, strict=True)
-    )
-    assert same >= 12, "of 14 claims"
+def test_the_quick_profile_comes_to_the_kept_rows(tmp_path):
+    """Seven minutes. Training has the same bits on x86-64 with AVX2; what is read of a model agrees to rounding."""
+    claims = reproduce(tmp_path, ReproduceConfig()).claims
+    rows = json.loads(json.dumps([row.model_dump(mode="json", by_alias=True) for row in claims.rows]))
+    assert golden.differences(rows, golden.kept(golden.FOLDER / "quick.json.gz"), tolerance=1e-3) == []

@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from spectral_edge.replication import ReproduceConfig, analyze_run, assemble, reproduce
+from spectral_edge.replication.decision import runs_of
 from spectral_edge.store import RunLockedError, StoreError, hold_lock
 from spectral_edge.subjects import run_folder, train_run
 from support.tiny_runs import TINY_ANALYSIS, tiny
@@ -18,8 +19,9 @@ class TinyProfile(ReproduceConfig):
 CONFIG = TinyProfile(analysis=TINY_ANALYSIS, jobs=2)
 
 
-def test_profile_quick_is_the_four_operations_with_seed_42():
+def test_profile_quick_is_the_first_copy_of_the_decision_s_seed_42():
     runs = ReproduceConfig().runs
+    assert {run.run_id for run in runs} == {run.run_id for run in runs_of("paper_seed")[:4]}
     assert {run.training.operation for run in runs} == {"add", "sub", "mul", "x2_y2"}
     assert {(run.training.seed, run.training.p, run.training.weight_decay) for run in runs} == {(42, 97, 1.0)}
 
@@ -27,8 +29,7 @@ def test_profile_quick_is_the_four_operations_with_seed_42():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"claims": ("C6", "C99")}, "C99: not in this profile; possible are C3, C4"),
-        ({"claims": ("C1",)}, "C1: not in this profile"),
+        ({"claims": ("C6", "C99")}, "C99: no such claim; possible are C1, C2"),
         ({"seeds": (1, 1)}, "seeds are distinct"),
         ({"seeds": (-1,)}, "42, 137, 2024"),
         ({"jobs": 1000}, "possible are 1 to"),

@@ -6,7 +6,7 @@ import pytest
 
 from spectral_edge.report import write_report
 from support.many_seeds import make_many_seeds
-from support.synthetic import make_analysis, make_claims
+from support.synthetic import make_analysis, make_claims, make_numbers
 
 
 @pytest.fixture(scope="session")
@@ -15,19 +15,24 @@ def analyses():
 
 
 @pytest.fixture(scope="session")
-def claims(analyses):
-    return make_claims(analyses)
+def numbers(analyses):
+    return make_numbers(analyses)
 
 
 @pytest.fixture(scope="session")
-def report(claims, analyses, tmp_path_factory):
+def claims():
+    return make_claims()
+
+
+@pytest.fixture(scope="session")
+def report(claims, numbers, analyses, tmp_path_factory):
     """The folder of a complete report on three tasks."""
     out = tmp_path_factory.mktemp("report")
-    assert write_report(claims, analyses, out) == out / "report.html"
+    assert write_report(claims, numbers, analyses, out) == out / "report.html"
     return out
 
 
 @pytest.fixture(scope="session")
 def many():
-    """Claims over three seeds of four tasks, and their analyses."""
+    """Numbers over three seeds of four tasks, and their analyses."""
     return make_many_seeds()

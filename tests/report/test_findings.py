@@ -8,9 +8,7 @@ import pytest
 
 from spectral_edge.report import findings_id, findings_markdown, update_findings
 from spectral_edge.report.markdown import code, escape
-from spectral_edge.store.results import Verdict
-from support.many_seeds import make_verdicts
-from support.synthetic import fake_row, make_claims
+from support.synthetic import ANSWERS, make_answer, make_claims, make_numbers
 
 HOSTILE = (
     "<script>alert('x')</script> | [a](http://x) ![i](y) `c` *b* _u_ <!-- end of generated: a -->\n# h\n\n* &lt; $x$"
@@ -18,7 +16,7 @@ HOSTILE = (
 
 
 def test_record_names_command_commit_and_machine(many):
-    text = findings_markdown(many[0], date="2026-11-24", command="make all")
+    text = findings_markdown(make_claims(), many[0], date="2026-11-24", command="make all")
     assert text.startswith("## 2026-11-24: 12 runs, paper profile\n")
     assert "* Command: `make all`\n" in text
     assert "* Commit: `0123456789abcdef0123`\n" in text
@@ -26,41 +24,36 @@ def test_record_names_command_commit_and_machine(many):
 
 
 def test_the_date_is_never_made_up(many):
-    claims = many[0]
-    assert findings_markdown(claims).startswith("## 12 runs, paper profile\n")
-    dated = claims.model_copy(update={"environment": claims.environment | {"date": "2026-01-02"}})
-    assert findings_markdown(dated).startswith("## 2026-01-02: ")
-    assert "`spectral-edge reproduce --profile paper --out DIR`" in findings_markdown(claims)
+    numbers = many[0]
+    assert findings_markdown(None, numbers).startswith("## 12 runs, paper profile\n")
+    dated = numbers.model_copy(update={"environment": numbers.environment | {"date": "2026-01-02"}})
+    assert findings_markdown(None, dated).startswith("## 2026-01-02: ")
+    assert "`spectral-edge reproduce --profile paper --out DIR`" in findings_markdown(None, numbers)
 
 
-def test_every_claim_has_its_headline_numbers(many):
-    claims, _ = many
-    text = findings_markdown(claims)
-    sections = re.split(r"^### ", text, flags=re.MULTILINE)[1:]
-    assert [section.partition(":")[0] for section in sections] == [f"C{k}" for k in range(1, 15)]
-    row = next(r for r in claims.rows if (r.claim, r.direction, r.checkpoint) == ("C6", "v1", "stop"))
-    number = f"{row.measured:#.3g} (n = 3, 95 % interval {row.interval.low:#.3g} to {row.interval.high:#.3g})"
-    assert f"* add, concentration F of v1, at the stop: {number}; published 0.330; ω 26, 26, 26 (published 26)" in text
-    assert f"null of random directions (200 draws) {row.null.mean:#.3g}, 95 % {row.null.quantile95:#.3g}; p = " in text
+def test_every_answer_stands_there_with_its_reasons(many):
+    text = findings_markdown(make_claims(), many[0])
+    for answer in ANSWERS:
+        assert f"* {answer.claim}: {escape(answer.because)}" in text
+    assert "Special to the edge. 1 claim" in text
 
 
 def test_tables_have_whole_lines(many):
-    tables = [line for line in findings_markdown(many[0]).splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in tables} == {9, 5}
+    tables = [line for line in findings_markdown(make_claims(), many[0]).splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in tables} == {9, 10}
 
 
 def test_hostile_text_is_text():
-    verdict = Verdict(claim=HOSTILE, statement=HOSTILE, reproduces=True, survives_null=True, because=HOSTILE)
-    row = fake_row(HOSTILE, HOSTILE, claim=HOSTILE, direction=HOSTILE, statistic=HOSTILE, grouping=HOSTILE)
-    claims = make_claims([], [verdict]).model_copy(
-        update={"rows": [row], "profile": HOSTILE, "environment": {"git_commit": HOSTILE, "cpu": HOSTILE}}
+    numbers = make_numbers([]).model_copy(
+        update={"profile": HOSTILE, "environment": {"git_commit": HOSTILE, "cpu": HOSTILE}}
     )
-    text = findings_markdown(claims, date=HOSTILE)
+    claims = make_claims([make_answer(HOSTILE, HOSTILE, because=HOSTILE, unit=HOSTILE, strongest_null=HOSTILE)])
+    text = findings_markdown(claims, numbers, date=HOSTILE)
     outside_code = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
     assert not re.search(r"(?<!\\)<[A-Za-z/!]", outside_code)
     assert not re.search(r"(?<!\\)\]\(", outside_code)
     assert not re.search(r"^# h", text, re.MULTILINE)
-    assert re.fullmatch(r"[A-Za-z0-9._-]+", findings_id(claims))
+    assert re.fullmatch(r"[A-Za-z0-9._-]+", findings_id(numbers))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +126,3 @@ def test_names_and_texts_that_would_break_the_file(tmp_path, name, text, message
     with pytest.raises(ValueError, match=message):
         update_findings(tmp_path / "findings.md", name, text)
     assert not (tmp_path / "findings.md").exists()
-
-
-def test_a_claim_without_numbers_says_so():
-    assert "No numbers are stored." in findings_markdown(make_claims([], make_verdicts()[:1]))

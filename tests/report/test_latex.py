@@ -6,10 +6,8 @@ import re
 
 import pytest
 
-from spectral_edge.report.latex import claims_latex, escape
-from spectral_edge.store.results import Verdict
-from support.many_seeds import make_verdicts
-from support.synthetic import fake_row, make_claims
+from spectral_edge.report.latex import answers_latex, escape
+from support.synthetic import ANSWERS, make_answer
 
 HOSTILE = r"\input{/etc/passwd} & x_1^2 ~ 50 % # $y$ <b> {open \\ \end{tabular} “ω₁ ≥ σ²” \x 日本"
 # Commands of LaTeX itself and of booktabs that the table may use.
@@ -68,42 +66,21 @@ def test_escape(text, latex):
     check(escape(text))
 
 
-def test_a_line_a_claim_with_nine_cells(many):
-    claims, _ = many
-    text = claims_latex(claims)
+def test_a_line_a_claim_with_eight_cells():
+    text = answers_latex(ANSWERS)
     check(text)
     lines = lines_of_table(text)
-    assert len(lines) == 14
-    for line, verdict in zip(lines, claims.verdicts, strict=True):
-        assert line.startswith(f"{verdict.claim} & ")
+    assert len(lines) == len(ANSWERS)
+    for line, answer in zip(lines, ANSWERS, strict=True):
+        assert line.startswith(f"{answer.claim} & ")
         assert line.endswith(r" \\")
-        assert len(re.findall(r"(?<!\\)&", line)) == 8
-
-
-def test_numbers_are_those_of_the_leading_quantity(many):
-    claims, _ = many
-    row = next(r for r in claims.rows if (r.claim, r.direction, r.checkpoint) == ("C6", "v1", "stop"))
-    line = lines_of_table(claims_latex(claims))[5]
-    low, high = row.interval.low, row.interval.high
-    assert f"${row.measured:.3g}$ (${low:.3g}$ to ${high:.3g}$, 3)" in line
-    assert " & $0.33$ & " in line
-    assert (
-        f" & ${row.null.mean:.3g}$ [${row.null.quantile95:.3g}$] & ${row.null.pvalue_adjusted:.2g}$ & yes & yes" in line
-    )
+        assert len(re.findall(r"(?<!\\)&", line)) == 7
+    assert " & no & yes & yes & " in lines[1]
+    assert "0.040 [0.010, 0.070] F" in lines[1]
+    assert lines[3].count("---") == 6
 
 
 def test_hostile_text_is_set_as_text():
-    verdict = Verdict(claim=HOSTILE, statement=HOSTILE, reproduces=None, survives_null=None, because=HOSTILE)
-    row = fake_row(
-        HOSTILE, HOSTILE, claim=HOSTILE, direction=HOSTILE, statistic=HOSTILE, grouping=HOSTILE, published=-1e-9
-    )
-    text = claims_latex(make_claims([], [verdict]).model_copy(update={"rows": [row]}))
+    text = answers_latex([make_answer(HOSTILE, HOSTILE, unit=HOSTILE, strongest_null=HOSTILE)])
     check(text)
     assert len(lines_of_table(text)) == 1
-    assert r"$-1\cdot 10^{-9}$" in text
-
-
-def test_a_claim_without_numbers_has_dashes():
-    text = claims_latex(make_claims([], make_verdicts()[:1]))
-    check(text)
-    assert lines_of_table(text)[0].count("---") == 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spectral_edge.report.lines import FEWEST_LINES, MOST_LINES, headline, leading, lines_of, setting
+from spectral_edge.report.lines import FEWEST_LINES, MOST_LINES, headline, lines_of, setting
 from support.many_seeds import SEEDS, claim_rows, over_seeds, sensitivity_rows
 from support.synthetic import fake_row
 
@@ -12,7 +12,7 @@ NULL = {"kind": "random_directions", "n": 200, "mean": 0.1, "std": 0.01, "quanti
 def seeds(**changes):
     null = NULL | {"pvalue": 0.5}
     rows = [fake_row("add", f"r{seed}", seed=seed, **({"null": null} | changes)) for seed in SEEDS]
-    return [over_seeds(rows, 0.3, 0.6), *rows]
+    return [over_seeds(rows, 0.3), *rows]
 
 
 def test_a_row_over_seeds_and_its_seeds_are_one_quantity():
@@ -54,7 +54,7 @@ def test_the_papers_seed_stands_for_a_quantity_without_a_row_over_seeds():
 
 
 def test_a_row_over_runs_alone_counts_the_runs_of_its_interval():
-    row = over_seeds(seeds()[1:], 0.3, None)
+    row = over_seeds(seeds()[1:], 0.3)
     (line,) = lines_of([row.model_copy(update={"interval": row.interval.model_copy(update={"n": 12})})])
     assert line.n_runs == 12
     assert line.runs == ()
@@ -78,17 +78,14 @@ def directions(rows):
     return {line.row.direction for line in headline(lines_of(rows))}
 
 
-def test_deciding_and_published_quantities_lead_then_those_over_seeds():
-    # The rule of C6 looks at v1 … v3 of addition by sum at the stop; nothing else here decides.
-    deciding = seeds(direction="v1")
+def test_published_quantities_lead_then_those_over_seeds():
+    of_v1 = seeds(direction="v1", published=0.33)
     published = fake_row("add", "r", direction="v9", published=0.4)
     over = [row for k in range(10, 20) for row in seeds(direction=f"v{k}")]
     alone = [fake_row("add", "r", direction=f"w{k}") for k in range(10)]
-    rows = [*alone, *over, published, *deciding]
+    rows = [*alone, *over, published, *of_v1]
     assert directions(rows) == {"v1", "v9", *(f"v{k}" for k in range(10, 20))}
     assert len(directions(rows)) == FEWEST_LINES
-    (first,) = [line for line in lines_of(rows) if line.decides]
-    assert leading(lines_of(rows)) == first
 
 
 def test_late_checkpoints_go_first():
@@ -128,5 +125,4 @@ def test_sweeps_are_kept_apart():
 
 def test_nothing_has_no_headline():
     assert headline([]) == []
-    assert leading([]) is None
     assert setting([]) == ((), "")

@@ -15,12 +15,11 @@ from plotly.offline import get_plotlyjs
 
 from spectral_edge.report import write_report
 from spectral_edge.report.interactive import interactive_training
-from spectral_edge.report.writing import _judged
-from spectral_edge.store.results import ClaimRow, Interval, NullSummary, PeakNull, RunSummary, Verdict
-from support.synthetic import FakeAnalysis, fake_row, make_analysis, make_claims
+from spectral_edge.store.results import ClaimRow, Interval, NullSummary, PeakNull, RunSummary
+from support.synthetic import ANSWERS, FakeAnalysis, fake_row, make_analysis, make_answer, make_claims, make_numbers
 
 HOSTILE = "<script>alert('x')</script>$\\frac{1}{0}$ \"&"
-FIGURES = {"spectra", "concentration", "modes", "characters", "training_stride100", "training_stride1"}
+FIGURES = {"forest", "placed", "spectra", "modes", "characters", "training_stride100", "training_stride1"}
 FIGURES |= {"claim_C6"}  # the only claim of which these results have numbers
 
 
@@ -63,12 +62,13 @@ def test_writes_page_figures_and_tables(report):
         f"{name}.{kind}" for name in FIGURES for kind in ("png", "pdf")
     }
     assert {path.name for path in (report / "tables").iterdir()} == {
-        "claims.csv",
-        "verdicts.csv",
-        "verdicts.md",
-        "runs.csv",
-        "claims.tex",
+        "answers.csv",
+        "answers.md",
+        "answers.tex",
+        "evidence.csv",
         "findings.md",
+        "numbers.csv",
+        "runs.csv",
     }
     for path in (report / "figures").iterdir():
         magic = {".png": b"\x89PNG", ".pdf": b"%PDF"}[path.suffix]
@@ -105,24 +105,33 @@ def test_every_link_within_the_page_has_its_target(report):
     assert {attributes["href"][1:] for tag, attributes in tags if tag == "a"} <= set(targets)
 
 
-def test_verdicts_are_words_as_well_as_signs(report):
+def test_answers_are_words_as_well_as_signs(report):
     words = Page(read(report)).words()
     assert "✓ yes" in words
     assert "✗ no" in words
-    assert "— not decided" in words
+    assert "? undecided" in words
+    assert "— not asked" in words
 
 
 def test_summary_names_the_claims_by_outcome(report):
     words = Page(read(report)).words()
-    assert "What holds. 1 claim reproduces and survives its matched null: In addition every edge direction" in words
-    assert "a² + b² (C9, nor does it survive its null)." in words
-    assert words.index("What holds.") < words.index("the published number comes back within the stated tolerance")
+    assert "Special to the edge. 1 claim beats every matched null: In addition every edge direction" in words
+    assert "Not special to the edge. 1 claim does not beat every matched null: Multiplication" in words
+    assert words.index("Special to the edge.") < words.index("the published number lies among reruns of its seed")
 
 
-def test_page_shows_every_row_with_missing_values_as_dashes(report, claims):
+def test_every_claim_s_section_has_its_effects_and_reasons(report):
+    words = Page(read(report)).words()
+    for answer in ANSWERS:
+        assert answer.because in words
+    assert "the same cosine to the weights (strongest) 0.040 [0.010, 0.070] F 30 undecided" in words
+    assert "exists: permuted inputs 0.30 [0.27, 0.33] F 30 yes" in words
+
+
+def test_page_shows_every_row_with_missing_values_as_dashes(report, numbers):
     body = read(report).split('id="row-table"')[1].split("</table>")[0]
     lines = body.split("<tbody>")[1].split("<tr>")[1:]
-    assert len(lines) == len(claims.rows)
+    assert len(lines) == len(numbers.rows)
     assert {line.count("<td>") for line in lines} == {body.count("<th ")}
     assert "None" not in body
     assert "<td>—<td>" in body
@@ -131,12 +140,12 @@ def test_page_shows_every_row_with_missing_values_as_dashes(report, claims):
 def test_captions_name_run_step_and_setting(report, analyses):
     words = Page(read(report)).words()
     for analysis in analyses:
-        setting = "stop (step 4000), stride 100, window 20, centred, jvp"
+        setting = "stop (step 4000), stride 100, window 20, centred"
         assert f"run {analysis.summary.run_id}, seed 42, weight decay 1, {setting}" in words
 
 
-def test_csv_columns_are_the_fields(report, claims):
-    claim_rows = pl.read_csv(report / "tables" / "claims.csv")
+def test_csv_columns_are_the_fields(report, numbers, claims):
+    claim_rows = pl.read_csv(report / "tables" / "numbers.csv")
     nested = {
         "null": NullSummary,
         "permutation_null": NullSummary,
@@ -150,20 +159,22 @@ def test_csv_columns_are_the_fields(report, claims):
         for column in ([f"{name}.{inner}" for inner in nested[name].model_fields] if name in nested else [name])
     ]
     assert claim_rows.columns == expected
-    assert pl.read_csv(report / "tables" / "verdicts.csv").columns == list(Verdict.model_fields)
+    assert pl.read_csv(report / "tables" / "answers.csv")["claim"].to_list() == [a.claim for a in claims.answers]
+    evidence = pl.read_csv(report / "tables" / "evidence.csv")
+    assert evidence["copy"].to_list() == [row.copy_ for row in claims.rows]
     assert pl.read_csv(report / "tables" / "runs.csv").columns == list(RunSummary.model_fields)
-    assert claim_rows["measured"].to_list() == [row.measured for row in claims.rows]
-    assert claim_rows["null.pvalue"].to_list() == [row.null.pvalue for row in claims.rows]
+    assert claim_rows["measured"].to_list() == [row.measured for row in numbers.rows]
+    assert claim_rows["null.pvalue"].to_list() == [row.null.pvalue for row in numbers.rows]
 
 
 def test_hostile_text_is_shown_never_run(tmp_path):
     analysis = make_analysis(HOSTILE)
-    verdict = Verdict(claim=HOSTILE, statement=HOSTILE, reproduces=None, survives_null=None, because=HOSTILE)
-    claims = make_claims([analysis], [verdict]).model_copy(
+    claims = make_claims([make_answer("C6", HOSTILE, because=HOSTILE, unit=HOSTILE, strongest_null=HOSTILE)])
+    numbers = make_numbers([analysis]).model_copy(
         update={"environment": {HOSTILE: {"inner": HOSTILE}}, "profile": HOSTILE}
     )
     kept = strip(analysis, "profile", "spectrum.stride100", "energy.stop")
-    write_report(claims, [kept], tmp_path)
+    write_report(claims, numbers, [kept], tmp_path)
     html = read(tmp_path)
     assert "<script>alert" not in html
     assert "alert('x')" in Page(html).words()
@@ -177,35 +188,34 @@ def test_hostile_text_is_shown_never_run(tmp_path):
         (("spectrum.stride1.",), {"training_stride1"}, "mul: no stored spectrum at stride 100"),
         (("character.stop.discrete_log",), {"characters"}, "mul: no stored functional modes"),
         (("energy.stop",), {"modes"}, "mul: no stored 2-D spectrum"),
-        (("profile.stop.discrete_log.power",), {"spectra", "concentration"}, "add by sum: no run of this task"),
+        (("profile.stop.discrete_log.power",), {"spectra"}, "add by sum: no run of this task"),
     ],
 )
 def test_missing_arrays_leave_a_note_instead_of_a_panel(tmp_path, kept, figures, note):
     analysis = make_analysis("mul")
     stripped = strip(analysis, *kept) if kept else dataclasses.replace(analysis, arrays={})
-    write_report(make_claims([analysis], []), [stripped], tmp_path)
-    assert {path.stem for path in (tmp_path / "figures").iterdir()} == figures
+    write_report(None, make_numbers([analysis]), [stripped], tmp_path)
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {*figures, "claim_C6"}
     words = Page(read(tmp_path)).words()
     assert note in words
-    assert "No claim is judged in this report" in words
+    assert "No claim is answered in this report" in words
 
 
 def test_nothing_to_report_is_still_a_report(tmp_path):
-    write_report(make_claims([], []), [], tmp_path)
+    write_report(None, make_numbers([]), [], tmp_path)
     assert "0 training runs" in Page(read(tmp_path)).words()
-    assert pl.read_csv(tmp_path / "tables" / "claims.csv").height == 0
+    assert pl.read_csv(tmp_path / "tables" / "runs.csv").height == 0
 
 
 def test_a_run_without_rows_is_drawn_from_its_arrays(tmp_path):
     analysis = dataclasses.replace(strip(make_analysis("add"), "profile.stop.sum"), rows=[])
-    write_report(make_claims([analysis], []), [analysis], tmp_path)
+    write_report(None, make_numbers([analysis]), [analysis], tmp_path)
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"spectra"}
-    assert "add by sum: no concentration rows" in Page(read(tmp_path)).words()
 
 
 def test_an_unknown_task_is_grouped_by_its_output(tmp_path):
     analysis = strip(make_analysis("x3_xy"), "profile")
-    write_report(make_claims([analysis], []), [analysis], tmp_path)
+    write_report(None, make_numbers([analysis]), [analysis], tmp_path)
     assert "grouped by output (a³ + ab)" in Page(read(tmp_path)).words()
 
 
@@ -216,24 +226,15 @@ def test_interactive_plots_are_the_same_each_time(analyses):
 
 def test_rows_of_mixed_shape_share_one_table(tmp_path):
     pairs = fake_row("add", "r", statistic="share:sum", grouping=None, direction=None, top=[(26, 26), (12, 12)])
-    claims = make_claims([], []).model_copy(update={"rows": [fake_row("add", "r"), pairs]})
-    write_report(claims, [], tmp_path)
-    frame = pl.read_csv(tmp_path / "tables" / "claims.csv")
+    numbers = make_numbers([]).model_copy(update={"rows": [fake_row("add", "r"), pairs]})
+    write_report(None, numbers, [], tmp_path)
+    frame = pl.read_csv(tmp_path / "tables" / "numbers.csv")
     assert frame["top"].to_list() == ["[26, 12, 25]", "[[26, 26], [12, 12]]"]
 
 
-def test_verdicts_as_markdown_have_a_line_a_claim(report, claims):
-    lines = (report / "tables" / "verdicts.md").read_text().splitlines()
-    assert len(lines) == 2 + len(claims.verdicts)
-    for line, verdict in zip(lines[2:], claims.verdicts, strict=True):
-        assert line.startswith(f"| {verdict.claim} | ")
-        assert line.count("|") - line.count("\\|") == 6
-
-
-def test_figures_take_their_p_values_from_the_judged_table():
-    analysis = make_analysis("add")
-    judged = [
-        row.model_copy(update={"null": row.null.model_copy(update={"pvalue_adjusted": 0.77})}) for row in analysis.rows
-    ]
-    claims = make_claims([analysis]).model_copy(update={"rows": judged})
-    assert {row.null.pvalue_adjusted for row in _judged(analysis, claims).rows} == {0.77}
+def test_answers_as_markdown_have_a_line_a_claim(report, claims):
+    lines = (report / "tables" / "answers.md").read_text().splitlines()
+    assert len(lines) == 2 + len(claims.answers)
+    for line, answer in zip(lines[2:], claims.answers, strict=True):
+        assert line.startswith(f"| {answer.claim} | ")
+        assert line.count("|") - line.count("\\|") == 10

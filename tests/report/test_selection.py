@@ -7,12 +7,11 @@ import dataclasses
 import numpy as np
 
 from spectral_edge.report.selection import (
-    concentration_rows,
     latest_checkpoint,
     representatives,
     spectrum_panels,
 )
-from support.synthetic import fake_row, make_analysis
+from support.synthetic import make_analysis
 
 
 def bare(task: str, seed: int, weight_decay: float = 1.0):
@@ -41,22 +40,12 @@ def test_the_stop_checkpoint_goes_before_the_transition():
     assert latest_checkpoint(transition, "profile", ".sum.power") is None
 
 
-def test_rows_of_one_setting_are_kept_together():
-    power = np.array([[0.7, 0.3], [0.6, 0.4]])
-    rows = [
-        fake_row("add", "r", direction=direction, measured=measured, stride=stride)
-        for stride, values in ((1, (0.2, 0.1)), (100, (0.7, 0.6)))
-        for direction, measured in zip(("v1", "v2"), values, strict=True)
-    ]
-    analysis = dataclasses.replace(make_analysis("add"), rows=rows, arrays={"profile.stop.sum.power": power})
-    kept = concentration_rows(analysis, "stop", "sum")
-    assert {direction: row.stride for direction, row in kept.items()} == {"v1": 100, "v2": 100}
-
-
-def test_of_two_claims_citing_one_measurement_the_published_value_is_kept():
-    rows = [fake_row("add", "r"), fake_row("add", "r", claim="C14", published=0.4)]
-    analysis = dataclasses.replace(make_analysis("add"), rows=rows, arrays={})
-    assert concentration_rows(analysis, "stop", "sum")["v1"].published == 0.4
+def test_a_panel_names_its_setting_and_the_published_peaks():
+    (panel,) = spectrum_panels({"add": make_analysis("add")})[0]
+    assert panel.published_peaks == (25, 26)
+    assert "stop (step 4000), stride 100, window 20, centred, held-out inputs; grouped by sum (a + b)" in panel.source
+    panels, _ = spectrum_panels({"mul": make_analysis("mul")})
+    assert [panel.published_peaks for panel in panels] == [(), (29,)]
 
 
 def test_panels_say_why_one_is_missing():

@@ -77,7 +77,7 @@ def test_what_does_not_fit_is_noted():
     some = [row for row in sensitivity_rows("C6") if row.window == 20 and row.seeds]
     rows = [row.model_copy(update={"direction": f"v{k}"}) for k in range(7) for row in some]
     drawing = draw(rows)
-    assert drawing.notes == ("2 further swept numbers of C6, listed in tables/claims.csv",)
+    assert drawing.notes == ("2 further swept numbers of C6, listed in tables/numbers.csv",)
     assert sum(bool(axes.get_title("left")) for axes in drawing.figure.axes) == 5 * 5
 
 

@@ -11,7 +11,7 @@ from spectral_edge.subjects import train_run
 from support.serve_requests import HOSTILE, opened
 from support.tiny_runs import tiny
 
-RESULTS = Path(__file__).parents[2] / "results" / "paper"
+RESULTS = Path(__file__).parents[2] / "results" / "quick"
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,8 @@ def trained(tmp_path_factory):
     shutil.copytree(root / "runs" / "mul", root / "runs" / HOSTILE)
     (root / "runs" / "broken").mkdir()
     (root / "runs" / "broken" / "config.json").write_text("{")
-    shutil.copy(RESULTS / "claims.json", root)
+    for name in ("claims.json", "numbers.json"):
+        shutil.copy(RESULTS / name, root)
     shutil.copytree(RESULTS / "figures", root / "figures")
     return root
 

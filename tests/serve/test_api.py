@@ -122,17 +122,21 @@ def test_json_has_no_nan(client, served):
     assert json.loads(text, parse_constant=pytest.fail)["test_loss"][-1] is None
 
 
-def test_claims_are_the_stored_verdicts(client, trained):
+def test_claims_are_the_stored_answers(client, trained):
     stored = json.loads((trained / "claims.json").read_text())
     shown = client.get("/api/claims").json()
-    assert [(c["claim"], c["reproduces"], c["survives_null"]) for c in shown["claims"]] == [
-        (v["claim"], v["reproduces"], v["survives_null"]) for v in stored["verdicts"]
+    names = ("claim", "reproduces", "exists", "specific", "because")
+    assert [[c[name] for name in names] for c in shown["claims"]] == [
+        [answer[name] for name in names] for answer in stored["answers"]
     ]
-    assert all(c["command"] for c in shown["claims"])
-    figures = [name for c in shown["claims"] for name in c["figures"]]
-    assert len(figures) >= 14
-    image = client.get("/api/figure", params={"name": figures[0]})
-    assert Image.open(io.BytesIO(image.content)).format == "PNG"
+    (addition,) = [c for c in shown["claims"] if c["claim"] == "C6"]
+    assert len(addition["effects"]["rows"]) == 6, "four nulls, v1 beyond the weights, permuted inputs"
+    inside = sum(p["spread"]["low"] <= p["measured"] <= p["spread"]["high"] for p in stored["placed"])
+    assert shown["placed"].startswith(f"{inside} of {len(stored['placed'])} numbers")
+    assert shown["figures"] == ["forest.png", "placed.png"]
+    for name in shown["figures"]:
+        image = client.get("/api/figure", params={"name": name})
+        assert Image.open(io.BytesIO(image.content)).format == "PNG"
 
 
 def test_a_film_has_a_frame_for_every_window(client, run):

@@ -10,14 +10,13 @@ import pytest
 
 from spectral_edge.store import (
     ClaimRow,
-    Claims,
     NullSummary,
+    Numbers,
     RunCorruptError,
     RunMissingError,
     RunSummary,
     SchemaError,
     StoreError,
-    Verdict,
     read_analysis,
     records,
     write_analysis,
@@ -31,7 +30,6 @@ NULL = NullSummary(
     quantile95=0.12,
     alternative="greater",
     pvalue=1 / 201,
-    pvalue_adjusted=None,
 )
 ROW = ClaimRow(
     claim="C6",
@@ -80,13 +78,12 @@ ARRAYS = {
     "mask": np.array([True, False]),
     "gaps": np.array([np.nan, np.inf]),
 }
-CLAIMS = Claims(
+NUMBERS = Numbers(
     profile="quick",
-    environment={"git_commit": None},
+    environment={"git_commit": None, "cpu": "≈"},
     wall_seconds=1.5,
     runs=[SUMMARY],
     rows=[ROW],
-    verdicts=[Verdict(claim="C6", statement="F ≈ 0.3", reproduces=None, survives_null=True, because="p = 0.005")],
 )
 
 
@@ -161,34 +158,34 @@ def test_arrays_that_safetensors_lacks_are_refused_by_name(tmp_path: Path, array
     assert not (tmp_path / "a").exists()
 
 
-def test_claims_read_back_equal_and_keep_the_contract(tmp_path: Path) -> None:
-    path = tmp_path / "out" / "claims.json"
-    CLAIMS.write(path)
-    assert Claims.read(path) == CLAIMS
+def test_numbers_read_back_equal(tmp_path: Path) -> None:
+    path = tmp_path / "out" / "numbers.json"
+    NUMBERS.write(path)
+    assert Numbers.read(path) == NUMBERS
     raw = json.loads(path.read_text())
     assert raw["schema"] == 1
     assert raw["rows"][0]["permutation_null"] is None  # a key that does not apply is null, never missing
     assert "≈" in path.read_text(encoding="utf-8")
 
 
-def test_damaged_claims_are_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "claims.json"
+def test_damaged_numbers_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.json"
     with pytest.raises(RunMissingError, match="spectral-edge reproduce"):
-        Claims.read(path)
-    CLAIMS.write(path)
+        Numbers.read(path)
+    NUMBERS.write(path)
     whole = path.read_bytes()
     path.write_bytes(whole[:-40])
-    with pytest.raises(RunCorruptError, match=r"claims\.json: not valid JSON"):
-        Claims.read(path)
+    with pytest.raises(RunCorruptError, match=r"numbers\.json: not valid JSON"):
+        Numbers.read(path)
     path.write_bytes(whole)
     _edit(path, rows=[{**ROW.model_dump(mode="json"), "step": "soon"}])
-    with pytest.raises(RunCorruptError, match=r"claims\.json: rows\.0\.step: .*'soon'"):
-        Claims.read(path)
+    with pytest.raises(RunCorruptError, match=r"numbers\.json: rows\.0\.step: .*'soon'"):
+        Numbers.read(path)
     _edit(path, schema=2)
-    with pytest.raises(SchemaError, match=r"claims\.json: written with schema 2; .* reads schema 1"):
-        Claims.read(path)
+    with pytest.raises(SchemaError, match=r"numbers\.json: written with schema 2; .* reads schema 1"):
+        Numbers.read(path)
     with pytest.raises(StoreError, match="not a directory"):
-        CLAIMS.write(tmp_path)
+        NUMBERS.write(tmp_path)
 
 
 def _edit(path: Path, **changes: object) -> None:

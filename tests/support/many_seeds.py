@@ -1,4 +1,4 @@
-"""Claims as a reproduction over several seeds leaves them: all fourteen, rows of seeds, rows over seeds, sweeps."""
+"""Numbers as a reproduction over several seeds leaves them: of all claims, rows of seeds, rows over seeds, sweeps."""
 
 from __future__ import annotations
 
@@ -6,31 +6,10 @@ import itertools
 
 import numpy as np
 
-from spectral_edge.store.results import ClaimRow, Claims, Interval, NullSummary, Verdict
+from spectral_edge.store.results import ClaimRow, Interval, NullSummary, Numbers
 from support.synthetic import FakeAnalysis, fake_row, make_analysis
 
 SEEDS = (42, 137, 2024)
-STATEMENTS = {
-    "C1": "The gap g23 declines before grokking and not in controls",
-    "C2": "Gram spectrum, displacement PCA and weight spectra change at the same time",
-    "C3": "The edge is not localised in attention heads",
-    "C4": "The response of v1 is sharply peaked over the inputs although high-rank in activation space",
-    "C5": "Sparse-autoencoder features do not explain the response",
-    "C6": "Addition: edge directions induce one Fourier mode",
-    "C7": "Multiplication: one Fourier mode after a discrete log",
-    "C8": "Subtraction: a small family of modes, no edge/bulk separation",
-    "C9": "x²+y²: no single basis makes the modes simple",
-    "C10": "Cross-terms explain the response of x²+y²",
-    "C11": "Sharing a trunk gives x²+y² the frequency of addition",
-    "C12": "Directions above the edge are used by all tasks, those below by one",
-    "C13": "The spectrum of a mixture is the union of its components' peaks",
-    "C14": "Summary: peak concentration (x²+y²: R²) per task in its own basis",
-}
-ANSWERS: dict[str, tuple[bool | None, bool | None]] = {
-    "C1": (True, True), "C2": (None, True), "C3": (True, False), "C4": (False, False), "C5": (False, True),
-    "C6": (True, True), "C7": (True, False), "C8": (True, False), "C9": (False, True), "C10": (True, None),
-    "C11": (False, False), "C12": (None, None), "C13": (None, False), "C14": (False, False),
-}  # fmt: skip
 _VALUES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...], str | None, float]] = {
     "C1": ("decline", ("add", "sub", "mul", "x2_y2"), (), None, 40.0),
     "C2": ("correlation", ("add", "sub", "mul", "x2_y2"), (), None, 0.8),
@@ -63,13 +42,13 @@ def make_null(generator: np.random.Generator, level: float, pvalue: float, **cha
     return NullSummary(**(values | changes))
 
 
-def over_seeds(rows: list[ClaimRow], pvalue: float, adjusted: float | None) -> ClaimRow:
+def over_seeds(rows: list[ClaimRow], pvalue: float) -> ClaimRow:
     """The row that stands for ``rows``; mean and interval by the textbook formula for three values."""
     values = np.array([row.measured for row in rows])
     half = 4.302653 * values.std(ddof=1) / np.sqrt(len(values))
     null = rows[0].null
     assert null is not None
-    combined = {"n": null.n * len(rows), "pvalue": pvalue, "pvalue_adjusted": adjusted, "combined": len(rows)}
+    combined = {"n": null.n * len(rows), "pvalue": pvalue, "combined": len(rows)}
     gone = ("seed", "step", "run_id", "peak", "top", "published", "published_is_upper_bound", "published_peak")
     return rows[0].model_copy(
         update=dict.fromkeys(gone)
@@ -101,7 +80,7 @@ def claim_rows(claim: str, checkpoints: tuple[str, ...] = ("stop", "transition")
             )
             for seed in SEEDS
         ]  # fmt: skip
-        rows += [over_seeds(seeds, pvalue, min(1.0, 3 * pvalue)), *seeds]
+        rows += [over_seeds(seeds, pvalue), *seeds]
     return rows
 
 
@@ -128,33 +107,19 @@ def _swept(generator: np.random.Generator, claim: str, **setting: object) -> lis
         fake_row("add", f"add-s{seed}", seed=seed, measured=generator.uniform(0.2, 0.4), **shared, **setting)
         for seed in SEEDS
     ]
-    return [over_seeds(seeds, pvalue, None), *seeds]
+    return [over_seeds(seeds, pvalue), *seeds]
 
 
-def make_verdicts() -> list[Verdict]:
-    because = (
-        "3 of 5 published numbers come back (within a factor 1.5); of 3 deciding rows 2 exceed their null of random "
-        "directions (adjusted p < 0.05, 30 rows in the table); most extreme: add v1 0.384 against 0.196 ± 0.06."
-    )
-    return [
-        Verdict(claim=claim, statement=text, reproduces=ANSWERS[claim][0], survives_null=ANSWERS[claim][1],
-                because=because)
-        for claim, text in STATEMENTS.items()
-    ]  # fmt: skip
-
-
-def make_many_seeds(tasks: tuple[str, ...] = ("add", "sub", "mul", "x2_y2")) -> tuple[Claims, list[FakeAnalysis]]:
-    """The claims of three seeds of ``tasks`` and the stored analysis of every run."""
+def make_many_seeds(tasks: tuple[str, ...] = ("add", "sub", "mul", "x2_y2")) -> tuple[Numbers, list[FakeAnalysis]]:
+    """The further numbers of three seeds of ``tasks`` and the stored analysis of every run."""
     analyses = [make_analysis(task, seed) for seed in SEEDS for task in tasks]
-    rows = [row for claim in STATEMENTS for row in claim_rows(claim)]
-    claims = Claims(
-        schema=1,
+    rows = [row for claim in _VALUES for row in claim_rows(claim)]
+    numbers = Numbers(
         profile="paper",
         environment={"git_commit": "0123456789abcdef0123", "python": "3.11.2", "cpu": "A processor", "cpu_cores": 2},
         wall_seconds=7543.0,
         runs=[analysis.summary for analysis in analyses],
         analysis={"window": 20, "stride": 100, "centered": True},
         rows=[*rows, *sensitivity_rows("C6")],
-        verdicts=make_verdicts(),
     )
-    return claims, analyses
+    return numbers, analyses

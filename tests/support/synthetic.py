@@ -6,7 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spectral_edge.store.results import ClaimRow, Claims, NullSummary, PeakNull, RunSummary, Verdict
+from spectral_edge.store import (
+    Answer,
+    ClaimRow,
+    Claims,
+    Effect,
+    EvidenceRow,
+    NullSummary,
+    Numbers,
+    PeakNull,
+    PlacedNumber,
+    RunSummary,
+    Spread,
+    TaskAnswer,
+)
 
 P = 97
 GROUPINGS = {
@@ -125,7 +138,6 @@ def _profile_row(task: str, run_id: str, grouping: str, index: int, power: np.nd
         "quantile95": float(np.quantile(best, 0.95)),
         "alternative": "greater",
         "pvalue": pvalue,
-        "pvalue_adjusted": min(1.0, 2 * pvalue),
     }
     published, published_peak = PUBLISHED.get((task, grouping), (None, None)) if index == 0 else (None, None)
     same = int(np.sum(null.argmax(axis=1) == power.argmax()))
@@ -141,7 +153,7 @@ def _profile_row(task: str, run_id: str, grouping: str, index: int, power: np.nd
         published_peak=published_peak,
         null=NullSummary(kind="random_directions", **summary),
         permutation_null=NullSummary(kind="input_permutation", **summary),
-        peak_null=PeakNull(kind="random_directions", n=200, same=same, pvalue=(same + 1) / 201, pvalue_adjusted=None),
+        peak_null=PeakNull(kind="random_directions", n=200, same=same, pvalue=(same + 1) / 201),
     )
 
 
@@ -164,6 +176,7 @@ def make_analysis(task: str, seed: int = 42) -> FakeAnalysis:
         steps=4000,
         grok_step=3800,
         test_accuracy=0.9921,
+        edge_setting={"stride": 100, "window": 20, "centered": True},
         analysed_steps={"transition": 2200, "stop": 4000},
         edge_position={"transition": 2, "stop": 1},
         finite_difference_error={"transition": [0.01, 0.02], "stop": [0.03, 0.04]},
@@ -171,45 +184,69 @@ def make_analysis(task: str, seed: int = 42) -> FakeAnalysis:
     return FakeAnalysis(rows, summary, arrays)
 
 
-VERDICTS = [
-    Verdict(
-        claim="C1",
-        statement="The gap g₂₃ declines before grokking and not in controls.",
-        reproduces=True,
-        survives_null=None,
-        because="Decline 41× in 1 of 1 grokking run (published 15–110×); controls were not run.",
-    ),
-    Verdict(
-        claim="C6",
-        statement="In addition every edge direction drives one Fourier mode of a + b.",
-        reproduces=True,
-        survives_null=True,
-        because="F of v1 is 0.35 at ω = 26 (published 0.33 at 26); random directions reach 0.14, p = 0.01.",
-    ),
-    Verdict(
-        claim="C7",
-        statement="Multiplication becomes one mode after the discrete logarithm.",
-        reproduces=True,
-        survives_null=False,
-        because="F of v1 is 0.31 (published 0.32), yet random directions reach 0.36: p = 0.42.",
-    ),
-    Verdict(
-        claim="C9",
-        statement="No basis of the five concentrates a² + b².",
-        reproduces=False,
-        survives_null=False,
-        because="The best F is 0.12 (published 0.10–0.15), within the null's 0.09–0.15.",
-    ),
-]
+def make_effect(null: str, effect: float, half: float = 0.03, answer: str = "no") -> Effect:
+    return Effect(null=null, effect=effect, low=effect - half, high=effect + half, n=30, answer=answer)
 
 
-def make_claims(analyses: list[FakeAnalysis], verdicts: list[Verdict] = VERDICTS) -> Claims:
-    return Claims(
-        schema=1,
+def make_answer(claim: str, statement: str = "It is so", **changes: object) -> Answer:
+    """An answer in one task, undecided, with four nulls."""
+    effects = [make_effect("isotropic", 0.2, answer="yes"), make_effect("weights", 0.04, answer="undecided")]
+    task = TaskAnswer(
+        task="add", statistic="concentration", grouping="sum", inputs="test_off_diagonal", checkpoint="stop",
+        direction="edge", definition="text", margin=0.055, unit="F", reproduces="no", exists="yes",
+        specific="undecided", strongest_null="weights", published=0.33, effects=effects,
+        existence=make_effect("inputs", 0.3, answer="yes"),
+        beyond_weights=make_effect("weights", 0.1, answer="yes"),
+    )  # fmt: skip
+    values: dict[str, object] = {
+        "reproduces": "no", "exists": "yes", "specific": "undecided", "effect": 0.04, "low": 0.01, "high": 0.07,
+        "n": 30,
+        "repeat": 0.91, "strongest_null": "weights", "because": "Over 30 seeds the excess over weights is 0.04.",
+        "unit": "F", "planned": 30, "tasks": [task],
+    }  # fmt: skip
+    return Answer(claim=claim, statement=statement, **(values | changes))
+
+
+ANSWERS = [
+    make_answer("C1", "The gap g₂₃ declines before grokking and not in controls", reproduces=None, exists="no"),
+    make_answer("C6", "In addition every edge direction drives one Fourier mode of a + b", specific="yes"),
+    make_answer("C7", "Multiplication becomes one mode after the discrete logarithm", specific="no"),
+    make_answer("C13", "Mixtures", reproduces=None, exists=None, specific=None, effect=None, low=None, high=None, n=0,
+                planned=0, repeat=None, strongest_null=None, unit=None, tasks=[], because="It has no number."),
+]  # fmt: skip
+
+
+def make_numbers(analyses: list[FakeAnalysis]) -> Numbers:
+    return Numbers(
         profile="quick",
         environment={"python": "3.11.2", "torch": "2.13.0", "threads": 4, "deterministic": True, "gpu": None},
         wall_seconds=754.2,
         runs=[analysis.summary for analysis in analyses],
         rows=[row for analysis in analyses for row in analysis.rows],
-        verdicts=verdicts,
     )
+
+
+def make_placed(measured: float = 0.2, low: float = 0.1, high: float = 0.4, **changes: object) -> PlacedNumber:
+    values: dict[str, object] = {"task": "add", "statistic": "concentration", "grouping": "sum", "direction": "v1"}
+    values |= {"inputs": "test_off_diagonal", "n": 30, "mean": 0.2, "low": low, "high": high, "logarithmic": True}
+    return PlacedNumber(run="add-s42-0", seed=42, measured=measured, spread=Spread(**(values | changes)))
+
+
+def make_evidence(**changes: object) -> EvidenceRow:
+    values: dict[str, object] = {
+        "claim": "C6", "run": "add-s42-0", "task": "add", "seed": 42, "copy": 0, "weight_decay": 1.0, "step": 3300,
+        "checkpoint": "stop", "stride": 100, "window": 20, "centered": True, "method": "jvp", "definition": "text",
+        "grouping": "sum", "inputs": "test_off_diagonal", "direction": "v1", "statistic": "concentration",
+        "null": "isotropic", "measured": 0.4, "null_mean": 0.2, "null_std": 0.1, "null_quantile95": 0.35, "effect": 2.0,
+        "pvalue": 1 / 61, "pvalue_adjusted": 1 / 61, "draws": 60, "peak": 26, "published": 0.33,
+    }  # fmt: skip
+    return EvidenceRow(**(values | changes))
+
+
+def make_claims(answers: list[Answer] = ANSWERS, **changes: object) -> Claims:
+    values: dict[str, object] = {
+        "profile": "quick", "protocol": "0123456789ab", "environment": {}, "wall_seconds": 754.2, "answers": answers,
+        "rows": [make_evidence()],
+        "placed": [make_placed(), make_placed(0.9, statistic="stop_step", grouping=None, direction=None)],
+    }  # fmt: skip
+    return Claims(**(values | changes))

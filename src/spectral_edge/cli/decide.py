@@ -9,9 +9,10 @@ import tyro
 
 from spectral_edge.cli.output import Output
 from spectral_edge.replication.decision import PROTOCOL, Arm
-from spectral_edge.replication.decision.answers import Answer, answers_of, claim_answers, replaced_in
-from spectral_edge.replication.decision.arms import planned_seeds
+from spectral_edge.replication.decision.answers import replaced_in
+from spectral_edge.replication.decision.document import decision_claims, write_claims
 from spectral_edge.replication.decision.evidence import gather_arm, measure_arm, restore_arm
+from spectral_edge.store import Answer
 
 __all__ = ["Decide"]
 
@@ -45,37 +46,24 @@ class Decide:
             if not self.gather_only:
                 measure_arm(self.out, self.arm, self.jobs, self.output.say)
             gather_arm(self.out, self.arm, self.kept)
-        found = answers_of(self.kept, PROTOCOL)
+        claims = write_claims(self.kept / "claims.json", decision_claims(self.kept))
         values = {
-            "protocol": PROTOCOL.digest,
+            "protocol": claims.protocol,
             "replaced": replaced_in(self.kept, PROTOCOL),
-            "claims": claim_answers(found),
-            "answers": [_plain(answer) for answer in found],
+            "answers": [answer.model_dump() | {"final": answer.final} for answer in claims.answers],
         }
-        self.output.result(values, "\n".join(map(_line, found)) or f"{self.kept}: no arm is measured there yet")
+        self.output.result(values, "\n".join(map(_line, claims.answers)))
 
 
 def _line(answer: Answer) -> str:
     """One answer for a terminal."""
-    question, specific = answer.question, answer.specific
-    interval = "" if specific.low is None else f" [{specific.low:.3g}, {specific.high:.3g}]"
-    so_far = "" if answer.final else f", {specific.n} of {planned_seeds(question.claim)} seeds: not final"
+    words = [value or "-" for value in (answer.reproduces, answer.exists, answer.specific)]
+    three = "reproduces {:11}exists {:11}specific {:11}".format(*words)
+    if answer.effect is None:
+        return f"{answer.claim:4} {three}{answer.because}"
+    interval = "" if answer.low is None else f" [{answer.low:.3g}, {answer.high:.3g}]"
+    so_far = "" if answer.final else f", {answer.n} of {answer.planned} seeds: not final"
     return (
-        f"{question.claim:4}{question.task:7}reproduces {answer.reproduces.answer or '-':10}"
-        f"exists {answer.exists.answer:10}specific {specific.answer:10}"
-        f"excess over {answer.strongest_null} {specific.effect:.3g}{interval} {question.unit}, n = {specific.n}{so_far}"
+        f"{answer.claim:4} {three}excess over {answer.strongest_null} {answer.effect:.3g}{interval} {answer.unit}, "
+        f"n = {answer.n}{so_far}"
     )
-
-
-def _plain(answer: Answer) -> dict[str, object]:
-    return {
-        "claim": answer.question.claim,
-        "task": answer.question.task,
-        "final": answer.final,
-        "reproduces": answer.reproduces.__dict__,
-        "exists": answer.exists.__dict__,
-        "specific": answer.specific.__dict__,
-        "strongest_null": answer.strongest_null,
-        "by_null": {null: decision.__dict__ for null, decision in answer.by_null.items()},
-        "beyond_weights": None if answer.beyond_weights is None else answer.beyond_weights.__dict__,
-    }

@@ -9,16 +9,18 @@ from pathlib import Path
 import tyro
 
 from spectral_edge.cli.output import Output
-from spectral_edge.replication import QUICK_CLAIMS, AnalysisConfig, analyses_of, assemble, find_analyses
+from spectral_edge.replication import MODE_CLAIMS, AnalysisConfig, analyses_of, assemble, find_analyses
 from spectral_edge.report import (
+    answers_table,
     findings_id,
     findings_markdown,
     is_recording,
     update_findings,
+    write_decision,
     write_recording_report,
     write_report,
 )
-from spectral_edge.store import Claims
+from spectral_edge.store import Claims, Numbers
 
 __all__ = ["Report"]
 
@@ -27,13 +29,14 @@ __all__ = ["Report"]
 class Report:
     """Write the report of a reproduction, or of one analysed run: one HTML file, figures (PNG, PDF), tables (CSV).
 
-    Of a recording of `watch`, the figure of its spectrum over training.
+    Of a recording of `watch`, the figure of its spectrum over training; of the kept tables of `decide`, the figures of
+    the answers.
 
     Example:  spectral-edge report runs/quick
     """
 
     path: tyro.conf.Positional[Path]
-    """A result directory of `reproduce`, one analysed run directory, or the run_dir of `watch`."""
+    """A result directory of `reproduce` or `decide`, one analysed run directory, or the run_dir of `watch`."""
     out: Path | None = None
     """Where to write; by default into PATH."""
     findings: Path | None = None
@@ -48,16 +51,27 @@ class Report:
             self.output.result({"figure": str(figure)}, str(figure))
             return
         stored = self.path / "claims.json"
+        if stored.exists() and not (self.path / "numbers.json").exists():
+            self._decision(Claims.read(stored))
+            return
+        claims = None
         if stored.exists():
-            claims = Claims.read(stored)
-            analyses = analyses_of(self.path, claims)
+            claims, numbers = Claims.read(stored), Numbers.read(self.path / "numbers.json")
+            analyses = analyses_of(self.path, numbers)
         else:
             analyses = find_analyses(self.path, self.config)
-            claims = assemble(analyses, self.config, "custom", 0.0, QUICK_CLAIMS)
-        page = write_report(claims, analyses, self.out or self.path)
+            numbers = assemble(analyses, self.config, "custom", 0.0, MODE_CLAIMS)
+        page = write_report(claims, numbers, analyses, self.out or self.path)
         if self.findings is not None:
-            update_findings(self.findings, findings_id(claims), findings_markdown(claims, _day_written(stored)))
+            record = findings_markdown(claims, numbers, _day_written(stored))
+            update_findings(self.findings, findings_id(numbers), record)
         self.output.result({"report": str(page)}, str(page))
+
+    def _decision(self, claims: Claims) -> None:
+        figures = write_decision(claims, self.out or self.path)
+        if self.findings is not None:
+            update_findings(self.findings, "answers", answers_table(claims.answers))
+        self.output.result({"figures": list(map(str, figures))}, "\n".join(map(str, figures)))
 
 
 def _day_written(path: Path) -> str | None:

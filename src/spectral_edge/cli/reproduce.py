@@ -13,19 +13,18 @@ from rich.table import Table
 
 from spectral_edge.cli.output import Output, integers, listed
 from spectral_edge.replication import AnalysisConfig, Progress, ReproduceConfig, reproduce
-from spectral_edge.report import write_report
+from spectral_edge.report import placed_sentence, write_report
 from spectral_edge.store import Claims
 from spectral_edge.subjects.profiles import Profile
 
 __all__ = ["Reproduce"]
 
-_YES_NO = {True: "yes", False: "no", None: "—"}
 _SUMMARY_EVERY = 60.0
 
 
 @dataclass(frozen=True)
 class Reproduce:
-    """Train the paper's models, test every claim against its null, and write claims.json, report, figures, tables.
+    """Train the paper's models, place their numbers among the stored runs, and write claims.json, report, figures.
 
     Killed at any moment, the same command continues; finished runs and analyses are not computed again.
 
@@ -33,11 +32,11 @@ class Reproduce:
     """
 
     profile: Profile = "quick"
-    """quick: four operations, one seed, eight claims, some minutes. paper: every run and every claim, two hours."""
+    """quick: four operations, one seed, some minutes. paper: 49 runs and further numbers of every claim, two hours."""
     out: Path | None = None
     """Where results go; by default runs/PROFILE."""
     claims: str = ""
-    """Which claims, separated by commas; all of the profile if not given. Only the runs that they need are trained."""
+    """Which claims, separated by commas; all if not given. Only the runs that they need are trained."""
     seeds: str = ""
     """Which seeds, separated by commas; by default those of the profile (quick: 42; paper: 42,137,2024)."""
     jobs: int | None = None
@@ -46,7 +45,7 @@ class Reproduce:
     output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def run(self) -> None:
-        """Train, analyse, judge, report."""
+        """Train, measure, place, report."""
         out = self.out or Path("runs") / self.profile
         jobs = {} if self.jobs is None else {"jobs": self.jobs}
         config = ReproduceConfig(
@@ -57,24 +56,27 @@ class Reproduce:
             **jobs,
         )
         if self.output.quiet or self.output.json:
-            claims, analyses = reproduce(out, config)
+            found = reproduce(out, config)
         else:
             with _Display(config.jobs) as display:
-                claims, analyses = reproduce(out, config, display.show)
+                found = reproduce(out, config, display.show)
         self.output.say("drawing the report")
-        page = write_report(claims, analyses, out)
+        page = write_report(found.claims, found.numbers, found.analyses, out)
         values = {
             "claims": str(out / "claims.json"),
             "report": str(page),
-            "verdicts": [verdict.model_dump() for verdict in claims.verdicts],
+            "answers": [answer.model_dump(exclude={"tasks"}) for answer in found.claims.answers],
+            "inside": sum(one.inside for one in found.claims.placed),
+            "placed": len(found.claims.placed),
         }
-        self.output.result(values, f"{_verdicts(claims)}\n{page}")
+        self.output.result(values, f"{_answers(found.claims)}\n{placed_sentence(found.claims.placed)}\n{page}")
 
 
-def _verdicts(claims: Claims) -> str:
-    lines = ["claim  reproduces  survives null"]
-    for v in claims.verdicts:
-        lines.append(f"{v.claim:5}  {_YES_NO[v.reproduces]:10}  {_YES_NO[v.survives_null]:13}  {v.statement}")
+def _answers(claims: Claims) -> str:
+    lines = ["claim  reproduces  exists     specific   (the decision's answers)"]
+    for one in claims.answers:
+        answers = [value or "—" for value in (one.reproduces, one.exists, one.specific)]
+        lines.append(f"{one.claim:5}  {'  '.join(f'{answer:10}'[:10] for answer in answers)} {one.statement}")
     return "\n".join(lines)
 
 

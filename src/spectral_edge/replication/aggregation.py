@@ -10,7 +10,7 @@ import numpy as np
 from spectral_edge.statistics import combine_pvalues, mean_interval
 from spectral_edge.store import ClaimRow, Interval, NullSummary, PeakNull
 
-__all__ = ["combine_seeds", "headline_rows", "seeds_of"]
+__all__ = ["combine_seeds", "headline_rows"]
 
 # What a seed changes in a row. All else is its identity.
 _OF_THE_SEED = {
@@ -38,16 +38,9 @@ def combine_seeds(rows: Sequence[ClaimRow]) -> list[ClaimRow]:
 
 
 def headline_rows(rows: Sequence[ClaimRow]) -> list[ClaimRow]:
-    """The rows that are judged: those over seeds, and single ones that no row over seeds stands for."""
+    """The rows that lead: those over seeds, and single ones that no row over seeds stands for."""
     covered = {_identity(row) for row in rows if row.seeds is not None}
     return [row for row in rows if row.seed is None or _identity(row) not in covered]
-
-
-def seeds_of(row: ClaimRow, rows: Sequence[ClaimRow]) -> list[ClaimRow]:
-    """The rows of single seeds that ``row`` stands for; none if it is of one run, or of runs that it only counts."""
-    if row.seed is not None:
-        return []
-    return [part for part in rows if part.seed is not None and _identity(part) == _identity(row)]
 
 
 def _identity(row: ClaimRow) -> tuple[Any, ...]:

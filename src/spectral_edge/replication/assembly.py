@@ -1,4 +1,4 @@
-"""Put the analyses of several runs together into one claims table."""
+"""Put the analyses of several runs together into one table of numbers."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from pathlib import Path
 
 from spectral_edge.replication.aggregation import combine_seeds
 from spectral_edge.replication.catalogue import STUDIES
-from spectral_edge.replication.claims import RULES
 from spectral_edge.replication.run_analysis import stored_analysis
 from spectral_edge.replication.study import AnalysisConfig
-from spectral_edge.replication.verdicts import adjust_table, judge
-from spectral_edge.store import Analysis, Claims, RunMissingError, RunSummary, StoreError, describe_environment
+from spectral_edge.store import Analysis, Numbers, RunMissingError, RunSummary, StoreError, describe_environment
 
-__all__ = ["analyses_of", "assemble", "find_analyses"]
+__all__ = ["analyses_of", "assemble", "find_analyses", "write_numbers"]
 
 
 def assemble(
     analyses: Sequence[Analysis], config: AnalysisConfig, profile: str, wall_seconds: float, claims: Iterable[str]
-) -> Claims:
-    """Combine seeds, add what studies say across runs, adjust p-values over each claim, and judge every claim.
+) -> Numbers:
+    """Combine seeds, and add what studies say across runs.
 
     Args:
         analyses: of all runs, each once.
@@ -37,13 +35,12 @@ def assemble(
     rows = [row for analysis in analyses for row in analysis.rows]
     rows += [row for study in STUDIES if study.across and wanted & set(study.claims) for row in study.across(analyses)]
     rows = [row for row in rows if row.claim in wanted]
-    rules = [rule for rule in RULES if rule.claim in wanted]
-    rows = adjust_table([*combine_seeds(rows), *rows], rules)
+    rows = [*combine_seeds(rows), *rows]
     rows.sort(key=lambda row: int(row.claim[1:]))
     seconds: Counter[str] = Counter()
     for analysis in analyses:
         seconds.update(analysis.summary.seconds)
-    return Claims(
+    return Numbers(
         profile=profile,
         environment=describe_environment(),
         wall_seconds=wall_seconds,
@@ -51,8 +48,20 @@ def assemble(
         analysis=config.model_dump(mode="json"),
         runs=[analysis.summary for analysis in analyses],
         rows=rows,
-        verdicts=judge(rows, rules),
     )
+
+
+def write_numbers(path: Path, numbers: Numbers) -> Numbers:
+    """Write the table unless the file already says the same: a repeated command leaves the first record standing."""
+    if path.exists():
+        try:
+            old = Numbers.read(path)
+        except StoreError:
+            old = None  # damaged: it is derived from the runs, so it is made again
+        if old is not None and (old.rows, old.runs) == (numbers.rows, numbers.runs):
+            return old
+    numbers.write(path)
+    return numbers
 
 
 def _check_protocols(runs: Sequence[RunSummary]) -> None:
@@ -66,14 +75,14 @@ def _check_protocols(runs: Sequence[RunSummary]) -> None:
             )
 
 
-def analyses_of(path: Path, claims: Claims) -> list[Analysis]:
-    """The stored analyses that a claims table was assembled from; a run that is no longer there is left out.
+def analyses_of(path: Path, numbers: Numbers) -> list[Analysis]:
+    """The stored analyses that a table was assembled from; a run that is no longer there is left out.
 
     Raises:
         StoreError: a stored analysis is damaged.
     """
-    config = AnalysisConfig.model_validate(claims.analysis)
-    found = (stored_analysis(path / "runs" / run.run_id, config) for run in claims.runs)
+    config = AnalysisConfig.model_validate(numbers.analysis)
+    found = (stored_analysis(path / "runs" / run.run_id, config) for run in numbers.runs)
     return [analysis for analysis in found if analysis is not None]
 
 

@@ -8,16 +8,30 @@ from spectral_edge.grokking import TrainingConfig
 from spectral_edge.replication.autoencoder import AUTOENCODER
 from spectral_edge.replication.co_usage import CO_USAGE
 from spectral_edge.replication.modes import MODES, SENSITIVITY
+from spectral_edge.replication.pictures import PICTURES
 from spectral_edge.replication.probes import PROBES
 from spectral_edge.replication.shared_trunk import SHARED_TRUNK
 from spectral_edge.replication.spectra import SPECTRA
 from spectral_edge.replication.study import AnalysisConfig, Study
 from spectral_edge.replication.training_curves import TRAINING_CURVES
 
-__all__ = ["QUICK_CLAIMS", "STUDIES", "claims_in_order", "studies_for"]
+__all__ = ["FIGURE_STUDIES", "MODE_CLAIMS", "STUDIES", "claims_in_order", "studies_for"]
 
-STUDIES: tuple[Study, ...] = (TRAINING_CURVES, SPECTRA, MODES, PROBES, AUTOENCODER, CO_USAGE, SHARED_TRUNK, SENSITIVITY)
-QUICK_CLAIMS = MODES.claims
+STUDIES: tuple[Study, ...] = (
+    TRAINING_CURVES,
+    PICTURES,
+    SPECTRA,
+    MODES,
+    PROBES,
+    AUTOENCODER,
+    CO_USAGE,
+    SHARED_TRUNK,
+    SENSITIVITY,
+)
+FIGURE_STUDIES = tuple(study for study in STUDIES if not study.claims)
+"""Those that measure nothing of a claim: figures are drawn from them."""
+MODE_CLAIMS = MODES.claims
+"""What the analysis of one run is about unless told otherwise: the claims about functional modes."""
 
 
 def claims_in_order(claims: Iterable[str]) -> tuple[str, ...]:

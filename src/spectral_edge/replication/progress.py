@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spectral_edge.replication.catalogue import studies_for
-from spectral_edge.replication.study import AnalysisConfig, Study
+from spectral_edge.replication.decision.evidence import is_asked
+from spectral_edge.replication.study import AnalysisConfig
 from spectral_edge.store import RunDirectory, StoreError
 from spectral_edge.subjects.profiles import GROKKING
 from spectral_edge.subjects.training_run import RunConfig, run_folder
@@ -18,7 +19,7 @@ __all__ = ["Progress", "progress_of"]
 _STEPS_ALONE = {"sub": 3500, "add": 3300, "mul": 2900, "x2_y2": 2400}
 _STEPS_SHARED = 30_000
 _STEPS_PER_SECOND = 55.0
-_STUDY_SECONDS = {"training": 2.0, "modes": 60.0}
+_STUDY_SECONDS = {"training": 2.0, "pictures": 10.0, "measurement": 60.0}
 _OTHER_STUDY_SECONDS = 60.0
 
 
@@ -28,7 +29,7 @@ class Progress:
 
     Attributes:
         name: run id.
-        stage: waiting, training, the name of a study, or done.
+        stage: waiting, training, the name of a study, measurement, or done.
         step, train_accuracy, test_accuracy, sigma_ratio: of the last evaluation, where there is one.
         seconds_left: estimate on one core, from the typical length of such a run and of its studies.
         note: what happened to the run, if it had to be set aside.
@@ -72,12 +73,14 @@ def progress_of(
         return Progress(run.run_id, "done", **numbers, note=note)
     # Whether a result is there is enough for display; whether it is the run's as it is now, completion asks.
     studies = studies_for(claims, run.training, analysis)
-    left = [study for study in studies if not (path / study.folder(analysis) / "rows.json").exists()]
-    seconds = _training_left(run, status) + sum(_seconds(study) for study in left)
+    left = [study.name for study in studies if not (path / study.folder(analysis) / "rows.json").exists()]
+    if is_asked(run) and not (out / "measured" / f"{run.run_id}.rows.parquet").exists():
+        left.append("measurement")
+    seconds = _training_left(run, status) + sum(_STUDY_SECONDS.get(name, _OTHER_STUDY_SECONDS) for name in left)
     stage = "waiting"
     if placed == "running":
         finished = status.get("state") == "finished"
-        stage = "training" if not finished else left[0].name if left else "done"
+        stage = "training" if not finished else left[0] if left else "done"
     return Progress(run.run_id, stage, **numbers, seconds_left=seconds)
 
 
@@ -89,7 +92,3 @@ def _training_left(run: RunConfig, status: dict[str, Any]) -> float:
     steps = max(training.min_steps, usual or 0) if len(training.operations) == 1 else _STEPS_SHARED
     speed = status.get("steps_per_second") or _STEPS_PER_SECOND
     return max(0, steps - (status.get("step") or 0)) / speed
-
-
-def _seconds(study: Study) -> float:
-    return _STUDY_SECONDS.get(study.name, _OTHER_STUDY_SECONDS)

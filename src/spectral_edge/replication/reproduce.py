@@ -1,38 +1,40 @@
-"""The reproduction: train every run of a profile, analyse each, several at a time, and assemble the claims."""
+"""The reproduction: train every run of a profile, measure each, several at a time, and place its numbers."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from spectral_edge.engines import LocalEngine
-from spectral_edge.replication.assembly import assemble
+from spectral_edge.replication.assembly import assemble, write_numbers
 from spectral_edge.replication.autoencoder import export_autoencoder, has_autoencoder
-from spectral_edge.replication.catalogue import QUICK_CLAIMS, claims_in_order, studies_for
-from spectral_edge.replication.claims import RULES
+from spectral_edge.replication.catalogue import claims_in_order, studies_for
+from spectral_edge.replication.claims import STATEMENTS
 from spectral_edge.replication.completion import complete_run
+from spectral_edge.replication.decision.document import committed, reproduction_claims, write_claims
+from spectral_edge.replication.decision.evidence import is_asked, measure_reproduction
+from spectral_edge.replication.decision.protocol import PROTOCOL, Protocol
+from spectral_edge.replication.decision.tables import gathered, write_table
 from spectral_edge.replication.progress import Progress, progress_of
-from spectral_edge.replication.run_analysis import analyze_run
+from spectral_edge.replication.run_analysis import analyze_run, drawn_run
 from spectral_edge.replication.study import AnalysisConfig
-from spectral_edge.store import (
-    Analysis,
-    Claims,
-    RunCorruptError,
-    StoreError,
-    hold_lock,
-    set_aside,
-)
+from spectral_edge.store import Analysis, Claims, Numbers, RunCorruptError, StoreError, hold_lock, set_aside
+from spectral_edge.subjects import train_run
 from spectral_edge.subjects.profiles import SEEDS, Profile, profile_runs
 from spectral_edge.subjects.training_run import RunConfig, run_folder
 
-__all__ = ["ReproduceConfig", "reproduce"]
+if TYPE_CHECKING:
+    import polars
+
+__all__ = ["ReproduceConfig", "Reproduction", "reproduce"]
 
 _POLL_SECONDS = 0.5
-_PROFILE_CLAIMS: dict[Profile, tuple[str, ...]] = {"quick": QUICK_CLAIMS, "paper": tuple(r.claim for r in RULES)}
 _PROFILE_SEEDS: dict[Profile, tuple[int, ...]] = {"quick": SEEDS[:1], "paper": SEEDS}
 
 
@@ -42,24 +44,24 @@ class ReproduceConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     profile: Profile = "quick"
-    """quick: the four operations that grok, one seed, eight claims. paper: every run and every claim."""
+    """quick: the four operations that generalise, one seed. paper: 49 runs, with the further numbers of every claim."""
     claims: tuple[str, ...] = ()
-    """Which claims; all of the profile if empty. Only the runs that they need are trained."""
+    """Which claims; all if empty. Only the runs that they need are trained."""
     seeds: tuple[int, ...] = ()
     """Which seeds; those of the profile if empty (quick: 42; paper: 42, 137, 2024)."""
     jobs: int = Field(os.cpu_count() or 1, ge=1)
     """Runs at a time, one process with one thread each; the results do not depend on it."""
     analysis: AnalysisConfig = AnalysisConfig()
-    """How each run is analysed; models are trained on its device, too, unless it is mps."""
+    """How figures and further numbers are made; models are trained on its device, too, unless it is mps. The numbers
+    beside the answers follow the protocol of the decision."""
 
     @field_validator("claims")
     @classmethod
-    def _claims_exist(cls, claims: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        possible = _PROFILE_CLAIMS[info.data.get("profile", "quick")]
-        unknown = [claim for claim in claims if claim not in possible]
+    def _claims_exist(cls, claims: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [claim for claim in claims if claim not in STATEMENTS]
         if unknown:
-            raise ValueError(f"{', '.join(unknown)}: not in this profile; possible are {', '.join(possible)}")
-        return claims_in_order(claims or possible)
+            raise ValueError(f"{', '.join(unknown)}: no such claim; possible are {', '.join(STATEMENTS)}")
+        return claims_in_order(claims or STATEMENTS)
 
     @field_validator("seeds")
     @classmethod
@@ -85,9 +87,18 @@ class ReproduceConfig(BaseModel):
         """The runs that the claims need, longest first."""
         device = {"device": "cuda" if self.analysis.device == "cuda" else "cpu"}
         runs = [run.model_copy(update=device) for run in profile_runs(self.profile, self.seeds)]
-        return [
-            run for run in runs if any(s.claims for s in studies_for(self.claims, run.training, self.full_analysis))
-        ]
+        return [run for run in runs if self._needs(run)]
+
+    def _needs(self, run: RunConfig) -> bool:
+        tasks = {question.task for question in self.protocol.questions if question.claim in self.claims}
+        if is_asked(run) and tasks & {run.training.operation, "all"}:
+            return True
+        return any(study.claims for study in studies_for(self.studied, run.training, self.full_analysis))
+
+    @property
+    def studied(self) -> tuple[str, ...]:
+        """The claims whose further numbers studies measure: of the whole paper only."""
+        return self.claims if self.profile == "paper" else ()
 
     @property
     def full_analysis(self) -> AnalysisConfig:
@@ -95,22 +106,41 @@ class ReproduceConfig(BaseModel):
         phases = "all" if self.profile == "paper" else self.analysis.phases
         return self.analysis.model_copy(update={"phases": phases})
 
+    @property
+    def protocol(self) -> Protocol:
+        """How the numbers beside the answers are measured."""
+        return PROTOCOL
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What a reproduction leaves behind.
+
+    Attributes:
+        claims: answers of the decision, and where the numbers of these runs lie; ``claims.json``.
+        numbers: what studies measured; ``numbers.json``.
+        analyses: what figures are drawn from.
+    """
+
+    claims: Claims
+    numbers: Numbers
+    analyses: list[Analysis]
+
 
 def reproduce(
     out: Path, config: ReproduceConfig, on_progress: Callable[[list[Progress]], None] | None = None
-) -> tuple[Claims, list[Analysis]]:
+) -> Reproduction:
     """Run the profile into ``out`` and write ``out/claims.json``; whatever is finished already is not redone.
 
-    A run that is found damaged is moved to ``out/set-aside``, named in its progress, and trained again. Sparse
-    autoencoders, where a claim needs them, are left in ``out/autoencoders`` in the layout of SAELens.
+    Each run of one operation is measured by the protocol of the decision; ``out/rows.parquet`` and
+    ``out/series.parquet`` have every number. A run that is found damaged is moved to ``out/set-aside``, named in its
+    progress, and trained again. Sparse autoencoders, where a claim needs them, are left in ``out/autoencoders`` in the
+    layout of SAELens.
 
     Args:
         out: result directory, made if missing; runs go to ``out/runs/<run id>``.
         config: profile, claims, seeds, jobs, analysis.
         on_progress: called about twice a second with one entry a run.
-
-    Returns:
-        The claims, and the analyses that figures are drawn from.
 
     Raises:
         StoreError: ``out`` is a file or cannot be written, or a run is in use by another process.
@@ -118,23 +148,45 @@ def reproduce(
     """
     _prepare(out)
     with hold_lock(out / "lock"):  # a second command here would only steal runs from the first
-        return _reproduce(out, config, on_progress)
+        started = time.monotonic()
+        _train_and_measure(out, config, on_progress)
+        return _gathered(out, config, started)
 
 
-def _reproduce(
+def _train_and_measure(
     out: Path, config: ReproduceConfig, on_progress: Callable[[list[Progress]], None] | None
-) -> tuple[Claims, list[Analysis]]:
-    started = time.monotonic()
-    runs, analysis = config.runs, config.full_analysis
+) -> None:
     with LocalEngine(config.jobs) as engine:
-        for run in runs:
-            engine.place(run.run_id, _complete, out, run, analysis, config.claims)
+        for run in config.runs:
+            engine.place(run.run_id, _complete, out, run, config.full_analysis, config.studied, config.protocol)
         _follow(out, config, engine, on_progress)
-    analyses = [analyze_run(run_folder(out, run), analysis, config.claims) for run in runs]
-    for stored in filter(has_autoencoder, analyses):
+
+
+def _gathered(out: Path, config: ReproduceConfig, started: float) -> Reproduction:
+    analysis, runs = config.full_analysis, config.runs
+    found = []
+    for run in runs:
+        folder = run_folder(out, run)
+        found.append(analyze_run(folder, analysis, config.studied) if config.studied else drawn_run(folder, analysis))
+    for stored in filter(has_autoencoder, found):
         export_autoencoder(stored, out / "autoencoders" / stored.summary.run_id)
-    claims = assemble(analyses, analysis, config.profile, round(time.monotonic() - started, 1), config.claims)
-    return _commit(out / "claims.json", claims), analyses
+    seconds = round(time.monotonic() - started, 1)
+    numbers = write_numbers(out / "numbers.json", assemble(found, analysis, config.profile, seconds, config.studied))
+    tables = {kind: _table(out, runs, kind, config.protocol) for kind in ("rows", "series")}
+    claims = reproduction_claims(
+        config.profile, tables["rows"], tables["series"], seconds, committed(), config.protocol, config.claims
+    )
+    return Reproduction(write_claims(out / "claims.json", claims), numbers, found)
+
+
+def _table(out: Path, runs: Sequence[RunConfig], kind: str, protocol: Protocol) -> polars.DataFrame | None:
+    """The measured rows of all runs as one table, which is kept beside the claims; ``None`` if there are none."""
+    paths = [path for run in runs if (path := out / "measured" / f"{run.run_id}.{kind}.parquet").exists()]
+    if not paths:
+        return None
+    table = gathered(paths, protocol)
+    write_table(out / f"{kind}.parquet", table.rows(named=True))
+    return table
 
 
 def _prepare(out: Path) -> None:
@@ -146,33 +198,29 @@ def _prepare(out: Path) -> None:
         raise StoreError(f"{out}: cannot be made ({cause.strerror}). Choose another path.") from cause
 
 
-def _commit(path: Path, claims: Claims) -> Claims:
-    """Write the claims unless the file already says the same: a repeated command leaves the first record standing."""
-    if path.exists():
-        try:
-            old = Claims.read(path)
-        except StoreError:
-            old = None  # damaged: it is derived from the runs, so it is made again
-        if old is not None and (old.rows, old.verdicts, old.runs) == (
-            claims.rows,
-            claims.verdicts,
-            claims.runs,
-        ):
-            return old
-    claims.write(path)
-    return claims
-
-
-def _complete(out: Path, run: RunConfig, analysis: AnalysisConfig, claims: tuple[str, ...]) -> str | None:
-    """Train and analyse one run; returns what was wrong with it if it had to be set aside and trained again."""
+def _complete(
+    out: Path, run: RunConfig, analysis: AnalysisConfig, studied: tuple[str, ...], protocol: Protocol
+) -> str | None:
+    """Train and measure one run; returns what was wrong with it if it had to be set aside and trained again."""
     path = run_folder(out, run)
     try:
-        complete_run(path, run, analysis, claims)
+        _complete_once(path, run, analysis, studied, protocol)
     except RunCorruptError as problem:
         moved = set_aside(path, out / "set-aside")
-        complete_run(path, run, analysis, claims)
+        _complete_once(path, run, analysis, studied, protocol)
         return f"was damaged, is now {moved}, and was trained again: {problem}"
     return None
+
+
+def _complete_once(
+    path: Path, run: RunConfig, analysis: AnalysisConfig, studied: tuple[str, ...], protocol: Protocol
+) -> None:
+    if studied:
+        complete_run(path, run, analysis, studied)
+    else:
+        train_run(path, run)
+        drawn_run(path, analysis)
+    measure_reproduction(path, run, path.parents[1] / "measured", protocol)
 
 
 def _follow(
@@ -190,7 +238,7 @@ def _follow(
                         out,
                         run,
                         config.full_analysis,
-                        config.claims,
+                        config.studied,
                         "done" if run.run_id in notes else "running" if run.run_id in running else "waiting",
                         notes.get(run.run_id),
                     )

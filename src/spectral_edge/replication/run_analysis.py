@@ -6,18 +6,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from spectral_edge.replication.catalogue import QUICK_CLAIMS, STUDIES, studies_for
+from spectral_edge.replication.catalogue import FIGURE_STUDIES, MODE_CLAIMS, STUDIES, studies_for
 from spectral_edge.replication.study import AnalysisConfig, Say
 from spectral_edge.store import Analysis, RunSummary
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["analyze_run", "stored_analysis"]
+__all__ = ["analyze_run", "drawn_run", "stored_analysis"]
 
 
 def analyze_run(
     path: Path,
     config: AnalysisConfig,
-    claims: Iterable[str] = QUICK_CLAIMS,
+    claims: Iterable[str] = MODE_CLAIMS,
     say: Say | None = None,
     threads: int = 1,
 ) -> Analysis:
@@ -45,6 +45,18 @@ def analyze_run(
         )
     parts = [study.complete(run, config, say or (lambda stage: None)) for study in studies]
     return _merged(parts, wanted)
+
+
+def drawn_run(path: Path, config: AnalysisConfig) -> Analysis:
+    """What figures of the run at ``path`` are drawn from, measured or read; no numbers of claims.
+
+    Raises:
+        StoreError: the run is missing or damaged.
+        ValueError: the trajectory is too short for the window at the end of the run, or there are no evaluations.
+    """
+    run = TrainedRun.open(path)
+    studies = [study for study in FIGURE_STUDIES if study.applies(run.training)]
+    return _merged([study.complete(run, config, lambda stage: None) for study in studies], [])
 
 
 def stored_analysis(path: Path, config: AnalysisConfig) -> Analysis | None:

@@ -132,7 +132,7 @@ class Study:
         torch.set_num_threads(run.config.threads)
         started = time.monotonic()
         findings = self.measure(run, config, say)
-        summary = _summary(run, findings, {self.name: round(time.monotonic() - started, 1)})
+        summary = _summary(run, config, findings, {self.name: round(time.monotonic() - started, 1)})
         write_analysis(run.path / self.folder(config), findings.rows, summary, findings.arrays)
         analysis = self.stored(run.path, config)
         assert analysis is not None  # just committed
@@ -143,7 +143,7 @@ class Study:
 _COMPARED = {"operation", "seed", "weight_decay", "nonzero", "min_steps", "max_steps"}
 
 
-def _summary(run: TrainedRun, findings: Findings, seconds: dict[str, float]) -> RunSummary:
+def _summary(run: TrainedRun, config: AnalysisConfig, findings: Findings, seconds: dict[str, float]) -> RunSummary:
     trained = run.run.status.get("seconds")
     return RunSummary(
         run_id=run.config.run_id,
@@ -156,6 +156,7 @@ def _summary(run: TrainedRun, findings: Findings, seconds: dict[str, float]) -> 
         test_accuracy=run.metrics[-1]["test_accuracy"],
         protocol=run.training.model_dump(mode="json", exclude=_COMPARED),
         seconds=({} if trained is None else {"training": round(trained, 1)}) | seconds,
+        edge_setting={"stride": config.stride, "window": config.window, "centered": config.centered},
         analysed_steps=findings.analysed_steps,
         edge_position=findings.edge_position,
         finite_difference_error=findings.finite_difference_error,

@@ -42,4 +42,4 @@ def _rolling_edges(vectors: Iterable[Tensor], window: int) -> Iterable[SpectralE
         previous = vector
 
 
-TRAINING_CURVES = Study("training", 1, (), lambda training: True, _measure, brief=True)
+TRAINING_CURVES = Study("training", 2, (), lambda training: True, _measure, brief=True)

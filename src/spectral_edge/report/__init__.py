@@ -1,23 +1,34 @@
 """The report: stored results drawn and tabulated, as one offline page and as separate figures and tables."""
 
+from spectral_edge.report.answers import EFFECT_COLUMNS, answers_table, effect_lines
 from spectral_edge.report.discoveries import discoveries_markdown, write_discovery_report
 from spectral_edge.report.early_warnings import early_warning_markdown, write_early_warning_report
 from spectral_edge.report.findings import findings_id, findings_markdown, update_findings
+from spectral_edge.report.placed import placed_sentence
 from spectral_edge.report.recordings import is_recording, write_recording_report
 from spectral_edge.report.rounding import rounding_markdown, write_rounding_report
 from spectral_edge.report.sections import ClaimSection, claim_sections
-from spectral_edge.report.writing import write_report
+from spectral_edge.report.summary import decision_sentence
+from spectral_edge.report.tables import Column
+from spectral_edge.report.writing import write_decision, write_report
 
 __all__ = [
+    "EFFECT_COLUMNS",
     "ClaimSection",
+    "Column",
+    "answers_table",
     "claim_sections",
+    "decision_sentence",
     "discoveries_markdown",
     "early_warning_markdown",
+    "effect_lines",
     "findings_id",
     "findings_markdown",
     "is_recording",
+    "placed_sentence",
     "rounding_markdown",
     "update_findings",
+    "write_decision",
     "write_discovery_report",
     "write_early_warning_report",
     "write_recording_report",

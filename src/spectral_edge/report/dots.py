@@ -47,10 +47,10 @@ _PUBLISHED: dict[str, Any] = {
 }
 _BOUND: dict[str, Any] = _PUBLISHED | {"marker": 8, "markersize": 8}  # a caret that points left: "at most"
 _CAPTION = (
-    "Open circle: one run. Diamond with bar: mean over seeds and its 95 % interval, filled where the adjusted p of the "
-    "matched null is at most 0.05 (plain p where no adjusted one is stored), open where it is not. Grey: from the mean "
+    "Open circle: one run. Diamond with bar: mean over seeds and its 95 % interval, filled where the p of the "
+    "matched null is at most 0.05, open where it is not. Grey: from the mean "
     "of the null (line) to its 95 % quantile. Cross: published value; arrowhead to the left: published as “at most”. "
-    "A bar that leaves the axis runs on. Black labels: the quantities whose null decides the verdict."
+    "A bar that leaves the axis runs on."
 )
 
 
@@ -70,7 +70,7 @@ def draw_dots(claim: str, lines: Sequence[Line]) -> Drawing:
     rest = f" Of {len(lines)} quantities the {len(chosen)} headline ones are shown." if left_out else ""
     return Drawing(
         f"claim_{claim}",
-        f"{claim}: measured values beside null and published value",
+        f"{claim}: further numbers beside null and published value",
         f"{_CAPTION} {shared}{rest}".strip(),
         _figure(chosen, varying) if chosen else None,
         (),
@@ -118,7 +118,7 @@ def _draw(axes: Axes, slots: list[_Slot]) -> None:
     axes.spines["left"].set_visible(False)
     for label, slot in zip(axes.get_yticklabels(), slots, strict=True):
         label.set_fontweight("bold" if slot.line is None else "normal")
-        label.set_color(INK if slot.line is None or slot.line.decides else _BESIDE)
+        label.set_color(INK if slot.line is None else _BESIDE)
 
 
 def _scale(axes: Axes, lines: list[Line]) -> None:
@@ -159,10 +159,8 @@ def _draw_line(axes: Axes, place: float, line: Line) -> None:
 
 
 def is_beyond(null: NullSummary | None) -> bool:
-    """Return whether a value is marked as beyond its null: adjusted p, or plain p where none is stored, ≤ 0.05."""
-    if null is None:
-        return False
-    return (null.pvalue if null.pvalue_adjusted is None else null.pvalue_adjusted) <= _LEVEL
+    """Return whether a value is marked as beyond its null: p ≤ 0.05."""
+    return null is not None and null.pvalue <= _LEVEL
 
 
 def _legend(lines: list[Line]) -> list[Line2D | Patch]:

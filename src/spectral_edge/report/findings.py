@@ -1,4 +1,4 @@
-"""The record of a reproduction as Markdown, generated from its claims: no number in it is typed by hand."""
+"""The record of a reproduction as Markdown, generated from its results: no number in it is typed by hand."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from spectral_edge.report.formatting import DASH, bounds, duration, measurement, null_label, number, plural
-from spectral_edge.report.lines import lines_of
-from spectral_edge.report.markdown import code, escape, table, verdicts_table
-from spectral_edge.report.sections import HeadlineRow, draws, headline_rows, published, recompute
-from spectral_edge.report.summary import computing_time, outcomes, scope
-from spectral_edge.store import write_atomically
-from spectral_edge.store.results import Claims, NullSummary, RunSummary, Verdict
+from spectral_edge.report.answers import answers_table, outcomes
+from spectral_edge.report.formatting import DASH, duration, measurement, number, plural
+from spectral_edge.report.markdown import code, escape, table
+from spectral_edge.report.sections import recompute
+from spectral_edge.report.summary import computing_time, decision_sentence, scope
+from spectral_edge.store import Claims, Numbers, RunSummary, write_atomically
 
 __all__ = ["findings_id", "findings_markdown", "update_findings"]
 
@@ -20,33 +19,38 @@ _TITLE = "# Findings\n"
 _SECTION_ID = re.compile(r"[A-Za-z0-9._-]+")
 
 
-def findings_id(claims: Claims) -> str:
-    """Return the name of these claims' section: the profile and the commit that computed it."""
-    commit = claims.environment.get("git_commit")
-    name = f"{claims.profile}-{commit[:10]}" if isinstance(commit, str) else claims.profile
+def findings_id(numbers: Numbers) -> str:
+    """Return the name of these results' section: the profile and the commit that computed it."""
+    commit = numbers.environment.get("git_commit")
+    name = f"{numbers.profile}-{commit[:10]}" if isinstance(commit, str) else numbers.profile
     return re.sub(r"[^A-Za-z0-9._-]", "-", name)
 
 
-def findings_markdown(claims: Claims, date: str | None = None, command: str | None = None) -> str:
-    """Return the record: environment, runs, verdicts, and the headline numbers of every claim.
+def findings_markdown(
+    claims: Claims | None, numbers: Numbers, date: str | None = None, command: str | None = None
+) -> str:
+    """Return the record: environment, runs, and the answers with their reasons.
 
     Args:
-        claims: what is recorded.
+        claims: the answers; ``None`` where there are none.
+        numbers: the runs.
         date: heading of the record; by default the environment's own ``date``, and none if it has none.
         command: what computes it again; by default that of the profile.
     """
-    stored = claims.environment.get("date")
+    stored = numbers.environment.get("date")
     date = date if date is not None else (str(stored) if stored is not None else None)
-    command = command if command is not None else recompute(claims.profile)
-    title = f"{plural(len(claims.runs), 'run')}, {claims.profile} profile"
+    command = command if command is not None else recompute(numbers.profile)
+    title = f"{plural(len(numbers.runs), 'run')}, {numbers.profile} profile"
+    answers = claims.answers if claims else []
     blocks = [
         f"## {escape(f'{date}: {title}' if date else title)}\n",
-        "\n".join(_header(claims, command)) + "\n",
-        f"{escape(scope(claims))}\n",
-        "".join(f"* {escape(f'{heading} {text}')}\n" for heading, text in outcomes(claims.verdicts)),
-        _runs_table(claims.runs),
-        verdicts_table(claims.verdicts, because=False) if claims.verdicts else "",
-        *(_claim(verdict, claims) for verdict in claims.verdicts),
+        "\n".join(_header(numbers, command)) + "\n",
+        f"{escape(scope(claims, numbers))}\n",
+        f"{escape(decision_sentence(claims))}\n" if claims else "",
+        "".join(f"* {escape(f'{heading} {text}')}\n" for heading, text in outcomes(answers)),
+        _runs_table(numbers.runs),
+        answers_table(answers) if answers else "",
+        "".join(f"* {escape(f'{answer.claim}: {answer.because}')}\n" for answer in answers),
     ]
     return "\n".join(block for block in blocks if block)
 
@@ -90,8 +94,8 @@ def _placed(old: str, begin: str, end: str, section: str) -> str:
     return f"{old[: first.start()]}{section}\n\n{old[first.start() :]}"
 
 
-def _header(claims: Claims, command: str | None) -> list[str]:
-    environment = claims.environment
+def _header(numbers: Numbers, command: str | None) -> list[str]:
+    environment = numbers.environment
     commit = environment.get("git_commit")
     modified = " with local changes" if environment.get("git_modified") else ""
     machine = [
@@ -103,9 +107,9 @@ def _header(claims: Claims, command: str | None) -> list[str]:
     lines = [f"* Command: {code(command)}"] if command else []
     lines += [f"* Commit: {code(str(commit)) if commit else DASH}{modified if commit else ''}"]
     lines += [f"* Machine: {escape('; '.join(machine)) or DASH}", f"* Versions: {escape(', '.join(versions)) or DASH}"]
-    stages = sorted(claims.stage_seconds.items(), key=lambda stage: -stage[1])
+    stages = sorted(numbers.stage_seconds.items(), key=lambda stage: -stage[1])
     by_stage = f": {', '.join(f'{name} {duration(seconds)}' for name, seconds in stages)}" if stages else ""
-    return [*lines, f"* Time: {computing_time(claims)}{by_stage}"]
+    return [*lines, f"* Time: {computing_time(numbers)}{by_stage}"]
 
 
 def _runs_table(runs: Sequence[RunSummary]) -> str:
@@ -121,34 +125,3 @@ def _runs_table(runs: Sequence[RunSummary]) -> str:
     ]  # fmt: skip
     headings = ["task", "seed", "weight decay", "run", "steps", "grokked at", "test accuracy", "analysed at"]
     return table(headings, rows)
-
-
-def _claim(verdict: Verdict, claims: Claims) -> str:
-    lines = lines_of([row for row in claims.rows if row.claim == verdict.claim])
-    rows, shared = headline_rows(lines)
-    items = "".join(f"* {_item(row)}\n" for row in rows) or "* No numbers are stored.\n"
-    left_out = f"{len(rows)} of {len(lines)} quantities; all are in claims.json." if len(rows) < len(lines) else ""
-    notes = " ".join(escape(note) for note in (shared, left_out) if note)
-    blocks = [f"### {escape(f'{verdict.claim}: {verdict.statement}')}\n", f"{escape(verdict.because)}\n"]
-    return "\n".join([*blocks, *([f"{notes}\n"] if notes else []), items])
-
-
-def _item(row: HeadlineRow) -> str:
-    line, value = row.line, row.line.row
-    known = f", 95 % interval {bounds(value.interval.low, value.interval.high)}" if value.interval else ""
-    parts = [f"{value.task}, {row.quantity}: {measurement(value.measured)} (n = {line.n_runs}{known})"]
-    if line.published is not None:
-        parts.append(f"published {published(line)}")
-    if line.published_peak is not None:
-        parts.append(f"ω {', '.join(map(str, line.peaks)) or DASH} (published {line.published_peak})")
-    parts.append("no null" if value.null is None else _null(value.null))
-    return escape("; ".join(parts))
-
-
-def _null(null: NullSummary) -> str:
-    adjusted = f", adjusted {measurement(null.pvalue_adjusted)}" if null.pvalue_adjusted is not None else ""
-    side = " for smaller values" if null.alternative == "less" else ""
-    return (
-        f"null of {null_label(null.kind)} ({draws(null.n, null.combined)} draws) {measurement(null.mean)}, 95 % "
-        f"{measurement(null.quantile95)}; p = {measurement(null.pvalue)}{adjusted}{side}"
-    )

@@ -1,4 +1,4 @@
-"""How values and names are spelled in the report: numbers, marks for verdicts, operations, groupings."""
+"""How values and names are spelled in the report: numbers, marks for answers, operations, groupings."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ __all__ = [
     "measurement",
     "model_label",
     "null_label",
+    "null_name",
     "number",
     "operation",
     "plural",
@@ -50,11 +51,39 @@ _GROUPINGS = {
 
 _STATISTICS = {
     "auc": "area under the ROC curve",
+    "concentration beyond isotropic": "F beyond any direction",
+    "concentration beyond weights": "F beyond the same cosine to the weights",
+    "cosine_theta": "|cosine| to the weights",
+    "gradient_share": "gradient share",
+    "jaccard": "overlap of features",
+    "largest concentration of five bases": "largest F of five bases",
+    "log_concentration_ratio": "log ratio of F",
+    "log_g23_decline": "log decline of g₂₃",
+    "sigma_ratio": "σ₁/σ₂ at the stop",
+    "signed_rank_correlation": "agreement of three spectra",
+    "stop_step": "step of the stop",
+    "variance_share": "share of Var f",
+    "variance_share:pc1": "share of Var PC1",
     "concentration": "concentration F",
+    "cross_gain:held_out": "held-out gain of R² by cross-terms",
+    "peakedness:script": "peakedness by the script",
     "r2": "R²",
     "share:difference": "share on the difference line",
     "share:other": "share off the lines",
     "share:sum": "share on the sum line",
+}
+
+_NULLS = {
+    "isotropic": "any direction",
+    "span": "directions of the window",
+    "weights": "the same cosine to the weights",
+    "blocks": "its entries permuted",
+    "inputs": "permuted inputs",
+    "random_features": "random features",
+    "label_permutation": "permuted labels",
+    "above inputs by less than the margin": "nothing above permuted inputs",
+    "update norm": "decline of the update norm",
+    "no weight decay": "runs without weight decay",
 }
 
 _INPUTS = {
@@ -66,18 +95,23 @@ _INPUTS = {
 
 
 class Mark(NamedTuple):
-    """A verdict as a sign, a word and a style class, so that no reader depends on the colour."""
+    """An answer as a sign, a word and a style class, so that no reader depends on the colour."""
 
     sign: str
     word: str
     style: str
 
 
-def mark(value: bool | None) -> Mark:
-    """Return the sign and the word for a verdict; ``None`` means the claim was not decided."""
-    if value is None:
-        return Mark(DASH, "", "undecided")
-    return Mark("✓", "yes", "yes") if value else Mark("✗", "no", "no")
+_MARKS = {
+    "yes": Mark("✓", "yes", "yes"),
+    "no": Mark("✗", "no", "no"),
+    "undecided": Mark("?", "undecided", "undecided"),
+}
+
+
+def mark(value: str | None) -> Mark:
+    """Return the sign and the word for an answer; ``None`` means that the question is not asked."""
+    return Mark(DASH, "", "undecided") if value is None else _MARKS[value]
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -89,11 +123,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}g}".replace("-", "−")
 
 
-def measurement(value: float | None) -> str:
+def measurement(value: float | None, digits: int = 3) -> str:
     """Return ``value`` to three significant digits, trailing zeros kept, so that a column lines up."""
     if value is None or not math.isfinite(value):
         return DASH
-    return f"{value:#.3g}".rstrip(".").replace("-", "−")
+    return f"{value:#.{digits}g}".rstrip(".").replace("-", "−")
 
 
 def yes_no(value: bool | None) -> str:
@@ -174,6 +208,11 @@ def model_label(model: str) -> str:
 def null_label(kind: str) -> str:
     """Return the name of a null in words: ``random directions``."""
     return kind.replace("_", " ")
+
+
+def null_name(null: str) -> str:
+    """Return the name of a comparison's null in words: ``the same cosine to the weights``."""
+    return _NULLS.get(null, null)
 
 
 def bounds(low: float, high: float) -> str:

@@ -1,15 +1,15 @@
-r"""The claims as a LaTeX table: plain ASCII that needs ``\usepackage{booktabs}`` and nothing else."""
+r"""The answers as a LaTeX table: plain ASCII that needs ``\usepackage{booktabs}`` and nothing else."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from spectral_edge.report.formatting import DASH
-from spectral_edge.report.lines import Line, lines_of
-from spectral_edge.report.sections import leading_row
-from spectral_edge.store.results import Claims, Verdict
+from spectral_edge.report.answers import effect_text
+from spectral_edge.report.formatting import DASH, null_name
+from spectral_edge.store import Answer
 
-__all__ = ["claims_latex", "escape"]
+__all__ = ["answers_latex", "escape"]
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -46,10 +46,9 @@ _TOKEN = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ᵀ]+)|([₀₁₂₃₄
 _HEAD = r"""% Needs \usepackage{booktabs}.
 {\footnotesize
 \setlength{\tabcolsep}{3pt}
-\begin{tabular}{@{}lp{0.2\textwidth}p{0.17\textwidth}rp{0.14\textwidth}rrcc@{}}
+\begin{tabular}{@{}lp{0.3\textwidth}cccp{0.2\textwidth}p{0.12\textwidth}r@{}}
 \toprule
-Claim & Statement & Shown number & Published & Ours (95\,\% interval, runs) & Null &
-  $p$ (adj.) & Reproduces & Survives \\
+Claim & Statement & Reproduces & Exists & Specific & Excess [90\,\% interval] & Over & Seeds \\
 \midrule
 """
 _FOOT = r"""\bottomrule
@@ -58,12 +57,9 @@ _FOOT = r"""\bottomrule
 """
 
 
-def claims_latex(claims: Claims) -> str:
-    """Return a line a claim: statement, its leading number beside the published one and the null, verdicts.
-
-    The null is its mean, the 95 % quantile in brackets; p is adjusted where an adjusted one is stored.
-    """
-    lines = [_line(verdict, claims) for verdict in claims.verdicts]
+def answers_latex(answers: Sequence[Answer]) -> str:
+    """Return a line a claim: statement, three answers, excess over the strongest null with its interval, seeds."""
+    lines = [_line(answer) for answer in answers]
     return _HEAD + "".join(f"{' & '.join(cells)} \\\\\n" for cells in lines) + _FOOT
 
 
@@ -90,41 +86,16 @@ def _escaped(found: re.Match[str]) -> str:
     )
 
 
-def _line(verdict: Verdict, claims: Claims) -> list[str]:
-    first = leading_row(lines_of([row for row in claims.rows if row.claim == verdict.claim]))
-    answer = {True: "yes", False: "no", None: "---"}
-    numbers = _numbers(first.line, first.quantity) if first else [escape(DASH)] * 5
+def _line(answer: Answer) -> list[str]:
+    null = DASH if answer.strongest_null is None else null_name(answer.strongest_null)
     return [
-        escape(verdict.claim),
-        _paragraph(escape(verdict.statement)),
-        *numbers,
-        answer[verdict.reproduces],
-        answer[verdict.survives_null],
+        escape(answer.claim),
+        _paragraph(escape(answer.statement)),
+        *(escape(value or DASH) for value in (answer.reproduces, answer.exists, answer.specific)),
+        _paragraph(escape(effect_text(answer))),
+        _paragraph(escape(null)),
+        str(answer.n) if answer.n else escape(DASH),
     ]
-
-
-def _numbers(line: Line, quantity: str) -> list[str]:
-    row, null = line.row, line.row.null
-    bound = r"$\le$ " if line.is_upper_bound and line.published is not None else ""
-    ours = _number(row.measured)
-    if row.interval is not None:
-        ours += f" ({_number(row.interval.low)} to {_number(row.interval.high)}, {row.interval.n})"
-    pvalue = None if null is None else (null.pvalue if null.pvalue_adjusted is None else null.pvalue_adjusted)
-    return [
-        _paragraph(escape(f"{row.task}: {quantity}")),
-        bound + _number(line.published),
-        _paragraph(ours),
-        "---" if null is None else f"{_number(null.mean)} [{_number(null.quantile95)}]",
-        _number(pvalue, 2),
-    ]
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    r"""A number in math mode: ``$-0.12$``, ``$3.1\cdot 10^{-5}$``."""
-    if value is None:
-        return "---"
-    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
-    return f"${mantissa}\\cdot 10^{{{int(exponent)}}}$" if exponent else f"${mantissa}$"
 
 
 def _paragraph(text: str) -> str:

@@ -1,11 +1,10 @@
-"""The quantities of a claim, each with its row over seeds and its row of every run, and which of them lead."""
+"""The further numbers of a claim: each quantity with its row over seeds and its rows of runs, and which lead."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from spectral_edge.replication.claims import RULES
 from spectral_edge.report.formatting import (
     DASH,
     checkpoint_label,
@@ -18,7 +17,7 @@ from spectral_edge.report.formatting import (
 from spectral_edge.report.selection import CHECKPOINTS, PAPER_SEED, task_rank
 from spectral_edge.store.results import ClaimRow
 
-__all__ = ["FEWEST_LINES", "MOST_LINES", "Line", "headline", "leading", "lines_of", "setting", "tasks_of"]
+__all__ = ["FEWEST_LINES", "MOST_LINES", "Line", "headline", "lines_of", "setting", "tasks_of"]
 
 MOST_LINES, FEWEST_LINES = 24, 12
 """A figure of more lines is a table; the table of all numbers has the rest."""
@@ -94,11 +93,6 @@ class Line:
         return next((row.published_peak for row in self._rows if row.published_peak is not None), None)
 
     @property
-    def decides(self) -> bool:
-        """Whether this quantity's null decides the verdict of its claim."""
-        return any(rule.decides(self.row) for rule in RULES if rule.claim == self.row.claim)
-
-    @property
     def peaks(self) -> tuple[int, ...]:
         """The frequency of each run, or that of the combined row if no run has its own row."""
         return tuple(row.peak for row in (self.runs or self._rows) if row.peak is not None)
@@ -155,7 +149,7 @@ def _lines(group: list[ClaimRow]) -> list[Line]:
 def headline(lines: Sequence[Line]) -> list[Line]:
     """Return the quantities that lead a claim's section, grouped by statistic and task.
 
-    These are the ones that decide its verdict or have a published number or frequency, at most `MOST_LINES`. Up to
+    These are the ones that have a published number or frequency, at most `MOST_LINES`. Up to
     `FEWEST_LINES`, others follow: those over several runs first, late checkpoints first. Within each kind those with a
     null go before others, and tasks take turns.
     """
@@ -175,14 +169,9 @@ def headline(lines: Sequence[Line]) -> list[Line]:
     )
 
 
-def leading(lines: Sequence[Line]) -> Line | None:
-    """Return the one quantity that stands for a claim: one that decides it if possible, then the first published."""
-    return min(lines, key=lambda line: (not line.decides, line.published is None, *_rank(line)), default=None)
-
-
 def _rank(line: Line) -> tuple[int, bool, int]:
     row = line.row
-    if line.decides or line.published is not None or line.published_peak is not None:
+    if line.published is not None or line.published_peak is not None:
         return 0, row.null is None, 0
     place = 0 if row.checkpoint is None else CHECKPOINTS.index(row.checkpoint)
     return 1 + (line.combined is None), row.null is None, place

@@ -5,10 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from spectral_edge.report.formatting import DASH
-from spectral_edge.store.results import Verdict
-
-__all__ = ["code", "escape", "table", "verdicts_table"]
+__all__ = ["code", "escape", "table"]
 
 # An underscore within a word is plain text; "<" opens a tag only before a letter, a slash, "!" or "?".
 _ACTIVE = re.compile(r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?])|&(?=#|\w+;)")
@@ -38,15 +35,3 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table of cells that are Markdown already."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-
-
-def verdicts_table(verdicts: Sequence[Verdict], *, because: bool = True) -> str:
-    """Return a line a claim with both answers, and why, for README files and notes."""
-    answer = {True: "yes", False: "no", None: DASH}
-    rows = [
-        [escape(v.claim), escape(v.statement), answer[v.reproduces], answer[v.survives_null], escape(v.because)]
-        for v in verdicts
-    ]
-    headings = ["claim", "statement", "reproduces", "survives its null", "because"]
-    last = len(headings) if because else -1
-    return table(headings[:last], [row[:last] for row in rows])

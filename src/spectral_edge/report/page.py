@@ -13,13 +13,14 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from spectral_edge.report.answers import EFFECT_COLUMNS, outcomes
 from spectral_edge.report.drawing import Drawing, data_uri
 from spectral_edge.report.formatting import mark
 from spectral_edge.report.interactive import MOST_POINTS, Plot
 from spectral_edge.report.sections import ClaimSection
-from spectral_edge.report.summary import computing_time, outcomes, scope
-from spectral_edge.report.tables import ROW_COLUMNS, RUN_COLUMNS, environment_items
-from spectral_edge.store.results import ClaimRow, Claims
+from spectral_edge.report.summary import computing_time, decision_sentence, scope
+from spectral_edge.report.tables import EVIDENCE_COLUMNS, ROW_COLUMNS, RUN_COLUMNS, environment_items
+from spectral_edge.store import ClaimRow, Claims, Numbers
 
 __all__ = ["MOST_ROWS", "Illustration", "environment", "illustrate", "render_page"]
 
@@ -61,31 +62,41 @@ def illustrate(drawing: Drawing, folder: Path) -> Illustration:
 
 
 def render_page(
-    claims: Claims, sections: Sequence[tuple[ClaimSection, Sequence[Illustration]]], figures: Sequence[Illustration]
+    claims: Claims | None,
+    numbers: Numbers,
+    sections: Sequence[tuple[ClaimSection, Sequence[Illustration]]],
+    figures: Sequence[Illustration],
 ) -> str:
     """Return the report as one HTML document that loads nothing from outside itself.
 
     Args:
-        claims: what the summary and the tables hold.
+        claims: the answers; ``None`` where there are none.
+        numbers: what the summary and the tables hold.
         sections: a section a claim, with its figures.
-        figures: those about all claims, after the sections.
+        figures: those about all claims, before the sections.
     """
-    numbers = itertools.count(1)
-    numbered = [(section, [(next(numbers), one) for one in illustrations]) for section, illustrations in sections]
-    rows = _shown(claims.rows)
+    count = itertools.count(1)
+    about_all = [(next(count), illustration) for illustration in figures]
+    numbered = [(section, [(next(count), one) for one in illustrations]) for section, illustrations in sections]
+    rows = _shown(numbers.rows)
     return (
         environment()
         .get_template("template.html.j2")
         .render(
-            claims=claims,
-            scope=scope(claims),
-            outcomes=outcomes(claims.verdicts),
+            numbers=numbers,
+            answers=claims.answers if claims else (),
+            decision=decision_sentence(claims) if claims else "",
+            scope=scope(claims, numbers),
+            outcomes=outcomes(claims.answers) if claims else (),
             sections=numbered,
-            figures=[(next(numbers), illustration) for illustration in figures],
+            figures=about_all,
+            effect_columns=EFFECT_COLUMNS,
             rows=rows,
+            evidence=claims.rows[:MOST_ROWS] if claims else (),
+            evidence_columns=EVIDENCE_COLUMNS,
             row_columns=ROW_COLUMNS,
             run_columns=RUN_COLUMNS,
-            environment=environment_items(claims.environment),
+            environment=environment_items(numbers.environment),
             most_points=MOST_POINTS,
             plotly=_packed_plotly() if any(illustration.plots for illustration in figures) else None,
         )

@@ -1,4 +1,4 @@
-"""A section a claim: its headline numbers, both verdicts, figures, and the command that computes them again."""
+"""A section a claim: its answers and their reasons, further numbers, and the command that computes those again."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from spectral_edge.replication.claims import STATEMENTS
+from spectral_edge.report.answers import EffectLine, effect_lines
 from spectral_edge.report.formatting import DASH, bounds, enumeration, measurement, null_label, number
-from spectral_edge.report.lines import Line, headline, leading, lines_of, setting
+from spectral_edge.report.lines import Line, headline, lines_of, setting
 from spectral_edge.report.tables import Column
-from spectral_edge.store.results import Claims, Verdict
+from spectral_edge.store import Answer, Claims, Numbers
 
 __all__ = [
     "ClaimSection",
     "HeadlineRow",
-    "claim_section",
     "claim_sections",
     "draws",
     "each_run",
     "headline_rows",
-    "leading_row",
     "published",
     "pvalue",
     "recompute",
@@ -45,29 +45,50 @@ class HeadlineRow:
 class ClaimSection:
     """What stands under the heading of one claim.
 
-    ``about`` has the setting all numbers share; ``command`` computes this claim again, ``None`` where no command does.
+    Attributes:
+        claim, statement: what it is about.
+        answer: the three answers; ``None`` where only numbers are stored.
+        effects: the excess over each null.
+        about: the setting that all further numbers share.
+        columns, rows: further numbers.
+        command: what computes the further numbers again; ``None`` where no command does.
     """
 
-    verdict: Verdict
+    claim: str
+    statement: str
+    answer: Answer | None
+    effects: tuple[EffectLine, ...]
     about: str
     columns: tuple[Column, ...]
     rows: tuple[HeadlineRow, ...]
     command: str | None
 
 
-def claim_section(verdict: Verdict, claims: Claims) -> ClaimSection:
-    """Return the section of ``verdict``'s claim without its figures."""
-    lines = lines_of([row for row in claims.rows if row.claim == verdict.claim])
+def claim_sections(claims: Claims | None, numbers: Numbers) -> list[ClaimSection]:
+    """Return the section of every claim that has an answer or numbers, in the order of the claims."""
+    answers = {answer.claim: answer for answer in (claims.answers if claims else ())}
+    measured = {row.claim for row in numbers.rows}
+    return [
+        _section(claim, statement, answers.get(claim), numbers)
+        for claim, statement in STATEMENTS.items()
+        if claim in answers or claim in measured
+    ]
+
+
+def _section(claim: str, statement: str, answer: Answer | None, numbers: Numbers) -> ClaimSection:
+    lines = lines_of([row for row in numbers.rows if row.claim == claim])
     rows, shared = headline_rows(lines)
     chosen = [row.line for row in rows]
     return ClaimSection(
-        verdict, _about(chosen, len(lines), shared), _columns(chosen), rows, recompute(claims.profile, [verdict.claim])
+        claim,
+        statement,
+        answer,
+        tuple(effect_lines(answer)) if answer else (),
+        _about(chosen, len(lines), shared) if lines else "",
+        _columns(chosen) if lines else (),
+        rows,
+        recompute(numbers.profile, [claim]) if lines else None,
     )
-
-
-def claim_sections(claims: Claims) -> list[ClaimSection]:
-    """Return the section of every judged claim, in the order of the claims."""
-    return [claim_section(verdict, claims) for verdict in claims.verdicts]
 
 
 def headline_rows(lines: Sequence[Line]) -> tuple[tuple[HeadlineRow, ...], str]:
@@ -75,12 +96,6 @@ def headline_rows(lines: Sequence[Line]) -> tuple[tuple[HeadlineRow, ...], str]:
     chosen = headline(lines)
     varying, shared = setting(chosen)
     return tuple(HeadlineRow(line, line.label(varying)) for line in chosen), shared
-
-
-def leading_row(lines: Sequence[Line]) -> HeadlineRow | None:
-    """Return the one quantity that stands for a claim, under the same label as among the headline quantities."""
-    first = leading(lines)
-    return next((row for row in headline_rows(lines)[0] if row.line is first), None)
 
 
 def recompute(profile: str, claims: Sequence[str] = ()) -> str | None:
@@ -126,8 +141,8 @@ def _about(lines: list[Line], total: int, shared: str) -> str:
     parts = [f"Deciding null: {enumeration(sorted(nulls))}." if nulls else "No null is stored.", shared]
     if len(lines) < total:
         parts.append(
-            f"Shown are {len(lines)} of {total} quantities: those that decide the verdict (●) or have a published "
-            "value, then some over several seeds; tables/claims.csv has all."
+            f"Shown are {len(lines)} of {total} quantities: those that have a published value, then some over "
+            "several seeds; tables/numbers.csv has all."
         )
     return " ".join(part for part in parts if part)
 
@@ -146,7 +161,7 @@ def _columns(lines: list[Line]) -> tuple[Column, ...]:
     kinds = {line.row.null.kind for line in lines if line.row.null is not None}
     columns = [
         Column("task", lambda row: row.line.row.task, numeric=False),
-        Column("quantity", lambda row: f"{row.quantity}{' ●' if row.line.decides else ''}", numeric=False),
+        Column("quantity", lambda row: row.quantity, numeric=False),
         Column("published", lambda row: published(row.line)),
         Column("ours", lambda row: measurement(row.line.row.measured)),
         Column("95 % interval", _interval),
@@ -155,7 +170,6 @@ def _columns(lines: list[Line]) -> tuple[Column, ...]:
         Column("null mean", lambda row: _null_text(row, "mean")),
         Column("null 95 %", lambda row: _null_text(row, "quantile95")),
         Column("p", lambda row: pvalue(row.line)),
-        Column("adjusted p", lambda row: _null_text(row, "pvalue_adjusted")),
     ]
     if len(kinds) > 1:
         columns.append(Column("null", lambda row: row.null_kind, numeric=False))

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spectral_edge.replication.claims import QUESTIONS
 from spectral_edge.report.formatting import grouping_label, inputs_label, number
-from spectral_edge.store.results import ClaimRow
 
 if TYPE_CHECKING:
     from spectral_edge.store.analysis import Analysis
 
 __all__ = [
     "CHECKPOINTS",
-    "DIRECTIONS",
     "PAPER_SEED",
     "Panel",
     "character_checkpoint",
-    "concentration_rows",
     "coordinate_names",
     "latest_checkpoint",
     "representatives",
@@ -29,8 +27,6 @@ __all__ = [
     "spectrum_panels",
     "task_rank",
 ]
-
-DIRECTIONS = tuple(f"v{index}" for index in range(1, 9))
 
 _TASK_ORDER = ("add", "sub", "mul", "x2_y2")
 PAPER_SEED = 42
@@ -45,23 +41,14 @@ CHECKPOINTS = ("stop", "final", "transition", "memorisation", "early")
 _COORDINATES = ("additive", "discrete_log", "gaussian")
 
 
-class _Setting(NamedTuple):
-    stride: int | None
-    window: int | None
-    centered: bool | None
-    method: str | None
-    inputs: str | None
-
-
 @dataclass(frozen=True)
 class Panel:
-    """One task seen through one grouping at one checkpoint, with the concentration row per direction."""
+    """One task seen through one grouping at one checkpoint."""
 
     task: str
     grouping: str
     analysis: Analysis
     checkpoint: str
-    rows: dict[str, ClaimRow]
 
     @property
     def title(self) -> str:
@@ -72,7 +59,13 @@ class Panel:
     def source(self) -> str:
         """Run, step and setting, as the caption lists them."""
         label = grouping_label(self.grouping)
-        return f"{source(self.analysis, self.checkpoint, self.rows.get('v1'))}; grouped by {label}"
+        return f"{source(self.analysis, self.checkpoint)}, {inputs_label('test')}; grouped by {label}"
+
+    @property
+    def published_peaks(self) -> tuple[int, ...]:
+        """The frequencies that the paper prints for v1 in this grouping."""
+        here = (self.task, self.grouping, "stop")
+        return next((q.peaks for q in QUESTIONS if (q.task, q.grouping, q.checkpoint) == here), ())
 
     def array(self, rest: str) -> np.ndarray | None:
         """Return the panel's stored array ``rest`` (``power`` or ``null``), if there is one."""
@@ -133,39 +126,8 @@ def spectrum_panels(runs: Mapping[str, Analysis]) -> tuple[list[Panel], list[str
         if checkpoint is None:
             missing.append(f"{task} by {grouping}: no stored profile")
             continue
-        rows = concentration_rows(runs[task], checkpoint, grouping)
-        panels.append(Panel(task, grouping, runs[task], checkpoint, rows))
+        panels.append(Panel(task, grouping, runs[task], checkpoint))
     return panels, missing
-
-
-def concentration_rows(analysis: Analysis, checkpoint: str, grouping: str) -> dict[str, ClaimRow]:
-    """Return the concentration row of each edge direction, all measured in one setting.
-
-    A run may hold the same statistic for several strides, methods or sets of inputs. The setting kept is
-    the one whose v1 value the stored profile repeats, so that every figure speaks of the same measurement.
-    """
-    rows = [
-        row
-        for row in analysis.rows
-        if (row.statistic, row.checkpoint, row.grouping) == ("concentration", checkpoint, grouping)
-        and row.direction in DIRECTIONS
-    ]
-    if not rows:
-        return {}
-    power = analysis.arrays.get(f"profile.{checkpoint}.{grouping}.power")
-    leading = [row for row in rows if row.direction == "v1"] or rows[:1]
-    peak = leading[0].measured if power is None else float(power[0].max())
-    setting = _setting(min(leading, key=lambda row: abs(row.measured - peak)))
-    kept: dict[str, ClaimRow] = {}
-    # Two claims may cite one measurement; the one with a published value says more.
-    for row in sorted(rows, key=lambda row: row.published is None):
-        if _setting(row) == setting and row.direction is not None:
-            kept.setdefault(row.direction, row)
-    return kept
-
-
-def _setting(row: ClaimRow) -> _Setting:
-    return _Setting(row.stride, row.window, row.centered, row.method, row.inputs)
 
 
 def run_source(analysis: Analysis) -> str:
@@ -174,21 +136,11 @@ def run_source(analysis: Analysis) -> str:
     return f"{run.task}: run {run.run_id}, seed {run.seed}, weight decay {number(run.weight_decay)}"
 
 
-def source(analysis: Analysis, checkpoint: str, row: ClaimRow | None = None) -> str:
-    """Name what a panel shows: run, checkpoint, step, stride, window, centring, method and inputs.
-
-    Without ``row`` the setting is read from the run's first v1 row at that checkpoint, and the inputs are
-    left out: the caption then says which part of the domain is drawn.
-    """
-    step = analysis.summary.analysed_steps.get(checkpoint)
-    if step is None and row is not None:
-        step = row.step
+def source(analysis: Analysis, checkpoint: str) -> str:
+    """Name what a panel shows: run, checkpoint, step, stride, window and centring."""
+    step, edge = analysis.summary.analysed_steps.get(checkpoint), analysis.summary.edge_setting
     parts = [run_source(analysis), checkpoint if step is None else f"{checkpoint} (step {step})"]
-    known = row or next((row for row in analysis.rows if row.checkpoint == checkpoint and row.direction == "v1"), None)
-    if known is not None:
-        parts += [f"stride {known.stride}", f"window {known.window}"]
-        parts += ["centred" if known.centered else "uncentred"]
-        parts += [known.method.replace("_", " ")] if known.method else []
-    if row is not None and row.inputs:
-        parts.append(inputs_label(row.inputs))
+    if edge:
+        parts += [f"stride {edge['stride']}", f"window {edge['window']}"]
+        parts += ["centred" if edge["centered"] else "uncentred"]
     return ", ".join(parts)

@@ -109,9 +109,8 @@ def _mark_peaks(axes: Axes, panel: Panel, power: np.ndarray) -> None:
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6},
         zorder=9,
     )
-    row = panel.rows.get("v1")
-    if row is not None and row.published_peak is not None:
-        axes.plot(row.published_peak, 0, clip_on=False, zorder=8, **_PUBLISHED)
+    for published in panel.published_peaks:
+        axes.plot(published, 0, clip_on=False, zorder=8, **_PUBLISHED)
 
 
 def _legend() -> list[Line2D | Patch]:

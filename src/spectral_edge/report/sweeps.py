@@ -66,7 +66,7 @@ def draw_sweep(claim: str, lines: Sequence[Line], main: Mapping[str, Any]) -> Dr
         _CAPTION,
         _figure(rows) if rows else None,
         tuple(_stability(line) for line in lines if line.row.statistic.startswith(_STABILITY)),
-        (f"{plural(left_out, 'further swept number')} of {claim}, listed in tables/claims.csv",) if left_out else (),
+        (f"{plural(left_out, 'further swept number')} of {claim}, listed in tables/numbers.csv",) if left_out else (),
         cells=True,
     )
 

@@ -11,16 +11,19 @@ import polars as pl
 from pydantic import BaseModel
 
 from spectral_edge.report.formatting import DASH, bounds, measurement, null_label, number, yes_no
-from spectral_edge.store.results import ClaimRow, Interval, NullSummary, PeakNull, RunSummary, Verdict
+from spectral_edge.store import EvidenceRow
+from spectral_edge.store.results import ClaimRow, Interval, NullSummary, PeakNull, RunSummary
 
 __all__ = [
+    "EVIDENCE_COLUMNS",
+    "EVIDENCE_FIELDS",
     "ROW_COLUMNS",
     "RUN_COLUMNS",
     "Column",
-    "claims_frame",
     "environment_items",
+    "evidence_frame",
+    "numbers_frame",
     "runs_frame",
-    "verdicts_frame",
 ]
 
 _NESTED: dict[str, type[BaseModel]] = {
@@ -30,6 +33,7 @@ _NESTED: dict[str, type[BaseModel]] = {
     "permutation_peak_null": PeakNull,
     "interval": Interval,
 }
+EVIDENCE_FIELDS = tuple(field.alias or name for name, field in EvidenceRow.model_fields.items())
 _LISTS = ("top", "seeds", "further_nulls")
 
 
@@ -42,7 +46,7 @@ class Column:
     numeric: bool = True
 
 
-def claims_frame(rows: Sequence[ClaimRow]) -> pl.DataFrame:
+def numbers_frame(rows: Sequence[ClaimRow]) -> pl.DataFrame:
     """Return one line per row with the fields of ``ClaimRow`` as columns.
 
     A null distribution is spread over columns ``null.mean``, ``null.pvalue``, …; lists are written as JSON.
@@ -55,9 +59,9 @@ def claims_frame(rows: Sequence[ClaimRow]) -> pl.DataFrame:
     return _frame([_flat(row) for row in rows], columns)
 
 
-def verdicts_frame(verdicts: Sequence[Verdict]) -> pl.DataFrame:
-    """Return one line per claim with its two answers."""
-    return _frame([verdict.model_dump() for verdict in verdicts], list(Verdict.model_fields))
+def evidence_frame(rows: Sequence[EvidenceRow]) -> pl.DataFrame:
+    """Return one line per row behind an answer."""
+    return _frame([row.model_dump(by_alias=True) for row in rows], list(EVIDENCE_FIELDS))
 
 
 def runs_frame(runs: Sequence[RunSummary]) -> pl.DataFrame:
@@ -152,7 +156,6 @@ ROW_COLUMNS = (
     Column("null s.d.", _of_null("null", "std")),
     Column("null 95 %", _of_null("null", "quantile95")),
     Column("p", _of_null("null", "pvalue")),
-    Column("adjusted p", _of_null("null", "pvalue_adjusted")),
     Column("permutation p", _of_null("permutation_null", "pvalue")),
     Column("further p", _further, numeric=False),
     Column("peak ω", _plain("peak")),
@@ -170,6 +173,33 @@ ROW_COLUMNS = (
     Column("weight decay", _plain("weight_decay")),
     Column("trained on", _plain("model"), numeric=False),
     Column("run", _plain("run_id"), numeric=False),
+)
+
+EVIDENCE_COLUMNS = (
+    Column("claim", _plain("claim"), numeric=False),
+    Column("task", _plain("task"), numeric=False),
+    Column("direction", _plain("direction"), numeric=False),
+    Column("statistic", _plain("statistic"), numeric=False),
+    Column("grouping", _plain("grouping"), numeric=False),
+    Column("inputs", _plain("inputs"), numeric=False),
+    Column("measured", _measured("measured")),
+    Column("published", _measured("published")),
+    Column("peak ω", _plain("peak")),
+    Column("null", _plain("null"), numeric=False),
+    Column("null mean", _measured("null_mean")),
+    Column("null s.d.", _measured("null_std")),
+    Column("effect, null s.d.", _measured("effect")),
+    Column("p", _measured("pvalue")),
+    Column("draws", _plain("draws")),
+    Column("checkpoint", _plain("checkpoint"), numeric=False),
+    Column("step", _plain("step")),
+    Column("stride", _plain("stride")),
+    Column("window", _plain("window")),
+    Column("centred", _plain("centered"), numeric=False),
+    Column("method", _plain("method"), numeric=False),
+    Column("definition", _plain("definition"), numeric=False),
+    Column("seed", _plain("seed")),
+    Column("run", _plain("run"), numeric=False),
 )
 
 RUN_COLUMNS = (

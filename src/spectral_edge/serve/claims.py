@@ -1,15 +1,25 @@
-"""The claims of a reproduction as the page shows them: verdicts, headline numbers, figures, commands."""
+"""The claims of a reproduction as the page shows them: answers, effects, further numbers, figures, commands."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spectral_edge.report import claim_sections
+from spectral_edge.report import (
+    EFFECT_COLUMNS,
+    ClaimSection,
+    Column,
+    claim_sections,
+    decision_sentence,
+    placed_sentence,
+)
 from spectral_edge.serve.library import Library
-from spectral_edge.store import Claims, RunMissingError
+from spectral_edge.store import Claims, Numbers, RunMissingError
 
 __all__ = ["claims_file", "claims_view", "figure_path"]
+
+_ABOUT_ALL = ("forest.png", "placed.png")
 
 
 def claims_file(library: Library) -> Path | None:
@@ -19,7 +29,7 @@ def claims_file(library: Library) -> Path | None:
 
 
 def claims_view(library: Library) -> dict[str, Any]:
-    """Verdicts with their numbers as text, as in the report.
+    """Answers with their numbers as text, as in the report.
 
     Raises:
         RunMissingError: there are no claims.
@@ -28,30 +38,43 @@ def claims_view(library: Library) -> dict[str, Any]:
     path = claims_file(library)
     if path is None:
         raise RunMissingError(
-            f"{library.root.name} has no claims.json; claims are judged by: "
+            f"{library.root.name} has no claims.json; answers come with: "
             "spectral-edge reproduce --profile quick --out DIR"
         )
     claims = Claims.read(path)
+    numbers = Numbers.read(path.with_name("numbers.json"))
     figures = _figures(library)
     return {
         "profile": claims.profile,
-        "runs": len(claims.runs),
-        "numbers": len(claims.rows),
-        "claims": [
-            {
-                "claim": section.verdict.claim,
-                "statement": section.verdict.statement,
-                "reproduces": section.verdict.reproduces,
-                "survives_null": section.verdict.survives_null,
-                "because": section.verdict.because,
-                "about": section.about,
-                "command": section.command,
-                "columns": [{"heading": c.heading, "numeric": c.numeric} for c in section.columns],
-                "rows": [[column.text(row) for column in section.columns] for row in section.rows],
-                "figures": [name for name in figures if name.endswith(f"_{section.verdict.claim}.png")],
-            }
-            for section in claim_sections(claims)
-        ],
+        "runs": len(numbers.runs),
+        "decision": decision_sentence(claims),
+        "placed": placed_sentence(claims.placed),
+        "figures": [name for name in _ABOUT_ALL if name in figures],
+        "claims": [_section(section, figures) for section in claim_sections(claims, numbers)],
+    }
+
+
+def _section(section: ClaimSection, figures: list[str]) -> dict[str, Any]:
+    answer = section.answer
+    return {
+        "claim": section.claim,
+        "statement": section.statement,
+        "reproduces": answer and answer.reproduces,
+        "exists": answer and answer.exists,
+        "specific": answer and answer.specific,
+        "because": answer.because if answer else "",
+        "effects": _table(EFFECT_COLUMNS, section.effects),
+        "numbers": _table(section.columns, section.rows),
+        "about": section.about,
+        "command": section.command,
+        "figures": [name for name in figures if name.endswith(f"_{section.claim}.png")],
+    }
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "columns": [{"heading": column.heading, "numeric": column.numeric} for column in columns],
+        "rows": [[column.text(row) for column in columns] for row in rows],
     }
 
 

@@ -1,6 +1,20 @@
 """Runs and results to disk and back: the only room that touches files, and it trusts none it reads."""
 
 from spectral_edge.store.analysis import Analysis, read_analysis, write_analysis
+from spectral_edge.store.claims import (
+    Answer,
+    Claims,
+    Curve,
+    Definition,
+    Effect,
+    EvidenceRow,
+    NumberKey,
+    PartEffect,
+    PlacedNumber,
+    Spread,
+    TaskAnswer,
+    ThreeWay,
+)
 from spectral_edge.store.configuration import run_id
 from spectral_edge.store.discoveries import (
     Discoveries,
@@ -37,14 +51,13 @@ from spectral_edge.store.records import Document, Frozen
 from spectral_edge.store.results import (
     Checkpoint,
     ClaimRow,
-    Claims,
     Inputs,
     Interval,
     NullKind,
     NullSummary,
+    Numbers,
     PeakNull,
     RunSummary,
-    Verdict,
 )
 from spectral_edge.store.rounding import CopyRow, PartingRow, Rounding
 from spectral_edge.store.run_directory import RunDirectory
@@ -54,18 +67,23 @@ from spectral_edge.store.sweeps import SweepFile, read_sweep, sweep_files, write
 __all__ = [
     "AlarmRow",
     "Analysis",
+    "Answer",
     "Armed",
     "Checkpoint",
     "ClaimRow",
     "Claims",
     "ConfigMismatchError",
     "CopyRow",
+    "Curve",
+    "Definition",
     "Discoveries",
     "DiscoveryRow",
     "DiscoverySource",
     "Document",
     "EarlyWarnings",
+    "Effect",
     "Event",
+    "EvidenceRow",
     "Frozen",
     "GroupCount",
     "GrowingLines",
@@ -76,9 +94,13 @@ __all__ = [
     "LockState",
     "NullKind",
     "NullSummary",
+    "NumberKey",
+    "Numbers",
     "Outcome",
+    "PartEffect",
     "PartingRow",
     "PeakNull",
+    "PlacedNumber",
     "Rounding",
     "RunCorruptError",
     "RunDirectory",
@@ -87,10 +109,12 @@ __all__ = [
     "RunSummary",
     "SchemaError",
     "Scheme",
+    "Spread",
     "StatisticKind",
     "StoreError",
     "SweepFile",
-    "Verdict",
+    "TaskAnswer",
+    "ThreeWay",
     "WarningRow",
     "Watched",
     "append_line",

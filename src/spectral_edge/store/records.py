@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic_core import PydanticSerializationError
@@ -154,7 +154,7 @@ class Frozen(BaseModel):
 class Document(Frozen):
     """The whole of a result file, which carries its schema version.
 
-    A subclass says in ``made_by`` which command makes such a file.
+    A subclass says in ``made_by`` which command makes such a file; one of another version has its own ``schema_``.
     """
 
     made_by: ClassVar[str]
@@ -202,10 +202,11 @@ def read_document(path: Path, model: type[Model]) -> Model:
         RunCorruptError: missing, not JSON, or of another shape.
     """
     value = read_object(path)
-    if isinstance(value.get("schema"), int) and value["schema"] != SCHEMA:
+    (version,) = get_args(model.model_fields["schema_"].annotation)
+    if isinstance(value.get("schema"), int) and value["schema"] != version:
         raise SchemaError(
             f"{path}: written with schema {value['schema']}; this version of spectral-edge reads "
-            f"schema {SCHEMA}. Read it with the version that wrote it, or make it again."
+            f"schema {version}. Read it with the version that wrote it, or make it again."
         )
     return parse_record(model, value, str(path))
 

@@ -1,4 +1,4 @@
-"""What an analysis leaves behind: claim rows, verdicts, and the arrays the figures are drawn from."""
+"""What the analysis of a run leaves behind: rows of numbers, and a summary of the run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from spectral_edge.store.records import Document, Frozen
 __all__ = [
     "Checkpoint",
     "ClaimRow",
-    "Claims",
     "Inputs",
     "Interval",
     "NullKind",
     "NullSummary",
+    "Numbers",
     "PeakNull",
     "RunSummary",
-    "Verdict",
 ]
 
 Checkpoint = Literal["early", "memorisation", "transition", "stop", "final"]
@@ -43,9 +42,8 @@ class NullSummary(Frozen):
     """A null distribution of one statistic, and where the measured value lies in it.
 
     ``pvalue`` is (b + 1)/(n + 1), b the null draws at least as extreme as the measurement in the direction
-    ``alternative``; ``pvalue_adjusted`` is its Benjamini-Hochberg value within the claim's table. Where a row stands
-    for several seeds, ``pvalue`` combines the p-values of ``combined`` runs by Fisher's method, n is the number of
-    draws in all of them, and mean, std and quantile95 are means over runs.
+    ``alternative``. Where a row stands for several seeds, ``pvalue`` combines the p-values of ``combined`` runs by
+    Fisher's method, n is the number of draws in all of them, and mean, std and quantile95 are means over runs.
     """
 
     kind: NullKind
@@ -55,7 +53,6 @@ class NullSummary(Frozen):
     quantile95: float
     alternative: Literal["greater", "less"]
     pvalue: float = Field(gt=0, le=1)
-    pvalue_adjusted: float | None = None
     combined: int | None = Field(None, ge=2)
 
 
@@ -71,7 +68,6 @@ class PeakNull(Frozen):
     n: int = Field(ge=1)
     same: int = Field(ge=0)
     pvalue: float = Field(gt=0, le=1)
-    pvalue_adjusted: float | None = None
 
 
 class Interval(Frozen):
@@ -132,16 +128,6 @@ class ClaimRow(Frozen):
     run_id: str | None = None
 
 
-class Verdict(Frozen):
-    """Both answers for one claim: does the published number come back, and does the effect beat its null?"""
-
-    claim: str
-    statement: str
-    reproduces: bool | None
-    survives_null: bool | None
-    because: str
-
-
 class RunSummary(Frozen):
     """One training run as the report lists it.
 
@@ -149,7 +135,7 @@ class RunSummary(Frozen):
     ||r' - r||/||r|| of the finite-difference response from the exact derivative, one number for v_1, v_2, ….
     ``stop_step`` is where the stopping rule was met; a run may go on after it. ``seconds`` is the time of training and
     of each study. ``protocol`` is what all runs of a table must share: the training configuration without what a table
-    compares (operation, seed, weight decay, residues, length).
+    compares (operation, seed, weight decay, residues, length). ``edge_setting`` has stride, window and centring.
     """
 
     run_id: str
@@ -162,13 +148,14 @@ class RunSummary(Frozen):
     test_accuracy: float
     seconds: dict[str, float] = Field(default_factory=dict)
     protocol: dict[str, Any] = Field(default_factory=dict)
+    edge_setting: dict[str, int | bool] = Field(default_factory=dict)
     analysed_steps: dict[str, int] = Field(default_factory=dict)
     edge_position: dict[str, int] = Field(default_factory=dict)
     finite_difference_error: dict[str, list[float]] = Field(default_factory=dict)
 
 
-class Claims(Document):
-    """The whole of ``claims.json``.
+class Numbers(Document):
+    """The whole of ``numbers.json``: what studies measured on the runs of a reproduction, beside the answers.
 
     ``wall_seconds`` is the time of the command that wrote it; ``stage_seconds`` the time of training and of each study
     summed over runs, whichever command did it. ``analysis`` is the configuration of all analyses.
@@ -183,4 +170,3 @@ class Claims(Document):
     analysis: dict[str, Any] = Field(default_factory=dict)
     runs: list[RunSummary]
     rows: list[ClaimRow]
-    verdicts: list[Verdict]

@@ -20,6 +20,7 @@ __all__ = [
     "copy_rate",
     "discovery_runs",
     "profile_runs",
+    "single_run",
 ]
 
 Profile = Literal["quick", "paper"]
@@ -47,7 +48,7 @@ def profile_runs(profile: Profile, seeds: tuple[int, ...]) -> list[RunConfig]:
       of its partners (the first two seeds), and x2_y2 and add alone, on the nonzero residues that these use.
     """
     if profile == "quick":
-        return [RunConfig(training=TrainingConfig(operation=name, seed=seed)) for seed in seeds for name in GROKKING]
+        return [single_run(name, seed) for seed in seeds for name in GROKKING]
     shared = [_shared(TRITASK, seed) for seed in seeds]
     ablations = [_shared(operation, seed) for seed in seeds[:2] for operation in _ABLATIONS]
     alone = [_single(operation, seed, 1.0, nonzero=True) for seed in seeds for operation in ("x2_y2", "add")]
@@ -58,6 +59,17 @@ def profile_runs(profile: Profile, seeds: tuple[int, ...]) -> list[RunConfig]:
         for operation in (*GROKKING, *NOT_GROKKING)
     ]
     return [*shared, *ablations, *single, *alone]
+
+
+def single_run(operation: str, seed: int, copy: int = 0) -> RunConfig:
+    """The run of one operation by the published protocol, to its stop; copy c has the c-th float32 as learning rate.
+
+    It has at least 2000 steps, so that a window of 20 updates fits, and is given up after 10 000.
+    """
+    training = TrainingConfig(
+        operation=operation, seed=seed, learning_rate=copy_rate(copy), min_steps=_LEAST, max_steps=_PATIENCE
+    )
+    return RunConfig(training=training)
 
 
 def discovery_runs(seeds: tuple[int, ...] = SEEDS) -> list[RunConfig]:

@@ -10,7 +10,6 @@ import torch
 
 from spectral_edge.grokking import ModularTask, TrainingConfig
 from spectral_edge.replication.autoencoder.study import AUTOENCODER, export_autoencoder
-from spectral_edge.replication.claims.c05_features import RULE
 from spectral_edge.replication.study import _summary
 from spectral_edge.representation import SparseAutoencoder
 from spectral_edge.store import Analysis, ClaimRow, NullSummary, StoreError
@@ -119,7 +118,7 @@ def rebuilt(found):
 
 
 def test_export_in_the_layout_of_sae_lens(found, run, tmp_path):
-    analysis = Analysis(found.rows, _summary(run, found, {}), found.arrays)
+    analysis = Analysis(found.rows, _summary(run, TINY_ANALYSIS, found, {}), found.arrays)
     export_autoencoder(analysis, tmp_path / "sae")
     config = json.loads((tmp_path / "sae" / "cfg.json").read_text())
     assert (config["architecture"], config["d_in"], config["d_sae"], config["k"]) == ("topk", 16, 64, 4)
@@ -148,26 +147,3 @@ def row(statistic, measured, **fields):
     return ClaimRow(
         claim="C5", task="add", checkpoint="stop", statistic=statistic, measured=measured, null=null, **fields
     )
-
-
-def test_the_mean_overlap_decides():
-    assert RULE.decides(row("jaccard", 0.3, direction="mean(v1..v3)"))
-    assert not RULE.decides(row("jaccard", 0.3, direction="v1,v2"))
-    assert not RULE.decides(row("explained_variance", 0.9))
-
-
-@pytest.mark.parametrize(("explained", "verdict"), [(0.95, True), (0.85, False)])
-def test_a_poor_autoencoder_does_not_reproduce(explained, verdict):
-    good, angles, nulls = RULE.checks
-    rows = [
-        row("explained_variance", explained, grouping="left out"),
-        row("explained_variance", 0.97, grouping="trained on"),
-        row("dead_features", 0.1),
-        row("accuracy_spliced", 0.99),
-    ]
-    assert good(rows)[0] is verdict
-    assert good([])[0] is None
-    assert (
-        angles([row("parameter_angle", 90, direction="v1,v2"), row("response_angle", 80, direction="v1,v2")])[0] is None
-    )
-    assert "add 0.30 (random 0.50" in nulls([row("jaccard", 0.3, direction="mean(v1..v3)")])[1]

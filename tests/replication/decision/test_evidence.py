@@ -8,7 +8,6 @@ import torch
 import spectral_edge as se
 from spectral_edge.replication.decision import PROTOCOL, evidence
 from spectral_edge.replication.decision.answers import answers_of, claim_answers, replaced_in
-from spectral_edge.replication.decision.arms import single_run
 from spectral_edge.replication.decision.evidence import gather_arm, measure_arm, restore_arm
 from spectral_edge.replication.decision.instruments import measure_cross_terms, measure_features
 from spectral_edge.replication.decision.measure import measure_hybrid
@@ -18,6 +17,7 @@ from spectral_edge.replication.decision.trunk import measure_trunk, script_pairs
 from spectral_edge.spectrum import gradient_share
 from spectral_edge.store import StoreError
 from spectral_edge.subjects import run_folder, train_run
+from spectral_edge.subjects.profiles import single_run
 from spectral_edge.subjects.trained_run import TrainedRun
 from support.tiny_runs import tiny
 

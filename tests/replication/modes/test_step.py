@@ -56,12 +56,6 @@ def test_it_is_compared_once_a_step(run, step):
     assert StepComparison.at(AnalysedStep(run, other, "stop", STEP)) is not step
 
 
-def test_what_is_kept_are_the_functions_of_edge_and_random_directions(run, step):
-    of_edge, of_random = step.kept("energy")
-    np.testing.assert_allclose(of_edge, energies(run, step.edge.directions(8)), rtol=1e-4)
-    np.testing.assert_allclose(of_random, energies(run, random_directions(run)), rtol=1e-4)
-
-
 def test_losses_are_differentiated_along_every_direction(run, step):
     model, _ = run.model_at(STEP)
     a, b = torch.from_numpy(run.task.pairs).T
@@ -203,4 +197,4 @@ def test_an_operation_of_which_the_paper_says_nothing_has_no_rows(tmp_path):
         lambda s: None,
     )
     assert found.rows == []
-    assert "energy.final" in found.arrays
+    assert found.analysed_steps == {"final": 60}

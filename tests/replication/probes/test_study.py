@@ -8,13 +8,10 @@ from sklearn.metrics import r2_score
 
 import spectral_edge as se
 from spectral_edge.grokking import TrainingConfig
-from spectral_edge.replication.claims.c10_cross_terms import RULE
 from spectral_edge.replication.null_summary import subset_draws
 from spectral_edge.replication.probes.activations import ActivationProbes, residual_stream, untrained_models
 from spectral_edge.replication.probes.cross_terms import CrossTermProbe
 from spectral_edge.replication.probes.study import PROBES
-from spectral_edge.replication.verdicts import adjust_table
-from spectral_edge.store import ClaimRow, NullSummary
 from spectral_edge.subjects.trained_run import TrainedRun
 from support.tiny_runs import TINY_ANALYSIS
 
@@ -214,32 +211,3 @@ def test_an_aggregate_of_exchangeable_values_is_held_against_subsets():
 )
 def test_it_applies_to_single_operations_that_grok(changes, applies):
     assert PROBES.applies(TrainingConfig(**({"operation": "add"} | changes))) is applies
-
-
-def test_the_rule_says_what_as_many_random_columns_buy():
-    def row(statistic, k, measured, grouping, permuted=None):
-        null = {"n": 20, "std": 0.01, "quantile95": 0.1, "alternative": "greater"}
-        nulls = [] if permuted is None else [NullSummary(kind="random_features", mean=permuted, pvalue=0.3, **null)]
-        return ClaimRow(claim="C10", task="x2_y2", direction=f"v{k}", statistic=statistic, grouping=grouping,
-                        measured=measured, checkpoint="stop", further_nulls=nulls,
-                        null=NullSummary(kind="random_directions", mean=0.1, pvalue=0.5, **null))  # fmt: skip
-
-    rows = [row("cross_gain", k, 0.120 + k / 1000, "features:cross", 0.119) for k in (1, 2, 3)]
-    rows += [row("noise_gain", k, 0.118, "features:noise") for k in (1, 2, 3)]
-    rows += [row("r2_cv", k, -0.30, "features:cross") for k in (1, 2, 3)]
-    rows += [row("r2_cv", k, 0.5, "features:add") for k in (1, 2, 3)]
-    rows += [row("cross_gain_cv", k, -0.15 + k / 1000, "features:cross", -0.2) for k in (1, 2, 3)]
-    deciding = [r for r in adjust_table(rows, [RULE]) if RULE.decides(r)]
-    assert [(r.measured, r.null.kind) for r in deciding] == [(-0.15 + k / 1000, "random_features") for k in (1, 2, 3)]
-    (condition,) = RULE.conditions
-    assert condition(rows) == (False, "on held-out folds the products change R² by -0.148 (above 0 asked)")
-    assert condition([r.model_copy(update={"measured": 0.1}) for r in rows])[0] is True
-    assert condition([])[0] is None
-    products, held_out = (check(rows) for check in RULE.checks)
-    assert products == (
-        None,
-        "in sample the products add 0.122 to R², those of permuted residues 0.119 (beaten for 0 of 3 directions), as "
-        "many columns of noise 0.118",
-    )
-    assert held_out == (None, "R² with cross-terms is -0.30 on held-out folds")
-    assert RULE.checks[0]([])[1] == "random features not measured"

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from spectral_edge.grokking import TrainingConfig
-from spectral_edge.replication.claims.c11_inherited import RULE
 from spectral_edge.replication.shared_trunk.contrasts import across_models, model_name, shared_frequencies
-from spectral_edge.store import Analysis, ClaimRow, NullSummary, RunSummary
+from spectral_edge.store import Analysis, ClaimRow, RunSummary
 
 N = 48
 DRAWS = 60
@@ -159,61 +158,6 @@ def test_shared_frequencies_of_equal_and_of_disjoint_heads():
     assert null.pvalue < 0.01
     none, null, common = shared_frequencies(power, power[::-1], seed=0)
     assert (none, common, null.pvalue) == (0.0, [], 1.0)
-
-
-def ratio_row(statistic, measured, grouping):
-    return ClaimRow(
-        claim="C11", task="x2_y2", model="add+mul+x2_y2", seeds=[1, 2], direction="mean(v1..v3)",
-        statistic=statistic, grouping=grouping, measured=measured,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(("ratio", "gain", "answers"), [(2.3, 0.02, [True, True]), (1.4, -0.01, [False, False])])
-def test_checks_ask_for_growth(ratio, gain, answers):
-    rows = [
-        ratio_row("power_share_ratio:full_domain", ratio, "sum"),
-        ratio_row("synergy_gain:full_domain", gain, "both"),
-    ]
-    assert [answer for answer, _ in (check(rows) for check in RULE.checks) if answer is not None] == answers
-    assert all(check([])[0] is None for check in RULE.checks)
-
-
-@pytest.mark.parametrize(
-    ("peaks", "words"),
-    [((17, 26), "has 0.09 at ω 17 to 0.20 at ω 26"), ((None, None), "has 0.09 to 0.20")],  # seeds that differ
-)
-def test_the_other_reading_of_the_published_numbers_is_shown(peaks, words):
-    rows = [
-        ClaimRow(
-            claim="C11", task="x2_y2", model=model, direction="v1", statistic="concentration", grouping="sum",
-            measured=measured, peak=peak,
-        )
-        for model, measured, peak in zip((None, "add+mul+x2_y2"), (0.094, 0.201), peaks, strict=True)
-    ]  # fmt: skip
-    sentences = [sentence for _, sentence in (check(rows) for check in RULE.checks)]
-    assert any(sentence.endswith(words) for sentence in sentences)
-
-
-def test_the_verdict_says_what_share_of_random_directions_peaks_there_too():
-    models = [analysis(training("add+x2_y2", s), (26, 0.3), mixed_random(26, DRAWS), 26) for s in (1, 2)]
-    rows = across_models(models)
-    assert any("100% of edge and 100% of random" in sentence for _, sentence in (check(rows) for check in RULE.checks))
-
-
-def test_the_head_of_the_task_must_show_it_as_well():
-    def row(k, pvalue):
-        null = NullSummary(
-            kind="random_directions", n=99, mean=0, std=1, quantile95=2, alternative="greater", pvalue=pvalue
-        )
-        return ClaimRow(
-            claim="C11", task="x2_y2", direction=f"v{k}:head_x2_y2", statistic="power_share:addition",
-            grouping="sum", measured=0.1, null=null,
-        )  # fmt: skip
-
-    (condition,) = RULE.conditions
-    assert condition([row(1, 0.01), row(2, 0.01), row(3, 0.5)])[0] is True
-    assert condition([row(1, 0.01), row(2, 0.5), row(3, 0.5)])[0] is False
-    assert condition([])[0] is None
 
 
 def test_model_names():

@@ -5,7 +5,6 @@ import pytest
 
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.modes import functional_modes
-from spectral_edge.replication.claims.c11_inherited import RULE
 from spectral_edge.replication.shared_trunk.study import SHARED_TRUNK, published_numbers
 from spectral_edge.replication.study import AnalysisConfig
 from spectral_edge.subjects import run_folder, train_run
@@ -153,10 +152,3 @@ def test_each_task_has_a_grok_step_of_its_own(runs):
 def test_a_run_that_does_not_generalise_is_measured_where_it_ended(runs, findings):
     found = findings["alone"]
     assert found.analysed_steps == {"final": runs["alone"].metrics[-1]["step"]}
-
-
-def test_the_rule_is_decided_by_the_edge_in_the_trunk(findings):
-    deciding = [row for row in findings["shared"].rows if RULE.decides(row)]
-    assert {(row.direction, row.statistic, row.grouping) for row in deciding} == {
-        (v, "power_share:addition", "sum") for v in ("v1", "v2", "v3")
-    }

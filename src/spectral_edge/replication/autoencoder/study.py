@@ -118,7 +118,7 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
     return Findings(rows, stored, analysed_steps={name: step}, edge_position={name: edge.position})
 
 
-AUTOENCODER = Study("autoencoder", 3, (CLAIM,), _applies, _measure)
+AUTOENCODER = Study("autoencoder", 4, (CLAIM,), _applies, _measure)
 
 
 def has_autoencoder(analysis: Analysis) -> bool:

@@ -1,4 +1,4 @@
-"""The claims, one file each: what is measured of single directions, what the paper prints, what would refute it."""
+"""The claims, one file each: what is asked, of which number, against what; and the further numbers of directions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from spectral_edge.replication.claims import (
     c14_summary,
 )
 
-__all__ = ["LINES", "RULES"]
+__all__ = ["LINES", "QUESTIONS", "STATEMENTS"]
 
 _OF_DIRECTIONS = (
     c03_heads,
@@ -48,4 +48,7 @@ _CLAIMS = (
     c14_summary,
 )
 LINES = tuple(line for claim in _OF_DIRECTIONS for line in claim.LINES)
-RULES = tuple(claim.RULE for claim in _CLAIMS)
+STATEMENTS = {f"C{number}": claim.STATEMENT for number, claim in enumerate(_CLAIMS, start=1)}
+"""The claims for people, C1 … C14."""
+QUESTIONS = tuple(question for claim in _CLAIMS[:12] for question in claim.QUESTIONS)
+"""What is asked of C1 … C12; C13 has no number that could refute it, and C14 is a summary."""

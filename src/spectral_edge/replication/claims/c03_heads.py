@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from spectral_edge.replication.claims.line import EDGE, Line, alone
-from spectral_edge.replication.claims.rule import ClaimRule, Rows
+from spectral_edge.replication.claims.question import FOUR_TASKS, Question
 from spectral_edge.subjects import BASIS
 
-__all__ = ["LINES", "RULE"]
+__all__ = ["LINES", "QUESTIONS", "STATEMENT"]
+
+STATEMENT = "The edge is not localised in attention heads"
 
 LINES = tuple(Line("C3", task, v, "head_purity", published=0.14) for task in BASIS for v in map(alone, EDGE))
 
-
-def _how_localised(rows: Rows) -> tuple[None, str]:
-    found = [row for row in rows if row.statistic == "head_purity" and row.checkpoint == "stop"]
-    if not found:
-        return None, "head purity not measured"
-    largest = max(found, key=lambda row: row.measured)
-    others = [null.mean for row in found for null in row.further_nulls if null.kind == "other_phase"]
-    beside = f", edges of other phases {np.mean(others):.3f}" if others else ""
-    return None, (
-        f"mean purity {np.mean([row.measured for row in found]):.3f}, largest {largest.measured:.3f} ({largest.task} "
-        f"{largest.direction}); one head has 1, two .5, all eight .125{beside}"
+QUESTIONS = tuple(
+    Question(
+        claim="C3",
+        task=task,
+        statistic="head_purity",
+        inputs="all",
+        alternative="less",
+        exists="below 0.25",
+        specific=("isotropic", "span", "weights"),
+        margin=0.0625,
+        unit="share",
+        published=0.14,
+        published_direction="v1",
+        definition="script",
     )
-
-
-RULE = ClaimRule(
-    "C3",
-    "The edge is not localised in attention heads",
-    ("head_purity",),
-    checkpoint="stop",
-    absence=True,
-    checks=(_how_localised,),
+    for task in FOUR_TASKS
 )

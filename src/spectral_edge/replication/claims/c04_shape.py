@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from spectral_edge.replication.claims.line import EDGE, Line, alone, component
-from spectral_edge.replication.claims.rule import ClaimRule, Rows, at_peak
+from spectral_edge.replication.claims.question import Question
 from spectral_edge.subjects import BASIS
 
-__all__ = ["LINES", "RULE", "shape_lines"]
+__all__ = ["LINES", "QUESTIONS", "STATEMENT", "shape_lines"]
+
+STATEMENT = "The response of v1 is sharply peaked over the inputs although high-rank in activation space"
 
 _PEAKED = (alone(1), component(1))
 
@@ -27,29 +29,19 @@ LINES = (
     ),
 )
 
-
-def _first_component(rows: Rows) -> tuple[None, str]:
-    found = [row for row in rows if row.statistic == "peakedness" and row.direction == "v1:PC1" and row.task == "add"]
-    found = [row for row in found if row.checkpoint == "transition" and row.null is not None]
-    if not found:
-        return None, "first component not measured"
-    values = ", ".join(
-        f"{row.measured:.1f}{at_peak(row)} (random {row.null.mean:.1f}, p {row.null.pvalue:.2g})"
-        for row in found
-        if row.null is not None
-    )
-    return None, (
-        f"the first principal component of the same response has {values}: if the published 32.8 at ω 25 is its "
-        "peakedness and not that of the power, compare these"
-    )
-
-
-RULE = ClaimRule(
-    "C4",
-    "The response of v1 is sharply peaked over the inputs although high-rank in activation space",
-    ("peakedness",),
-    tasks=("add",),
-    directions=("v1",),
-    checkpoint="transition",
-    checks=(_first_component,),
+QUESTIONS = (
+    Question(
+        claim="C4",
+        task="add",
+        statistic="peakedness:script",
+        grouping="sum",
+        inputs="test",
+        checkpoint="transition",
+        direction="v1",
+        margin=0.75,
+        unit="null SD",
+        published=32.8,
+        peaks=(25, 26),
+        definition="script",
+    ),
 )

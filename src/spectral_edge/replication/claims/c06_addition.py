@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from spectral_edge.replication.claims.line import BULK, EDGE, Line, alone, component, mean
-from spectral_edge.replication.claims.rule import ClaimRule, Rows
-from spectral_edge.replication.claims.separation import EDGE_NAMES, edge_over_bulk, mean_over_edge
+from spectral_edge.replication.claims.question import F_MARGIN, Question
 
-__all__ = ["LINES", "RULE"]
+__all__ = ["LINES", "QUESTIONS", "STATEMENT"]
+
+STATEMENT = "Addition: edge directions induce one Fourier mode"
 
 _PUBLISHED = {1: (0.33, 26), 2: (0.16, 26), 3: (0.40, 25), 4: (0.18, 8), 5: (0.12, 26)}
 _F = "concentration"
@@ -28,32 +29,16 @@ LINES = (
     *(Line("C6", "add", v, "variance_share", "sum") for v in map(component, (1, 2))),
 )
 
-
-def _separation(rows: Rows) -> tuple[bool | None, str]:
-    ratio = edge_over_bulk(rows)
-    if ratio is None:
-        return None, "edge/bulk not measured"
-    return ratio >= 1.2, f"edge/bulk mean F {ratio:.2f} (published 1.6; at least 1.2 asked)"
-
-
-def _sum_or_difference(rows: Rows) -> tuple[None, str]:
-    settings = [(inputs, line) for inputs in ("all", "all_diagonal_averaged") for line in ("sum", "difference")]
-    shares = [mean_over_edge(rows, "add", f"share:{line}", "additive", inputs) for inputs, line in settings]
-    if None in shares:
-        return None, "signed spectrum not measured"
-    return None, (
-        f"signed spectrum of f: {shares[0]:.0%} of its variance on a + b, {shares[1]:.0%} on a − b; with the diagonal "
-        f"a = b set to the mean, {shares[2]:.0%} and {shares[3]:.0%}"
-    )
-
-
-RULE = ClaimRule(
-    "C6",
-    "Addition: edge directions induce one Fourier mode",
-    (_F,),
-    checkpoint="stop",
-    tasks=("add",),
-    directions=EDGE_NAMES,
-    basis="sum",
-    checks=(_separation, _sum_or_difference),
+QUESTIONS = (
+    Question(
+        claim="C6",
+        task="add",
+        statistic="concentration",
+        grouping="sum",
+        margin=F_MARGIN,
+        unit="F",
+        published=0.33,
+        published_inputs="test",
+        peaks=(25, 26),
+    ),
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from spectral_edge.replication.claims.line import BULK, EDGE, Line, alone, component
-from spectral_edge.replication.claims.rule import ClaimRule, Rows, at_peak
-from spectral_edge.replication.claims.separation import EDGE_NAMES, mean_over_edge
+from spectral_edge.replication.claims.question import F_MARGIN, Question
 
-__all__ = ["LINES", "RULE"]
+__all__ = ["LINES", "QUESTIONS", "STATEMENT"]
+
+STATEMENT = "Multiplication: one Fourier mode after a discrete log"
 
 _F = "concentration"
 
@@ -23,38 +24,16 @@ LINES = (
     *(Line("C7", "add", v, _F, q) for q in ("sum", "discrete_log") for v in map(alone, EDGE)),
 )
 
-
-def _needs_discrete_log(rows: Rows) -> tuple[bool | None, str]:
-    product = mean_over_edge(rows, "mul", _F, "output:mul")
-    log = mean_over_edge(rows, "mul", _F, "discrete_log")
-    if product is None or log is None:
-        return None, "gain of the discrete log not measured"
-    return log / product >= 2, f"discrete log over product: mean F x {log / product:.1f} (published 2.7; 2 asked)"
-
-
-def _addition_does_not(rows: Rows) -> tuple[bool | None, str]:
-    by_sum = mean_over_edge(rows, "add", _F, "sum")
-    by_log = mean_over_edge(rows, "add", _F, "discrete_log")
-    if by_sum is None or by_log is None:
-        return None, "control on addition not measured"
-    return by_log / by_sum <= 0.5, f"for addition x {by_log / by_sum:.1f} (published 0.2 to 0.3; at most 0.5 asked)"
-
-
-def _without_squares(rows: Rows) -> tuple[None, str]:
-    found = [r for r in rows if r.inputs == "test_off_diagonal"]
-    if not found:
-        return None, "control without a = b not measured"
-    values = ", ".join(f"{r.measured:.2f}{at_peak(r)}" for r in found)
-    return None, f"without the pairs a = b, whose products are all squares, F of v1 … v3 is {values}"
-
-
-RULE = ClaimRule(
-    "C7",
-    "Multiplication: one Fourier mode after a discrete log",
-    (_F,),
-    checkpoint="stop",
-    tasks=("mul",),
-    directions=EDGE_NAMES,
-    basis="discrete_log",
-    checks=(_needs_discrete_log, _addition_does_not, _without_squares),
+QUESTIONS = (
+    Question(
+        claim="C7",
+        task="mul",
+        statistic="concentration",
+        grouping="discrete_log",
+        margin=F_MARGIN,
+        unit="F",
+        published=0.32,
+        published_inputs="test",
+        peaks=(29,),
+    ),
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from spectral_edge.replication.claims.line import BULK, EDGE, Line, alone, best, component, mean
-from spectral_edge.replication.claims.rule import ClaimRule, Rows
-from spectral_edge.replication.claims.separation import EDGE_NAMES, edge_over_bulk
+from spectral_edge.replication.claims.question import F_MARGIN, Question
 
-__all__ = ["LINES", "RULE"]
+__all__ = ["LINES", "QUESTIONS", "STATEMENT"]
+
+STATEMENT = "Subtraction: a small family of modes, no edge/bulk separation"
 
 _PEAKS = {1: 16, 2: 6, 3: 32}
 _F = "concentration"
@@ -21,21 +22,17 @@ LINES = (
     *(Line("C8", "sub", v, "share:difference", "additive", inputs="all") for v in map(alone, EDGE)),
 )
 
-
-def _no_separation(rows: Rows) -> tuple[bool | None, str]:
-    ratio = edge_over_bulk(rows)
-    if ratio is None:
-        return None, "edge/bulk not measured"
-    return 1 / 1.5 <= ratio <= 1.5, f"edge/bulk mean F {ratio:.2f} (published 1.0; within a factor 1.5 asked)"
-
-
-RULE = ClaimRule(
-    "C8",
-    "Subtraction: a small family of modes, no edge/bulk separation",
-    (_F,),
-    checkpoint="stop",
-    tasks=("sub",),
-    directions=EDGE_NAMES,
-    basis="difference",
-    checks=(_no_separation,),
+QUESTIONS = (
+    Question(
+        claim="C8",
+        task="sub",
+        statistic="concentration",
+        grouping="difference",
+        margin=F_MARGIN,
+        unit="F",
+        published=0.16,
+        published_inputs="test",
+        published_direction="mean(v1..v3)",
+        peaks=(16,),
+    ),
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from spectral_edge.replication.claims.line import EDGE, Line, alone
-from spectral_edge.replication.claims.rule import ClaimRule, Rows
-from spectral_edge.replication.claims.separation import EDGE_NAMES
+from spectral_edge.replication.claims.question import F_MARGIN, Question
 
-__all__ = ["BASES", "LINES", "RULE"]
+__all__ = ["BASES", "LINES", "QUESTIONS", "STATEMENT"]
+
+STATEMENT = "x²+y²: no single basis makes the modes simple"
 
 # The discrete log of the output is the radial Gaussian basis: dlog(a + ib) + dlog(a - ib) = dlog(a^2 + b^2).
 BASES = ("sum", "discrete_log", "output:x2_y2", "gaussian_radial", "gaussian_angular")
@@ -19,23 +20,16 @@ LINES = (
     *(Line("C9", "x2_y2", v, "variance_share", "output:x2_y2") for v in map(alone, EDGE)),
 )
 
-
-def _no_basis(rows: Rows) -> tuple[bool | None, str]:
-    measured = [r for r in rows if r.statistic == _F]
-    if not measured:
-        return None, "concentrations not measured"
-    largest = max(measured, key=lambda r: r.measured)
-    where = f"{largest.direction}, {largest.grouping}"
-    return largest.measured <= 0.2, f"largest F {largest.measured:.2f} ({where}; at most .20 asked)"
-
-
-RULE = ClaimRule(
-    "C9",
-    "x²+y²: no single basis makes the modes simple",
-    (_F,),
-    checkpoint="stop",
-    tasks=("x2_y2",),
-    directions=EDGE_NAMES,
-    absence=True,
-    checks=(_no_basis,),
+QUESTIONS = (
+    Question(
+        claim="C9",
+        task="x2_y2",
+        statistic="largest concentration of five bases",
+        margin=F_MARGIN,
+        unit="F",
+        alternative="less",
+        exists="above inputs by less than the margin",
+        published=0.15,
+        published_inputs="test",
+    ),
 )

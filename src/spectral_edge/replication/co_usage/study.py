@@ -61,7 +61,7 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
     )
 
 
-CO_USAGE = Study("co_usage", 2, ("C12",), _applies, _measure)
+CO_USAGE = Study("co_usage", 3, ("C12",), _applies, _measure)
 
 
 class _CheckpointUsage:

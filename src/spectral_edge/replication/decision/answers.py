@@ -42,7 +42,9 @@ __all__ = [
     "answers_of",
     "claim_answers",
     "excesses",
+    "gathered_arms",
     "replaced_in",
+    "rows_of",
 ]
 
 Floats = NDArray[np.float64]
@@ -152,7 +154,7 @@ def excesses(question: Question, rows: polars.DataFrame, null: str, direction: s
     """
     import polars
 
-    own = _own(question, rows, direction).filter(null=null)
+    own = rows_of(question, rows, direction).filter(null=null)
     if own.is_empty():
         raise ValueError(
             f"{question.claim}, {question.task}: no seed has {question.statistic} against {null!r}; measure its arm"
@@ -180,7 +182,7 @@ def _exists(question: Question, rows: polars.DataFrame, protocol: Protocol) -> D
     if question.exists.startswith(_BOUND):
         import polars
 
-        own = _own(question, rows).filter(null="isotropic")
+        own = rows_of(question, rows).filter(null="isotropic")
         values = _values(_by_seed(own, polars.col("measured")))
         return decide_bound(values, float(question.exists.removeprefix(_BOUND)), protocol)
     if question.exists == _ABSENT:
@@ -208,7 +210,7 @@ def _reproduction(question: Question, rows: polars.DataFrame, protocol: Protocol
             "direction": question.published_direction or ("v1" if question.direction == "edge" else question.direction),
         }
     )
-    own = _own(printed, rows).filter(null="isotropic").sort("seed", "copy", "direction")
+    own = rows_of(printed, rows).filter(null="isotropic").sort("seed", "copy", "direction")
     if own.is_empty():
         return Reproduction(None)
     import polars
@@ -234,8 +236,8 @@ def _reproduction(question: Question, rows: polars.DataFrame, protocol: Protocol
     return Reproduction(combined(answers), ends[0], ends[1], float(values.mean()), null_mean, with_peak, n)
 
 
-def _own(question: Question, rows: polars.DataFrame, direction: str | None = None) -> polars.DataFrame:
-    """The rows of a question's statistic and directions."""
+def rows_of(question: Question, rows: polars.DataFrame, direction: str | None = None) -> polars.DataFrame:
+    """The rows of a question's statistic and directions, of all runs, checkpoints of the question only."""
     import polars
 
     wanted = (
@@ -329,7 +331,7 @@ def replaced_in(kept: Path, protocol: Protocol) -> dict[str, int]:
     Raises:
         StoreError: a table is damaged or of another protocol.
     """
-    rows = _gathered(kept, ".series", protocol)
+    rows = gathered_arms(kept, ".series", protocol)
     if rows is None or "trained_seed" not in rows.columns:
         return {}
     pairs = rows.select("task", "seed", "trained_seed").unique().sort("task", "seed").iter_rows()
@@ -342,21 +344,21 @@ def answers_of(kept: Path, protocol: Protocol) -> list[Answer]:
     Raises:
         StoreError: a table is damaged or of another protocol.
     """
-    rows = _gathered(kept, "", protocol)
-    series = _gathered(kept, ".series", protocol)
+    rows = gathered_arms(kept, "", protocol)
+    series = gathered_arms(kept, ".series", protocol)
     found = []
     for question in protocol.questions:
         if question.claim in _OF_RUNS:
             answer = answer_of_runs(question, series, rows, protocol)
         else:
             answer = None
-            if rows is not None and not _own(question, _fresh(rows)).is_empty():
+            if rows is not None and not rows_of(question, _fresh(rows)).is_empty():
                 answer = answer_question(question, rows, protocol)
         found += [] if answer is None else [answer]
     return found
 
 
-def _gathered(kept: Path, kind: str, protocol: Protocol) -> polars.DataFrame | None:
-    """The tables of all arms of one kind; ``None`` if there is none."""
+def gathered_arms(kept: Path, kind: str, protocol: Protocol) -> polars.DataFrame | None:
+    """The tables of all arms of one kind (``""`` or ``".series"``) as one; ``None`` if there is none."""
     paths = [path for arm in ARMS if (path := kept / f"{arm}{kind}.parquet").exists()]
     return gathered(paths, protocol) if paths else None

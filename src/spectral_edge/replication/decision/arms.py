@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.subjects import RunConfig
-from spectral_edge.subjects.profiles import GROKKING, TRITASK, copy_rate
+from spectral_edge.subjects.profiles import GROKKING, TRITASK, single_run
 
 __all__ = [
     "ARMS",
@@ -17,7 +17,6 @@ __all__ = [
     "Arm",
     "planned_seeds",
     "runs_of",
-    "single_run",
 ]
 
 Arm = Literal["seeds", "copies", "paper_seed", "controls", "trunk"]
@@ -43,8 +42,8 @@ NEVER = (
 """Operations that are not to generalise; one that does is counted where it then belongs."""
 
 _COPIES, _PAPER_COPIES = 3, 10
-# A window of 20 updates, 100 steps apart, must fit; a run that has not generalised after the second number is given up.
-_LEAST, _PATIENCE = 2_000, 10_000
+# A window of 20 updates, 100 steps apart, must fit.
+_LEAST = 2_000
 _GRID, _PUBLISHED_LENGTH = 5_000, 50_000
 _CONTROL_SEEDS, _NO_DECAY_SEEDS = FRESH_SEEDS[:2], FRESH_SEEDS[:3]
 
@@ -93,14 +92,6 @@ def planned_seeds(claim: str) -> int:
     if claim in ("C5", "C10"):
         return len(COPIED_SEEDS)
     return len(TRUNK_SEEDS) if claim in ("C11", "C12") else len(FRESH_SEEDS)
-
-
-def single_run(operation: str, seed: int, copy: int = 0) -> RunConfig:
-    """The run of one operation by the published protocol, to its stop; copy c has the c-th float32 as learning rate."""
-    training = TrainingConfig(
-        operation=operation, seed=seed, learning_rate=copy_rate(copy), min_steps=_LEAST, max_steps=_PATIENCE
-    )
-    return RunConfig(training=training)
 
 
 def _controls() -> list[RunConfig]:

@@ -16,7 +16,15 @@ from spectral_edge.subjects.profiles import TRITASK
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["agreement", "agreement_contrasts", "declines", "gap_contrasts", "inherited_contrasts", "of_common_seeds"]
+__all__ = [
+    "agreement",
+    "agreement_contrasts",
+    "declines",
+    "gap_contrasts",
+    "inherited_contrasts",
+    "inherited_rows",
+    "of_common_seeds",
+]
 
 Floats = NDArray[np.float64]
 
@@ -38,18 +46,16 @@ def declines(series: polars.DataFrame, quantity: str = "g23") -> polars.DataFram
     """log(highest value before a step / value at it) of each run, the step being where the run generalises.
 
     That is the first test accuracy of 0.95 or more, as in the script. A run that never has it is read at the median
-    step of the fresh runs of its operation that do, or of all of them, at most at its last.
+    step of the fresh runs of its operation that do, or of all of them, at most at its last; where there is none, at its
+    last.
 
     Args:
         series: rows of :func:`~spectral_edge.replication.decision.series.measure_series` of all arms.
         quantity: a positive column.
 
     Returns:
-        Columns arm, task, seed, copy, weight_decay, generalises, stopped, step, decline; runs with nothing before the
-        step are left out.
-
-    Raises:
-        ValueError: no fresh run generalises, so there is no step to read the others at.
+        Columns run_id, arm, task, seed, copy, weight_decay, generalises, stopped, step, decline; runs with nothing
+        before the step are left out.
     """
     import polars
 
@@ -60,12 +66,8 @@ def declines(series: polars.DataFrame, quantity: str = "g23") -> polars.DataFram
     )
     steps = dict(first.select("run_id", "step").iter_rows())
     fresh = first.filter(polars.col("arm").is_in(["seeds", "copies"]))
-    if fresh.is_empty():
-        raise ValueError(
-            "declines: no fresh run has a test accuracy of 0.95, so there is no step to read the others at"
-        )
     of_task = dict(fresh.group_by("task").agg(polars.col("step").median()).iter_rows())
-    of_all = float(fresh["step"].median())  # type: ignore[arg-type]
+    of_all = float("inf") if fresh.is_empty() else float(fresh["step"].median())  # type: ignore[arg-type]
     rows = []
     for (run_id,), run in series.group_by("run_id", maintain_order=True):
         step = min(steps.get(str(run_id), of_task.get(run["task"][0], of_all)), run["step"].max())  # type: ignore[type-var]
@@ -73,7 +75,7 @@ def declines(series: polars.DataFrame, quantity: str = "g23") -> polars.DataFram
         if before.is_empty():
             continue
         ratio = float(before[quantity].max()) / float(at[quantity][-1])  # type: ignore[arg-type]
-        row = {name: run[name][0] for name in ("arm", "task", "seed", "copy", "weight_decay")}
+        row = {name: run[name][0] for name in ("run_id", "arm", "task", "seed", "copy", "weight_decay")}
         row |= {"generalises": run_id in steps, "stopped": run["stop_step"][0] is not None}
         rows.append(row | {"step": int(at["step"][-1]), "decline": float(np.log(ratio))})
     return polars.DataFrame(rows)
@@ -164,6 +166,16 @@ def inherited_contrasts(rows: polars.DataFrame) -> dict[str, Contrast]:
     A seed's value is log F of v1 by sum, on the script's pairs, of the trunk of three tasks minus that of x² + y²
     alone, of x² + y² with multiplication, or of the mean F of isotropic directions of the same trunk.
     """
+    own = inherited_rows(rows)
+    found = {}
+    for (null,), of_null in own.group_by("null", maintain_order=True):
+        values = (of_null["measured"] - of_null["null_mean"]).to_numpy()
+        found[str(null)] = Contrast(values, seeds=tuple(of_null["seed"]))
+    return found
+
+
+def inherited_rows(rows: polars.DataFrame) -> polars.DataFrame:
+    """The rows behind C11: log F of a trunk of three tasks, and as null mean that of what it is compared with."""
     import polars
 
     own = rows.filter(
@@ -171,20 +183,19 @@ def inherited_contrasts(rows: polars.DataFrame) -> dict[str, Contrast]:
         & (polars.col("statistic") == "concentration")
         & (polars.col("inputs") == "all")
         & (polars.col("direction") == "v1")
-    )
-    logs: dict[str, dict[int, float]] = {}
-    for line in own.iter_rows(named=True):
-        logs.setdefault(line["task"], {})[line["seed"]] = float(np.log(line["measured"]))
-        if line["task"] == TRITASK:
-            logs.setdefault("isotropic", {})[line["seed"]] = float(np.log(line["null_mean"]))
-    shared = logs.get(TRITASK, {})
-    others = {"x2_y2 alone": "x2_y2", "mul+x2_y2": "mul+x2_y2", "isotropic": "isotropic"}
-    found = {}
-    for null, name in others.items():
-        seeds = sorted(shared.keys() & logs.get(name, {}).keys())
-        if seeds:
-            found[null] = Contrast(np.array([shared[seed] - logs[name][seed] for seed in seeds]), seeds=tuple(seeds))
-    return found
+    ).sort("seed")
+    shared = own.filter(task=TRITASK)
+    logs = shared.with_columns(polars.col("measured").log())
+    found = [logs.with_columns(polars.col("null_mean").log(), null=polars.lit("isotropic"))]
+    for null, task in (("x2_y2 alone", "x2_y2"), ("mul+x2_y2", "mul+x2_y2")):
+        other = own.filter(task=task).select("seed", null_mean=polars.col("measured").log())
+        found.append(
+            logs.drop("null_mean").join(other, "seed").with_columns(null=polars.lit(null)).select(logs.columns)
+        )
+    table = polars.concat(found, how="vertical_relaxed")
+    return table.with_columns(
+        statistic=polars.lit("log_concentration_ratio"), task=polars.lit("x2_y2"), definition=polars.lit("script")
+    ).with_columns(polars.lit(None).alias(name) for name in ("null_std", "null_quantile95", "pvalue", "draws"))
 
 
 def _means(by_seed: dict[int, list[float]]) -> Floats:

@@ -15,7 +15,6 @@ from spectral_edge.replication.decision.arms import (
     RESERVE_SEEDS,
     Arm,
     runs_of,
-    single_run,
 )
 from spectral_edge.replication.decision.instruments import measure_cross_terms, measure_features
 from spectral_edge.replication.decision.measure import measure_hybrid, measure_modes
@@ -26,10 +25,10 @@ from spectral_edge.replication.decision.tables import gathered, read_table, writ
 from spectral_edge.replication.decision.trunk import measure_trunk
 from spectral_edge.store import StoreError, hold_lock
 from spectral_edge.subjects import RunConfig, run_folder, train_run
-from spectral_edge.subjects.profiles import GROKKING
+from spectral_edge.subjects.profiles import GROKKING, single_run
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["gather_arm", "measure_arm", "replaced_seeds", "restore_arm"]
+__all__ = ["gather_arm", "is_asked", "measure_arm", "measure_reproduction", "replaced_seeds", "restore_arm"]
 
 _PUBLISHED_FEATURES = ("add", "sub")  # for which the paper prints an overlap
 
@@ -70,6 +69,33 @@ def measure_arm(
             call_all(calls, jobs, say)
         if arm == "paper_seed":
             call_all({f"hybrid {name}": (_hybrids, out, name, protocol) for name in GROKKING}, jobs, say)
+
+
+def is_asked(run: RunConfig) -> bool:
+    """Whether the questions about directions are asked of such a run: one operation that generalises, all residues.
+
+    >>> is_asked(single_run("add", 42))
+    True
+    """
+    training = run.training
+    return training.operation in GROKKING and training.weight_decay > 0 and not training.nonzero
+
+
+def measure_reproduction(path: Path, run: RunConfig, folder: Path, protocol: Protocol = PROTOCOL) -> None:
+    """Measure a trained run as the arm of seeds is, into ``folder/<run id>.rows.parquet`` and ``….series.parquet``.
+
+    Nothing is measured twice, nor of a run that no question is asked of; a run without a stop has a series only.
+
+    Raises:
+        StoreError: the run is damaged, or a table is, or it is of another protocol.
+        ValueError: the run is shorter than ten updates.
+    """
+    if not is_asked(run):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    measures: dict[str, Measure] = {"series": measure_series, "rows": measure_modes}
+    tables = {folder / f"{run.run_id}.{kind}.parquet": measure for kind, measure in measures.items()}
+    _measure_missing(path, run, "reproduction", tables, protocol)
 
 
 def replaced_seeds(out: Path, protocol: Protocol = PROTOCOL) -> dict[tuple[str, int], int]:
@@ -178,10 +204,16 @@ def _complete(out: Path, arm: Arm, run: RunConfig, protocol: Protocol, by_instru
         measured / f"{run.run_id}.{kind}.parquet": measure
         for kind, measure in _measurements(arm, run, by_instruments).items()
     }
+    if all(_is_there(table, protocol) for table in tables):
+        return
+    train_run(path, run)
+    _measure_missing(path, run, arm, tables, protocol)
+
+
+def _measure_missing(path: Path, run: RunConfig, arm: str, tables: Mapping[Path, Measure], protocol: Protocol) -> None:
     missing = {table: measure for table, measure in tables.items() if not _is_there(table, protocol)}
     if not missing:
         return
-    train_run(path, run)
     trained = TrainedRun.open(path)
     torch.set_num_threads(run.threads)
     for table, measure in missing.items():

@@ -67,7 +67,8 @@ def measure_hybrid(edges: TrainedRun, weights: TrainedRun, protocol: Protocol) -
 
 
 def _checkpoints(run: TrainedRun) -> tuple[Checkpoint, ...]:
-    return ("stop", "transition") if run.task.name == "add" else ("stop",)
+    early = run.task.name == "add" and run.step_of("transition") is not None
+    return ("stop", "transition") if early else ("stop",)
 
 
 def _step(run: TrainedRun, checkpoint: Checkpoint, protocol: Protocol) -> int:
@@ -232,7 +233,7 @@ class _Step:
                 found[Measured(LargestConcentration.name, None, inputs)] = LargestConcentration(several)
             own = labels(BASIS[name], inputs)
             found[Measured("variance_share:pc1", BASIS[name], inputs)] = VarianceShare(*own, 1)
-            found[Measured("variance_share", BASIS[name], inputs)] = VarianceShare(*own)
+            found[Measured("variance_share", BASIS[name], inputs)] = VarianceShare(*own, None)
         if self.checkpoint == "transition":
             script = ScriptPeakedness(*labels("sum", "test"))
             found[Measured(ScriptPeakedness.name, "sum", "test")] = script

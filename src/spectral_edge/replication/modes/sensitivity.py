@@ -319,4 +319,4 @@ def _stability_row(main: ClaimRow, agreeing: float) -> ClaimRow:
     return ClaimRow(**values | {"seeds": seeds, "statistic": statistic, "measured": agreeing})
 
 
-SENSITIVITY = Study("sensitivity", 2, ("C3", "C4", "C6", "C7", "C8", "C9", "C13", "C14"), _applies, _measure, _across)
+SENSITIVITY = Study("sensitivity", 3, ("C3", "C4", "C6", "C7", "C8", "C9", "C13", "C14"), _applies, _measure, _across)

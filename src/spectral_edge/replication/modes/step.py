@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spectral_edge.comparison import Comparison, Isotropic, NullRow, compare, evaluate
-from spectral_edge.comparison.features import energy_of
 from spectral_edge.grokking import ModularTransformer
 from spectral_edge.modes import Method
 from spectral_edge.parameters import ParameterSubset, attention_weights
@@ -45,8 +44,7 @@ class StepComparison:
         directions: what is tested, in the order of the comparison.
         rows: (k, D) unit rows of them.
         quantities: the statistics.
-        result: the comparison; it keeps ``"energy"``, (N,) a direction, and ``"loss"``, (tasks, N) derivatives of each
-            input's losses.
+        result: the comparison; it keeps ``"loss"``, (tasks, N) derivatives of each input's losses, of every direction.
     """
 
     here: AnalysedStep
@@ -63,7 +61,7 @@ class StepComparison:
         Raises:
             ValueError: the run's updates do not fix the window.
 
-        Cost: a response to each random direction; memory 25 to 75 MB for 200 of them on 9409 inputs.
+        Cost: a response to each random direction; memory 15 to 45 MB for 200 of them on 9409 inputs.
         """
         key = (here.checkpoint, here.step, here.config)
         if key not in here.run.kept:
@@ -91,7 +89,7 @@ class StepComparison:
             nulls=[Isotropic(config.random_directions), *(["inputs"] if has_labels else [])],
             draws=config.permutations,
             seed=config.seed,
-            keep={"energy": energy_of, "loss": _losses(model, here)},
+            keep={"loss": _losses(model, here)},
             threads=run.threads,
             quiet=True,
         )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from spectral_edge.bases import CoordinateSystem, character_spectrum, to_grid
-from spectral_edge.grokking import ModularTask, TrainingConfig
+from spectral_edge.grokking import TrainingConfig
 from spectral_edge.modes import FunctionalModes, discrepancy, functional_modes
 from spectral_edge.replication.analysed_step import AnalysedStep
 from spectral_edge.replication.modes.quantities import quantities_of
@@ -14,14 +13,12 @@ from spectral_edge.replication.modes.rows import StepRows
 from spectral_edge.replication.modes.selection import lines_for
 from spectral_edge.replication.modes.step import StepComparison
 from spectral_edge.replication.study import AnalysisConfig, Findings, Say, Study
-from spectral_edge.statistics import fourier_profile
 from spectral_edge.store import Checkpoint, ClaimRow
 from spectral_edge.subjects.profiles import NOT_GROKKING
 from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["MODES"]
 
-_DRAWN = 3  # directions whose maps are kept for the figures
 _LEAST_WINDOW = 6  # of a phase that comes before the first full window
 
 
@@ -33,7 +30,6 @@ def _applies(training: TrainingConfig) -> bool:
 
 def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
     rows: list[ClaimRow] = []
-    arrays: dict[str, np.ndarray] = {}
     analysed: list[AnalysedStep] = []
     errors: dict[str, list[float]] = {}
     for here in _steps(run, config, say):
@@ -41,20 +37,18 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
         step = StepComparison.at(here)
         measured = StepRows(step, _other_phase(step) if config.phases == "all" else None)
         rows += [measured.row(line) for line in step.lines]
-        arrays |= _arrays(step)
         errors[here.checkpoint] = _finite_difference_error(step, measured.modes)
         analysed.append(here)
     rows.sort(key=lambda row: int(row.claim[1:]))
     return Findings(
         rows,
-        arrays,
         analysed_steps={here.checkpoint: here.step for here in analysed},
         edge_position={here.checkpoint: here.edge.position for here in analysed},
         finite_difference_error=errors,
     )
 
 
-MODES = Study("modes", 6, ("C3", "C4", "C6", "C7", "C8", "C9", "C13", "C14"), _applies, _measure, brief=True)
+MODES = Study("modes", 7, ("C3", "C4", "C6", "C7", "C8", "C9", "C13", "C14"), _applies, _measure, brief=True)
 
 
 def _steps(run: TrainedRun, config: AnalysisConfig, say: Say) -> list[AnalysedStep]:
@@ -78,45 +72,6 @@ def _steps(run: TrainedRun, config: AnalysisConfig, say: Say) -> list[AnalysedSt
                 continue
         found.append(AnalysedStep(run, config.model_copy(update={"window": window}), name, step))
     return found
-
-
-def _arrays(step: StepComparison) -> dict[str, np.ndarray]:
-    """What the figures are drawn from at this step."""
-    here, task = step.here, step.here.run.task
-    energy, random = step.kept("energy")
-    found = {
-        f"edge.{here.checkpoint}.singular_values": step.edge.singular_values,
-        f"energy.{here.checkpoint}": to_grid(energy[:_DRAWN], task.pairs, task.p),
-        f"energy_random.{here.checkpoint}": to_grid(random[:1], task.pairs, task.p),
-    }
-    for basis in _bases_of(step):
-        labels, order = step.quantities.labels(basis, "test")
-        for name, values in (("power", energy), ("null", random)):
-            power = fourier_profile(values, labels, order).power
-            found[f"profile.{here.checkpoint}.{basis}.{name}"] = power / power.sum(1, keepdims=True)
-    for coordinates in _coordinates_of(step):
-        for name, values in (("character", energy[:_DRAWN]), ("character_random", random[:1])):
-            spectrum = character_spectrum(to_grid(values, task.pairs, task.p, coordinates))
-            found[f"{name}.{here.checkpoint}.{coordinates}"] = spectrum.power
-    return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in found.items()}
-
-
-def _bases_of(step: StepComparison) -> list[str]:
-    task = step.here.run.task
-    spectra = ("concentration", "variance_share", "peakedness")
-    wanted = [line.grouping for line in lines_for(task.name, task.p, "all") if line.statistic in spectra]
-    return list(dict.fromkeys([*(basis for basis in wanted if basis), f"output:{task.name}"]))
-
-
-def _coordinates_of(step: StepComparison) -> list[CoordinateSystem]:
-    """Coordinates of the drawn 2-D spectra: those the claims ask for, and additive where the domain is full."""
-    task: ModularTask = step.here.run.task
-    lines = lines_for(task.name, task.p, "all")
-    asked = {line.grouping for line in lines if line.statistic.startswith("share:")}
-    if len(task.pairs) == task.p**2:
-        asked.add("additive")
-    known: tuple[CoordinateSystem, ...] = ("additive", "discrete_log", "gaussian")
-    return [coordinates for coordinates in known if coordinates in asked]
 
 
 def _other_phase(step: StepComparison) -> dict[str, np.ndarray] | None:

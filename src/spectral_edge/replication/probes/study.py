@@ -106,7 +106,7 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
     )
 
 
-PROBES = Study("probes", 2, ("C10", "C4"), _applies, _measure)
+PROBES = Study("probes", 3, ("C10", "C4"), _applies, _measure)
 
 
 def _peak_of(task: ModularTask, test: np.ndarray) -> Peak:

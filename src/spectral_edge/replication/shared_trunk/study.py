@@ -99,7 +99,7 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
     )
 
 
-SHARED_TRUNK = Study("shared_trunk", 1, (CLAIM,), _applies, _measure, across_models)
+SHARED_TRUNK = Study("shared_trunk", 2, (CLAIM,), _applies, _measure, across_models)
 
 
 @dataclass(frozen=True)

@@ -33,4 +33,4 @@ def _across(analyses: Sequence[Analysis]) -> list[ClaimRow]:
     return gap.gap_across(analyses) + alignment.alignment_across(analyses)
 
 
-SPECTRA = Study("spectra", 2, ("C1", "C2"), _applies, _measure, _across)
+SPECTRA = Study("spectra", 3, ("C1", "C2"), _applies, _measure, _across)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from spectral_edge.grokking import Training, TrainingConfig
 from spectral_edge.replication.catalogue import claims_in_order
-from spectral_edge.replication.claims import RULES
+from spectral_edge.replication.claims import STATEMENTS
 from spectral_edge.replication.study import AnalysisConfig
 from spectral_edge.subjects.training_run import RunConfig
 
@@ -99,7 +99,7 @@ class SweepSpec(BaseModel):
                 yield f"grid.{name}: an empty list gives no runs; give it a value, or leave it out"
 
     def _claims_problems(self) -> Iterator[str]:
-        known = [rule.claim for rule in RULES]
+        known = list(STATEMENTS)
         for claim in self.claims:
             if claim not in known:
                 yield f"claims: {claim} is unknown; possible are {', '.join(known)}"

@@ -1,0 +1,111 @@
+"""The rows behind the answers, from the gathered tables: one a (claim, run, direction, statistic, null)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spectral_edge.replication.claims.question import Question
+from spectral_edge.replication.decision.answers import rows_of
+from spectral_edge.replication.decision.contrasts import agreement, declines, inherited_rows
+from spectral_edge.replication.decision.protocol import Protocol
+from spectral_edge.statistics import adjust
+from spectral_edge.store import EvidenceRow
+
+if TYPE_CHECKING:
+    import polars
+
+__all__ = ["evidence_rows"]
+
+_COLUMNS = (
+    "task", "seed", "copy", "weight_decay", "step", "checkpoint", "stride", "window", "centered", "method",
+    "definition", "grouping", "inputs", "direction", "statistic", "null", "measured", "null_mean", "null_std",
+    "null_quantile95", "pvalue", "draws", "peak",
+)  # fmt: skip
+_DECIDING = ("seeds", "copies", "trunk", "reproduction")
+_ROUNDING = 1e-9
+"""Relative to the null's mean, below which its standard deviation is rounding and an effect has no meaning."""
+
+
+def evidence_rows(
+    rows: polars.DataFrame | None, series: polars.DataFrame | None, protocol: Protocol
+) -> list[EvidenceRow]:
+    """The rows that the answers are computed from, in the order of the questions.
+
+    Args:
+        rows: of :func:`~spectral_edge.replication.decision.measure.measure_modes` and its like; ``None`` if none.
+        series: of :func:`~spectral_edge.replication.decision.series.measure_series`; ``None`` if none.
+        protocol: its questions.
+    """
+    import polars
+
+    found: list[EvidenceRow] = []
+    for question in protocol.questions:
+        if question.claim in ("C1", "C2"):
+            found += [] if series is None else _of_series(question, series, protocol)
+        elif rows is not None:
+            of_arms = rows.filter(polars.col("arm").is_in(_DECIDING))
+            own = inherited_rows(rows) if question.claim == "C11" else rows_of(question, of_arms)
+            nulls = {question.exists, "isotropic" if question.exists.startswith("below") else "", *question.specific}
+            if question.exists.startswith("above"):
+                nulls.add("inputs")
+            found += _adjusted([_row(question, line) for line in own.iter_rows(named=True) if line["null"] in nulls])
+    return found
+
+
+def _row(question: Question, line: dict[str, Any]) -> EvidenceRow:
+    values = {name: line[name] for name in _COLUMNS}
+    spread, offset = line["null_std"], line["measured"] - line["null_mean"]
+    if question.alternative == "less" and values["pvalue"] is not None:
+        n = line["draws"]  # b draws at or above the measured number leave n - b below it
+        values["pvalue"] = min(1.0, (n + 2) / (n + 1) - values["pvalue"])
+    steady = spread is None or spread <= _ROUNDING * max(abs(line["null_mean"]), _ROUNDING)
+    return EvidenceRow(
+        claim=question.claim,
+        run=line["run_id"],
+        effect=None if steady else offset / spread,
+        published=question.published if question.published_statistic is None else None,
+        **values,
+    )
+
+
+def _adjusted(rows: Sequence[EvidenceRow]) -> list[EvidenceRow]:
+    """With p-values adjusted over the rows of a null."""
+    found = list(rows)
+    for null in dict.fromkeys(row.null for row in rows):
+        places = {i: row.pvalue for i, row in enumerate(rows) if row.null == null and row.pvalue is not None}
+        for i, value in zip(places, adjust(list(places.values())), strict=True):
+            found[i] = found[i].model_copy(update={"pvalue_adjusted": float(value)})
+    return found
+
+
+def _of_series(question: Question, series: polars.DataFrame, protocol: Protocol) -> list[EvidenceRow]:
+    """C1: each run's decline beside that of its update norm; C2: each run's agreement beside shifts of it."""
+    import polars
+
+    fresh = series.filter(polars.col("arm").is_in(_DECIDING))
+    if fresh.is_empty():
+        return []
+    origin = {
+        "checkpoint": None, "stride": protocol.stride, "window": 10, "centered": False, "method": None,
+        "grouping": None, "inputs": "all", "direction": "run", "statistic": question.statistic,
+        "definition": question.definition, "null_std": None, "null_quantile95": None, "pvalue": None, "draws": None,
+        "peak": None,
+    }  # fmt: skip
+    found = []
+    if question.claim == "C1":
+        norms = {row["run_id"]: row["decline"] for row in declines(fresh, "update_norm").iter_rows(named=True)}
+        for row in declines(fresh).filter(generalises=True).iter_rows(named=True):
+            pair = {"null": "update norm", "measured": row["decline"], "null_mean": norms[row["run_id"]]}
+            found.append(_row(question, origin | row | pair))
+        return found
+    stopped = fresh.filter(polars.col("stop_step").is_not_null() & (polars.col("step") <= polars.col("stop_step")))
+    for _, run in stopped.group_by("run_id", maintain_order=True):
+        run = run.sort("step")
+        first = {name: run[name][0] for name in ("run_id", "task", "seed", "copy", "weight_decay")}
+        shifts = [agreement(run, polars.concat([run[by:], run[:by]])) for by in range(1, len(run))]
+        pair = {"null": "circular shifts", "measured": agreement(run), "null_mean": float(np.mean(shifts))}
+        found.append(_row(question, origin | first | pair | {"step": int(run["step"][-1])}))
+    return found

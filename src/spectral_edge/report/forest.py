@@ -1,0 +1,128 @@
+"""The answers in one figure: the excess of each claim's number over each null, in units of its margin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, plain, settle, style
+from spectral_edge.report.formatting import null_name, statistic_label
+from spectral_edge.store import Answer, Effect, TaskAnswer
+
+__all__ = ["draw_forest"]
+
+_LOW, _HIGH = -3.0, 5.0
+"""In margins; what lies beyond is drawn at the edge, with an arrow."""
+_COLOURS = {"yes": SERIES[2].colour, "no": SERIES[1].colour, "undecided": GREY}
+_MARKERS = {"yes": "s", "no": "X", "undecided": "o"}
+_LINE_HEIGHT, _WIDTH = 0.19, 9.2
+_CAPTION = (
+    "Each mark is the mean excess over seeds of a claim’s primary number over one null, divided by the claim’s "
+    "margin, with its 90 % interval. At 0 the edge is like the null; from 1 on the excess is worth the name. Square: "
+    "yes. Cross: no. Circle: undecided. Bold: the strongest null, which decides. Open marks: v1 without its part along "
+    "the weights. The lowest line of a group asks whether the effect exists at all: against permuted inputs or labels. "
+    "An arrow marks a value or an interval that runs on."
+)
+
+
+@dataclass(frozen=True)
+class _Line:
+    label: str
+    effect: Effect | None = None
+    margin: float = 1.0
+    decides: bool = False
+    beyond: bool = False
+    margin_text: str = ""
+
+
+def draw_forest(answers: Sequence[Answer]) -> Drawing:
+    """Draw every measured claim, one line a null; claims of several tasks have a group a task."""
+    measured = [answer for answer in answers if answer.tasks]
+    missing = [f"{answer.claim}: {answer.because}" for answer in answers if not answer.tasks]
+    sources = [f"{answer.claim}: {answer.n} of {answer.planned} seeds" for answer in measured]
+    return Drawing(
+        "forest",
+        "The answers: excess over each null",
+        _CAPTION,
+        _figure(_lines(measured)) if measured else None,
+        tuple(sources),
+        tuple(missing),
+    )
+
+
+def _lines(answers: Sequence[Answer]) -> list[_Line]:
+    found = []
+    for answer in answers:
+        for task in answer.tasks:
+            name = "" if task.task == "all" else f", {task.task}"
+            found.append(_Line(f"{answer.claim}{name}: {statistic_label(task.statistic)}", margin_text=_margin(task)))
+            found += [
+                _Line(null_name(effect.null), effect, task.margin, effect.null == task.strongest_null)
+                for effect in task.effects
+            ]
+            if task.beyond_weights is not None:
+                found.append(
+                    _Line("v1 without its part along the weights", task.beyond_weights, task.margin, beyond=True)
+                )
+            found.append(_Line(f"exists: {null_name(task.existence.null)}", task.existence, task.margin))
+    return found
+
+
+def _figure(lines: Sequence[_Line]) -> Figure:
+    with style():
+        figure = Figure(figsize=(_WIDTH, _LINE_HEIGHT * len(lines) + 1.2), layout="constrained")
+        axes = figure.subplots()
+        axes.axvspan(1, _HIGH, color="#eef5f0", zorder=0)
+        axes.axvline(0, color=INK, lw=0.8, zorder=1)
+        axes.axvline(1, color=INK, lw=0.8, ls=(0, (4, 3)), zorder=1)
+        for place, line in enumerate(lines):
+            if line.effect is not None:
+                _draw(axes, -place, line, line.effect)
+            axes.text(_HIGH, -place, plain(line.margin_text), ha="right", va="center", fontsize=7.5, color=GREY)
+        axes.set_xlim(_LOW, _HIGH)
+        axes.set_ylim(-len(lines) + 0.3, 0.7)
+        axes.set_yticks([-place for place in range(len(lines))], [plain(line.label) for line in lines])
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        for label, line in zip(axes.get_yticklabels(), lines, strict=True):
+            label.set_fontweight("bold" if line.effect is None or line.decides else "normal")
+        axes.set_xlabel("mean excess / margin")
+        figure.legend(handles=_legend(), loc="outside upper center", ncols=4, fontsize=8)
+        return settle(figure)
+
+
+def _draw(axes: Axes, place: float, line: _Line, effect: Effect) -> None:
+    colour = _COLOURS[effect.answer]
+    middle, low, high = (None if end is None else end / line.margin for end in (effect.effect, effect.low, effect.high))
+    assert middle is not None
+    ends = [end for end in (low, middle, high) if end is not None]
+    if low is not None and high is not None:
+        left, right = (min(max(end, _LOW), _HIGH) for end in (low, high))
+        axes.hlines(place, left, right, color=colour, lw=1.8 if line.decides else 1.1, zorder=3)
+    for runs_on, edge, marker in ((min(ends) < _LOW, _LOW, "<"), (max(ends) > _HIGH, _HIGH, ">")):
+        if runs_on:
+            axes.plot(edge, place, marker=marker, color=colour, ms=5, clip_on=False, zorder=4)
+    face = "white" if line.beyond else colour
+    if _LOW <= middle <= _HIGH:
+        axes.plot(middle, place, **_mark(effect.answer, colour, face))
+
+
+def _margin(task: TaskAnswer) -> str:
+    return f"margin {task.margin:g} {task.unit}"
+
+
+def _mark(answer: str, colour: str, face: str) -> dict[str, Any]:
+    return {
+        "marker": _MARKERS[answer], "ms": 6, "ls": "none", "markeredgecolor": colour, "markerfacecolor": face,
+        "zorder": 5,
+    }  # fmt: skip
+
+
+def _legend() -> list[Line2D]:
+    marks = [Line2D([], [], label=answer, **_mark(answer, colour, colour)) for answer, colour in _COLOURS.items()]
+    return [*marks, Line2D([], [], color=INK, lw=0.8, ls=(0, (4, 3)), label="margin")]

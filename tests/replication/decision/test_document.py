@@ -1,0 +1,178 @@
+"""The committed answers: made of the committed tables, and of nothing else."""
+
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytest
+from scipy import stats
+
+from spectral_edge.replication.decision import PROTOCOL
+from spectral_edge.replication.decision.answers import excesses
+from spectral_edge.replication.decision.decay import decay_curves, part_effects
+from spectral_edge.replication.decision.document import (
+    committed,
+    decision_claims,
+    reproduction_claims,
+    write_claims,
+)
+from spectral_edge.replication.decision.evidence_rows import evidence_rows
+from spectral_edge.replication.decision.spreads import numbers_of, place, spreads_of
+from spectral_edge.replication.decision.tables import read_table
+from spectral_edge.store import Claims, StoreError
+from spectral_edge.subjects.profiles import single_run
+from support.synthetic import make_claims
+
+KEPT = Path(__file__).parents[3] / "results" / "decision"
+
+
+@pytest.fixture(scope="module")
+def assembled():
+    return decision_claims(KEPT)
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return tuple(read_table(KEPT / f"seeds{kind}.parquet", PROTOCOL) for kind in ("", ".series"))
+
+
+def close(ours, theirs):
+    """Equal but for rounding, which differs between processors; how often a bootstrap repeats may follow it."""
+    if isinstance(theirs, dict):
+        return ours.keys() == theirs.keys() and all(
+            abs(ours[k] - theirs[k]) < 0.01 if k in ("repeat", "contradictions") and theirs[k] is not None
+            else close(ours[k], theirs[k])
+            for k in theirs if k != "because"
+        )  # fmt: skip
+    if isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(close, ours, theirs))
+    if isinstance(theirs, float):
+        return ours == pytest.approx(theirs, rel=1e-6, abs=1e-9)
+    return ours == theirs
+
+
+def test_the_committed_document_is_that_of_the_committed_tables(assembled):
+    stored = committed()
+    for part in ("answers", "rows", "spreads"):
+        ours, theirs = ([one.model_dump() for one in getattr(which, part)] for which in (assembled, stored))
+        assert [place for place, pair in enumerate(zip(ours, theirs, strict=True)) if not close(*pair)] == [], part
+    assert stored.protocol == PROTOCOL.digest
+
+
+def test_assembled_again_it_is_the_same_bytes(assembled, tmp_path):
+    write_claims(tmp_path / "one.json", assembled)
+    before = (tmp_path / "one.json").read_bytes()
+    write_claims(tmp_path / "one.json", decision_claims(KEPT).model_copy(update={"wall_seconds": 9.0}))
+    assert (tmp_path / "one.json").read_bytes() == before
+    (tmp_path / "one.json").write_text("{")
+    assert write_claims(tmp_path / "one.json", assembled) == Claims.read(tmp_path / "one.json")
+
+
+def test_every_claim_has_an_answer_with_its_reasons(assembled):
+    assert [answer.claim for answer in assembled.answers] == [f"C{i}" for i in range(1, 15)]
+    for answer in assembled.answers:
+        assert answer.because
+        if answer.claim in ("C13", "C14"):
+            assert (answer.reproduces, answer.exists, answer.specific) == (None, None, None)
+        elif answer.tasks:
+            assert answer.strongest_null in {effect.null for task in answer.tasks for effect in task.effects}
+
+
+def test_an_effect_is_the_mean_over_the_rows_behind_it(assembled):
+    """C7, F of the edge of multiplication: the mean over the rows of a run, then over runs, of measured - null mean."""
+    (task,) = next(answer for answer in assembled.answers if answer.claim == "C7").tasks
+    for effect in task.effects:
+        runs = {}
+        for row in assembled.rows:
+            if (row.claim, row.null) == ("C7", effect.null):
+                assert row.effect == pytest.approx((row.measured - row.null_mean) / row.null_std)
+                runs.setdefault(row.seed, []).append(row.measured - row.null_mean)
+        assert effect.effect == pytest.approx(np.mean([np.mean(values) for values in runs.values()]))
+        assert effect.n == len(runs)
+
+
+def test_small_is_extreme_where_the_claim_is_that_of_a_small_number(tables):
+    """C3's p counts draws at or below the measured purity; without ties, those at or above it are the others."""
+    purity = tables[0].filter(
+        statistic="head_purity", direction="v1", null="isotropic", seed=1001, task="add", checkpoint="stop"
+    )
+    (stored,) = purity["pvalue"]
+    (row,) = [row for row in decision_rows(tables[0]) if (row.claim, row.task, row.null) == ("C3", "add", "isotropic")]
+    below = 60 - round(stored * 61 - 1)
+    assert row.pvalue == pytest.approx((below + 1) / 61)
+
+
+def decision_rows(rows):
+    return evidence_rows(rows.filter(seed=1001), None, PROTOCOL)
+
+
+def test_a_spread_is_the_prediction_interval_of_the_seeds(tables):
+    rows, series = tables
+    (spread,) = [s for s in spreads_of(rows, series, PROTOCOL) if (s.task, s.statistic) == ("sub", "stop_step")]
+    steps = series.filter(task="sub", arm="seeds").group_by("run_id").agg(polars.col("stop_step").first())["stop_step"]
+    logs = np.log(steps.to_numpy())
+    half = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) * np.sqrt(1 + 1 / len(logs))
+    assert (spread.low, spread.high) == pytest.approx((np.exp(logs.mean() - half), np.exp(logs.mean() + half)))
+    assert spread.n == len(logs)
+
+
+def test_numbers_of_a_stored_run_lie_where_they_were(tables):
+    rows, series = (table.filter(run_id=single_run("mul", 1003).run_id) for table in tables)
+    placed = place(rows, series, spreads_of(*tables, PROTOCOL))
+    values = {key.statistic: value for key, _, _, value in numbers_of(rows, series)}
+    assert {one.spread.statistic: one.measured for one in placed} == values
+    assert len(placed) >= 10
+    excess = values["concentration beyond weights"]
+    of_seed = excesses(PROTOCOL.questions[[q.claim for q in PROTOCOL.questions].index("C7")], rows, "weights", "v1")
+    assert excess == pytest.approx(of_seed[1003])
+
+
+def test_a_reproduction_repeats_the_answers_and_places_numbers_of_the_same_protocol_only(tables):
+    rows, series = (table.filter(seed=1002).with_columns(arm=polars.lit("reproduction")) for table in tables)
+    decision = committed()
+    found = reproduction_claims("quick", rows, series, 1.0, decision, claims=("C6", "C7"))
+    assert [answer.claim for answer in found.answers] == ["C6", "C7"]
+    assert {row.claim for row in found.rows} == {"C6", "C7"}
+    assert len(found.placed) > 40
+    other = reproduction_claims("quick", rows, series, 1.0, make_claims())
+    assert other.placed == []
+    nothing = reproduction_claims("quick", None, None, 1.0, decision)
+    assert (nothing.rows, nothing.placed) == ([], [])
+
+
+def test_no_table_is_said(tmp_path):
+    with pytest.raises(StoreError, match=r"no arm is measured there yet; run `spectral-edge decide"):
+        decision_claims(tmp_path)
+
+
+def test_curves_are_medians_and_quartiles_over_seeds_by_steps_before_the_stop(tables):
+    series = tables[1]
+    curves = {(curve.task, curve.quantity): curve for curve in decay_curves(series)}
+    curve = curves["mul", "cosine_theta"]
+    at = {}
+    for _, run in series.filter(task="mul").group_by("run_id"):
+        stop = max(run["stop_step"][0], 2000)
+        for row in run.iter_rows(named=True):
+            if row["cosine_theta"] is not None and row["step"] <= stop:
+                at.setdefault(row["step"] - stop, []).append(abs(row["cosine_theta"]))
+    assert curve.steps_before_stop == sorted(k for k, values in at.items() if len(values) >= 0.8 * curve.n)
+    assert curve.median[-1] == pytest.approx(np.median(at[0]))
+    assert (curve.low[-1], curve.high[-1]) == pytest.approx(tuple(np.quantile(at[0], [0.25, 0.75])))
+
+
+def test_the_effects_of_parts_are_means_over_seeds(tables):
+    rows = tables[0]
+    (part,) = [
+        p
+        for p in part_effects(rows, PROTOCOL)
+        if (p.task, p.statistic, p.direction, p.null) == ("sub", "variance_share:pc1", "gradient1", "weights")
+    ]
+    own = rows.filter(
+        task="sub", statistic="variance_share:pc1", direction="gradient1", null="weights", inputs="test_off_diagonal"
+    )
+    excess = (own["measured"] - own["null_mean"]).to_numpy()
+    half = stats.t.ppf(0.95, len(excess) - 1) * excess.std(ddof=1) / np.sqrt(len(excess))
+    assert (part.effect, part.low, part.high, part.n) == pytest.approx(
+        (excess.mean(), excess.mean() - half, excess.mean() + half, len(excess))
+    )
+    assert not [p for p in part_effects(rows, PROTOCOL) if (p.direction, p.null) == ("theta", "weights")]
