@@ -11,14 +11,10 @@ from pathlib import Path
 import pytest
 
 from spectral_edge.replication import ReproduceConfig, reproduce
-from spectral_edge.replication.decision import PROTOCOL
 from spectral_edge.replication.decision.document import committed
 from spectral_edge.store import Claims, Numbers, StoreError
 from spectral_edge.subjects import run_folder
-from support.tiny_runs import TINY_ANALYSIS, tiny
-
-# Any accuracy will do as a stop, at step 60, so that every run is measured.
-STOP = {"stop_accuracy": 1e-9, "stop_patience": 12, "max_steps": 60}
+from support.tiny_runs import STOP, TINY_ANALYSIS, TINY_PROTOCOL, tiny
 
 
 class TinyProfile(ReproduceConfig):
@@ -28,7 +24,7 @@ class TinyProfile(ReproduceConfig):
 
     @property
     def protocol(self):
-        return PROTOCOL.model_copy(update={"stride": 5, "window": 9, "draws": 6, "permutations": 8})
+        return TINY_PROTOCOL
 
 
 CONFIG = TinyProfile(analysis=TINY_ANALYSIS, jobs=2)

@@ -9,7 +9,7 @@ from spectral_edge.report import write_report
 from spectral_edge.store import Claims, Numbers
 from spectral_edge.subjects import RunConfig
 from support import golden
-from support.tiny_runs import TINY_ANALYSIS, tiny
+from support.tiny_runs import TINY_ANALYSIS, TINY_PROTOCOL, tiny
 
 CLAIMS = [f"C{i}" for i in range(1, 15)]
 
@@ -25,6 +25,10 @@ class TinyPaper(ReproduceConfig):
         control = RunConfig(training=tiny("add", weight_decay=0.0).training, **kept)
         shared = [tiny(name, nonzero=True) for name in ("add+mul+x2_y2", "x2_y2")]
         return [*shared, *single, control]
+
+    @property
+    def protocol(self):
+        return TINY_PROTOCOL
 
 
 @pytest.fixture(scope="module")

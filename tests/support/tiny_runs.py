@@ -2,10 +2,14 @@
 
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.replication import AnalysisConfig
+from spectral_edge.replication.decision import PROTOCOL
 from spectral_edge.subjects import RunConfig
 
 TINY = {"p": 13, "d_model": 16, "n_heads": 2, "d_mlp": 16, "batch_size": 32, "eval_every": 5, "max_steps": 60}
 TINY_ANALYSIS = AnalysisConfig(window=9, stride=5, random_directions=20, permutations=20)
+TINY_PROTOCOL = PROTOCOL.model_copy(update={"stride": 5, "window": 9, "draws": 6, "permutations": 8})
+# Any accuracy will do as a stop, at step 60.
+STOP = {"stop_accuracy": 1e-9, "stop_patience": 12, "max_steps": 60}
 
 
 def tiny(operation="add", **changes):

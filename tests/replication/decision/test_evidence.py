@@ -19,11 +19,9 @@ from spectral_edge.store import StoreError
 from spectral_edge.subjects import run_folder, train_run
 from spectral_edge.subjects.profiles import single_run
 from spectral_edge.subjects.trained_run import TrainedRun
-from support.tiny_runs import tiny
+from support.tiny_runs import STOP, tiny
+from support.tiny_runs import TINY_PROTOCOL as TINY
 
-TINY = PROTOCOL.model_copy(update={"stride": 5, "window": 9, "draws": 6, "permutations": 8})
-# Any accuracy will do as a stop, at step 60.
-STOP = {"stop_accuracy": 1e-9, "stop_patience": 12, "max_steps": 60}
 RUNS = [tiny(name, seed=1, **STOP) for name in ("add", "mul", "x2_y2", "sub")]
 BY_INSTRUMENTS = {run.run_id for run in RUNS}
 
