@@ -25,7 +25,6 @@ PARTS = (
         "comparison",
         "analysis",
         "reproduction",
-        "paper",
         "growth",
         "recording",
     ),

@@ -37,7 +37,7 @@ def reproduced() -> Row:
             seconds.append(
                 timed(lambda c=command: subprocess.run([sys.executable, *c], check=True, capture_output=True))
             )
-            runs = json.loads((Path(folder) / "claims.json").read_text())["runs"]
+            runs = json.loads((Path(folder) / "numbers.json").read_text())["runs"]
     steps, spent = stages(runs)
     return median_row(
         "reproduce --profile quick, two cores",

@@ -13,6 +13,7 @@ from spectral_edge.replication.decision.contrasts import (
     agreement_contrasts,
     declines,
     gap_contrasts,
+    mean_over_shifts,
 )
 
 RATIOS = ("sigma_ratio", "displacement_ratio", "ratio_W_Q", "ratio_W_K")
@@ -82,6 +83,12 @@ def test_where_nothing_generalises_runs_are_read_at_their_last_step():
     found = declines(series("add", 1, grok=None)).row(0, named=True)
     assert (found["step"], found["generalises"]) == (STEPS[-1], False)
     assert found["decline"] == pytest.approx(np.log(40))
+
+
+def test_the_mean_over_circular_shifts_has_its_closed_form():
+    run = series("add", 3)
+    shifts = [agreement(run, polars.concat([run[by:], run[:by]])) for by in range(1, len(run))]
+    assert mean_over_shifts(agreement(run), len(run)) == pytest.approx(np.mean(shifts))
 
 
 def agreeing(seed):

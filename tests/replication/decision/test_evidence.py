@@ -1,5 +1,7 @@
 """An arm on tiny runs: trained, measured, gathered; its rows against values computed by hand."""
 
+import shutil
+
 import numpy as np
 import polars
 import pytest
@@ -296,3 +298,18 @@ def test_what_is_kept_is_not_measured_again_where_run_directories_are_gone(arm, 
     again, before = (read_table(folder / "seeds.parquet", TINY) for folder in (tmp_path / "again", kept))
     keys = ["run_id", "checkpoint", "direction", "statistic", "grouping", "inputs", "null"]
     assert again.select(before.columns).sort(keys).equals(before.sort(keys))
+
+
+def test_a_table_of_older_code_is_measured_again(arm, tmp_path, monkeypatch):
+    out = shutil.copytree(arm, tmp_path / "out")
+    monkeypatch.setattr(evidence, "runs_of", lambda arm, replaced=None: RUNS[1:2])
+    monkeypatch.setattr(evidence, "_read_by_instruments", lambda arm, replaced: set())
+    monkeypatch.setattr(evidence, "call_all", lambda calls, jobs, say: [f(*a) for f, *a in calls.values()])
+    monkeypatch.setattr(TrainedRun, "step_of", lambda run, name, window=20: {"stop": 60, "transition": 55}[name])
+    table = out / "measured" / "seeds" / f"{RUNS[1].run_id}.rows.parquet"
+    whole = read_table(table, TINY)
+    assert set(whole["version"]) == {2}
+    write_table(table, whole.drop("version").with_columns(measured=polars.lit(0.5)).rows(named=True))
+    assert set(read_table(table, TINY)["version"]) == {1}
+    measure_arm(out, "seeds", protocol=TINY)
+    assert read_table(table, TINY).sort(whole.columns).equals(whole.sort(whole.columns))

@@ -122,3 +122,23 @@ def test_runs_that_are_compared_with_have_a_spread_of_their_own():
 def test_nulls_of_different_seeds_are_refused():
     with pytest.raises(ValueError, match=r"\[9, 10\] seeds"):
         decide([Contrast(planted(1, n=10)), Contrast(planted(1, n=9))], 0.75, QUICK)
+
+
+@pytest.mark.parametrize("reference", [np.empty(0), planted(1, 2, 8, seed=4)])
+def test_many_selections_at_once_are_those_one_at_a_time(reference):
+    contrast = Contrast(planted(2, 1, 12), reference)
+    seeds = np.random.default_rng(1).integers(0, 12, (50, 12))
+    seeds[0] = 3  # no spread at all
+    mean, low, high = contrast.resampled(seeds, 0.9, np.random.default_rng(2))
+    drawn = reference[np.random.default_rng(2).integers(0, len(reference), (50, len(reference)))]
+    for i in range(1, 50):
+        values = contrast.values[seeds[i]]
+        if len(reference):
+            ends = stats.ttest_ind(values, drawn[i], equal_var=False).confidence_interval(0.9)
+            expected = (values.mean() - drawn[i].mean(), ends.low, ends.high)
+        else:
+            half = stats.t.ppf(0.95, 11) * values.std(ddof=1) / np.sqrt(12)
+            expected = (values.mean(), values.mean() - half, values.mean() + half)
+        assert (mean[i], low[i], high[i]) == pytest.approx(expected)
+    if not len(reference):
+        assert (low[0], high[0]) == pytest.approx((contrast.values[3], contrast.values[3]))

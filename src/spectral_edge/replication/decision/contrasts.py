@@ -23,6 +23,7 @@ __all__ = [
     "gap_contrasts",
     "inherited_contrasts",
     "inherited_rows",
+    "mean_over_shifts",
     "of_common_seeds",
 ]
 
@@ -142,9 +143,8 @@ def agreement_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
         runs = [run.sort("step") for _, run in of_task.group_by("run_id", maintain_order=True)]
         for run in runs:
             seed, own = int(run["seed"][0]), agreement(run)
-            shifted = [agreement(run, _shifted(run, by)) for by in range(1, len(run))]
             others = [agreement(run, other) for other in runs if int(other["seed"][0]) != seed]
-            found["circular shifts"].setdefault(seed, []).append(own - float(np.mean(shifted)))
+            found["circular shifts"].setdefault(seed, []).append(own - mean_over_shifts(own, len(run)))
             if others:
                 found["other runs"].setdefault(seed, []).append(own - float(np.mean(others)))
     return {null: Contrast(_means(by_seed), seeds=tuple(sorted(by_seed))) for null, by_seed in found.items() if by_seed}
@@ -202,7 +202,10 @@ def _means(by_seed: dict[int, list[float]]) -> Floats:
     return np.array([np.mean(by_seed[seed]) for seed in sorted(by_seed)])
 
 
-def _shifted(run: polars.DataFrame, by: int) -> polars.DataFrame:
-    import polars
+def mean_over_shifts(rho: float, n: int) -> float:
+    """Mean of Spearman's ρ over the circular shifts 1 … n - 1 of the second series: -ρ/(n - 1).
 
-    return polars.concat([run[by:], run[:by]])
+    Over all n shifts the sum of products of centred ranks is the product of their sums, which is 0. The same holds for
+    a mean of several ρ of series of one length.
+    """
+    return -rho / (n - 1)

@@ -32,6 +32,10 @@ __all__ = ["gather_arm", "is_asked", "measure_arm", "measure_reproduction", "rep
 
 _PUBLISHED_FEATURES = ("add", "sub")  # for which the paper prints an overlap
 
+# By which code a table is measured, where it is not the first. Raised when a number changes its meaning: tables of
+# an older version are measured again.
+_VERSIONS: Mapping[Callable[..., Any], int] = {measure_modes: 2}
+
 Say = Callable[[str], None]
 Measure = Callable[[TrainedRun, str, Protocol], list[dict[str, Any]]]
 Hybrid = Callable[[TrainedRun, TrainedRun, Protocol], list[dict[str, Any]]]
@@ -204,21 +208,21 @@ def _complete(out: Path, arm: Arm, run: RunConfig, protocol: Protocol, by_instru
         measured / f"{run.run_id}.{kind}.parquet": measure
         for kind, measure in _measurements(arm, run, by_instruments).items()
     }
-    if all(_is_there(table, protocol) for table in tables):
+    if all(_is_there(table, measure, protocol) for table, measure in tables.items()):
         return
     train_run(path, run)
     _measure_missing(path, run, arm, tables, protocol)
 
 
 def _measure_missing(path: Path, run: RunConfig, arm: str, tables: Mapping[Path, Measure], protocol: Protocol) -> None:
-    missing = {table: measure for table, measure in tables.items() if not _is_there(table, protocol)}
+    missing = {table: measure for table, measure in tables.items() if not _is_there(table, measure, protocol)}
     if not missing:
         return
     trained = TrainedRun.open(path)
     torch.set_num_threads(run.threads)
     for table, measure in missing.items():
         if measure is measure_series or trained.stop_step is not None:
-            write_table(table, measure(trained, arm, protocol))
+            write_table(table, _versioned(measure, measure(trained, arm, protocol)))
 
 
 def _measurements(arm: Arm, run: RunConfig, by_instruments: bool) -> dict[str, Measure]:
@@ -244,20 +248,24 @@ def _hybrids(out: Path, operation: str, protocol: Protocol) -> None:
         if operation in _PUBLISHED_FEATURES:
             wanted["features.rows"] = _hybrid_features
         tables = {place / f"hybrid-{operation}-{number}.{kind}.parquet": measure for kind, measure in wanted.items()}
-        missing = {table: measure for table, measure in tables.items() if not _is_there(table, protocol)}
+        missing = {table: measure for table, measure in tables.items() if not _is_there(table, measure, protocol)}
         if missing:
             edges, weights = (TrainedRun.open(run_folder(out, one)) for one in (run, runs[(number + 1) % len(runs)]))
             torch.set_num_threads(run.threads)
             for table, measure in missing.items():
-                write_table(table, measure(edges, weights, protocol))
+                write_table(table, _versioned(measure, measure(edges, weights, protocol)))
 
 
 def _hybrid_features(edges: TrainedRun, weights: TrainedRun, protocol: Protocol) -> list[dict[str, Any]]:
     return measure_features(weights, "hybrid", protocol, edges)
 
 
-def _is_there(path: Path, protocol: Protocol) -> bool:
+def _versioned(measure: Callable[..., Any], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row | {"version": _VERSIONS.get(measure, 1)} for row in rows]
+
+
+def _is_there(path: Path, measure: Callable[..., Any], protocol: Protocol) -> bool:
+    """Whether a table is measured, and by the code of today."""
     if not path.exists():
         return False
-    read_table(path, protocol)
-    return True
+    return int(read_table(path, protocol)["version"].min()) >= _VERSIONS.get(measure, 1)  # type: ignore[arg-type]

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from spectral_edge.replication.claims.question import Question
 from spectral_edge.replication.decision.answers import rows_of
-from spectral_edge.replication.decision.contrasts import agreement, declines, inherited_rows
+from spectral_edge.replication.decision.contrasts import agreement, declines, inherited_rows, mean_over_shifts
 from spectral_edge.replication.decision.protocol import Protocol
 from spectral_edge.statistics import adjust
 from spectral_edge.store import EvidenceRow
@@ -105,7 +103,7 @@ def _of_series(question: Question, series: polars.DataFrame, protocol: Protocol)
     for _, run in stopped.group_by("run_id", maintain_order=True):
         run = run.sort("step")
         first = {name: run[name][0] for name in ("run_id", "task", "seed", "copy", "weight_decay")}
-        shifts = [agreement(run, polars.concat([run[by:], run[:by]])) for by in range(1, len(run))]
-        pair = {"null": "circular shifts", "measured": agreement(run), "null_mean": float(np.mean(shifts))}
+        rho = agreement(run)
+        pair = {"null": "circular shifts", "measured": rho, "null_mean": mean_over_shifts(rho, len(run))}
         found.append(_row(question, origin | first | pair | {"step": int(run["step"][-1])}))
     return found

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from spectral_edge.replication.decision.protocol import Protocol
-from spectral_edge.statistics import mean_interval, proportion_interval
+from spectral_edge.statistics import proportion_interval
 
 __all__ = [
     "Contrast",
@@ -80,15 +80,32 @@ class Contrast:
 
     def interval(self, level: float) -> tuple[float, float]:
         """Student's interval of the mean excess; Welch's where there is a reference."""
-        if not len(self.reference):
-            return mean_interval(self.values, level)
-        found = stats.ttest_ind(self.values, self.reference, equal_var=False).confidence_interval(level)
-        return float(found.low), float(found.high)
+        _, low, high = _intervals(self.values[None], self.reference[None], level)
+        return float(low[0]), float(high[0])
 
-    def resampled(self, seeds: NDArray[np.int64], rng: np.random.Generator) -> Contrast:
-        """The contrast of other seeds, and of a bootstrap sample of the reference."""
+    def resampled(self, seeds: NDArray[np.int64], level: float, rng: np.random.Generator) -> tuple[Floats, ...]:
+        """Mean excess and interval of R selections of seeds (R, m), each with a bootstrap sample of the reference."""
         m = len(self.reference)
-        return Contrast(self.values[seeds], self.reference[rng.integers(0, m, m)] if m else self.reference)
+        return _intervals(self.values[seeds], self.reference[rng.integers(0, m, (len(seeds), m))], level)
+
+
+def _intervals(values: Floats, references: Floats, level: float) -> tuple[Floats, ...]:
+    """Means (R,) of rows (R, n) less those of their references (R, m), with the ends of their intervals."""
+    (_, n), (_, m) = values.shape, references.shape
+    mean = values.mean(axis=1) - (references.mean(axis=1) if m else 0.0)
+    variance = values.var(axis=1, ddof=1) / n
+    freedom: Floats = np.full(len(values), n - 1.0)
+    if m:
+        other = references.var(axis=1, ddof=1) / m
+        parts = variance**2 / (n - 1) + other**2 / (m - 1)
+        variance = variance + other
+        freedom = np.divide(variance**2, parts, out=freedom, where=parts > 0)
+    half = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(variance)
+    return mean, mean - half, mean + half
+
+
+_Rule = Callable[[Floats, Floats, Floats], NDArray[np.str_]]
+"""Answers (R,) from means and both ends of their intervals."""
 
 
 def decide(contrasts: Floats | Sequence[Contrast], margin: float, protocol: Protocol) -> Decision:
@@ -106,14 +123,8 @@ def decide(contrasts: Floats | Sequence[Contrast], margin: float, protocol: Prot
         ValueError: there are no seeds, an excess is not finite, or nulls have different numbers of seeds.
     """
 
-    def rule(found: Sequence[Contrast]) -> ThreeWay:
-        strongest = min(found, key=lambda contrast: contrast.mean)
-        if len(strongest.values) < protocol.fewest:
-            return "undecided"
-        low, high = strongest.interval(protocol.interval)
-        if low > 0 and strongest.mean >= margin:
-            return "yes"
-        return "no" if high < margin else "undecided"
+    def rule(mean: Floats, low: Floats, high: Floats) -> NDArray[np.str_]:
+        return np.where((low > 0) & (mean >= margin), "yes", np.where(high < margin, "no", "undecided"))
 
     return _stable(_as_contrasts(contrasts), rule, protocol)
 
@@ -127,11 +138,8 @@ def decide_bound(values: Floats, bound: float, protocol: Protocol) -> Decision:
         ValueError: as :func:`decide`.
     """
 
-    def rule(below: Sequence[Contrast]) -> ThreeWay:
-        if len(below[0].values) < protocol.fewest:
-            return "undecided"
-        low, high = below[0].interval(protocol.interval)
-        return "yes" if low > 0 else "no" if high < 0 else "undecided"
+    def rule(mean: Floats, low: Floats, high: Floats) -> NDArray[np.str_]:
+        return np.where(low > 0, "yes", np.where(high < 0, "no", "undecided"))
 
     return _stable(_as_contrasts(bound - values), rule, protocol)
 
@@ -197,22 +205,22 @@ def _as_contrasts(contrasts: Floats | Sequence[Contrast]) -> list[Contrast]:
     return list(contrasts)
 
 
-def _stable(
-    contrasts: Sequence[Contrast], rule: Callable[[Sequence[Contrast]], ThreeWay], protocol: Protocol
-) -> Decision:
+def _stable(contrasts: Sequence[Contrast], rule: _Rule, protocol: Protocol) -> Decision:
     """The rule's answer, undecided if other seeds would often give another."""
     strongest = min(range(len(contrasts)), key=lambda i: contrasts[i].mean)
     own, n = contrasts[strongest], len(contrasts[0].values)
     low, high = own.interval(protocol.interval) if n > 1 else (None, None)
-    if n < protocol.fewest:
+    if low is None or high is None or n < protocol.fewest:
         return Decision("undecided", own.mean, low, high, n, strongest=strongest)
-    before, rng = rule(contrasts), np.random.default_rng(_SEED)
+    before: ThreeWay = str(rule(*map(np.array, ([own.mean], [low], [high])))[0])  # type: ignore[assignment]
+    rng = np.random.default_rng(_SEED)
 
-    def of_seeds(seeds: NDArray[np.int64]) -> ThreeWay:
-        return rule([contrast.resampled(seeds, rng) for contrast in contrasts])
+    def of_seeds(seeds: NDArray[np.int64]) -> NDArray[np.str_]:
+        found = np.array([contrast.resampled(seeds, protocol.interval, rng) for contrast in contrasts])
+        return rule(*found[found[:, 0].argmin(axis=0), :, np.arange(len(seeds))].T)
 
-    again = [of_seeds(rng.integers(0, n, n)) for _ in range(protocol.resamples)]
-    repeat = again.count(before) / len(again)
+    again = of_seeds(rng.integers(0, n, (protocol.resamples, n)))
+    repeat = float((again == before).mean())
     contradictions = _contradictions(of_seeds, n, protocol, rng)
     still = before == "undecided" or (repeat >= protocol.repeats and (contradictions or 0) <= protocol.contradicts)
     answer: ThreeWay = before if still else "undecided"
@@ -220,11 +228,11 @@ def _stable(
 
 
 def _contradictions(
-    of_seeds: Callable[[NDArray[np.int64]], ThreeWay], n: int, protocol: Protocol, rng: np.random.Generator
+    of_seeds: Callable[[NDArray[np.int64]], NDArray[np.str_]], n: int, protocol: Protocol, rng: np.random.Generator
 ) -> float | None:
     """Share of random halves that contradict each other; ``None`` where a half has too few seeds to say anything."""
     if n < 2 * protocol.fewest:
         return None
-    orders = (rng.permutation(n) for _ in range(protocol.resamples))
-    pairs = [{of_seeds(order[: n // 2]), of_seeds(order[n // 2 :])} for order in orders]
-    return sum(pair == {"yes", "no"} for pair in pairs) / len(pairs)
+    orders = rng.permuted(np.tile(np.arange(n), (protocol.resamples, 1)), axis=1)
+    one, other = of_seeds(orders[:, : n // 2]), of_seeds(orders[:, n // 2 :])
+    return float((((one == "yes") & (other == "no")) | ((one == "no") & (other == "yes"))).mean())

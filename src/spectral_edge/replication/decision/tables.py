@@ -30,7 +30,7 @@ def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def read_table(path: Path, protocol: Protocol) -> polars.DataFrame:
-    """Read a table of this protocol.
+    """Read a table of this protocol; ``version`` is that of the code which measured a row, 1 if the table has none.
 
     Raises:
         StoreError: there is none, it is damaged, or it was measured by another protocol.
@@ -51,7 +51,7 @@ def read_table(path: Path, protocol: Protocol) -> polars.DataFrame:
             f"{path}: was measured by protocol {', '.join(map(str, digests))}, and the protocol in force is "
             f"{protocol.digest}. Rows of two protocols make no table: measure again, or go back to that protocol."
         )
-    return table
+    return table if "version" in table.columns else table.with_columns(version=polars.lit(1))
 
 
 def gathered(paths: Iterable[Path], protocol: Protocol) -> polars.DataFrame:
