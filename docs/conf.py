@@ -58,5 +58,9 @@ nitpick_ignore += [
         "Device",
         "TrainingDevice",
         "Profile",
+        "Inputs",
+        "Checkpoint",
+        "Definition",
+        "QuestionDirection",
     )
 ]

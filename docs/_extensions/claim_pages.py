@@ -44,6 +44,7 @@ def _definitions(page: str) -> dict[str, list[list[str]]]:
     found: dict[str, list[list[str]]] = {}
     for line in page.splitlines():
         if re.match(r"\| C\d+ ", line):
+            line = line.replace("](protocol.md)", "](../protocol.md)")
             claim, *cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
             found.setdefault(claim, []).append(cells)
     return found

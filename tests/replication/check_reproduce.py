@@ -46,7 +46,7 @@ def test_runs_in_parallel_reports_progress_and_repeats_nothing(tmp_path):
     assert seen[-1] == ["done"] * 3
     assert Claims.read(tmp_path / "out" / "claims.json") == found.claims
     assert Numbers.read(tmp_path / "out" / "numbers.json") == found.numbers
-    assert {(row.claim, row.task) for row in found.claims.rows} >= {("C6", "add"), ("C7", "mul"), ("C8", "sub")}
+    assert {(row.claim, row.task) for row in found.claims.rows} == {("C2", task) for task in ("add", "mul", "sub")}
     assert found.claims.answers == committed().answers
     assert found.claims.placed == [], "numbers of another protocol are not placed"
     files = [f for f in (tmp_path / "out").rglob("*") if f.is_file() and f.name != "lock"]
@@ -108,8 +108,8 @@ def test_errors_of_a_worker_reach_the_user(tmp_path):
 
 
 def test_only_what_the_claims_need_is_computed(tmp_path):
-    claims = reproduce(tmp_path, CONFIG.model_copy(update={"claims": ("C8",)})).claims
-    assert {row.claim for row in claims.rows} == {"C8"}
-    assert [answer.claim for answer in claims.answers] == ["C8"]
+    claims = reproduce(tmp_path, CONFIG.model_copy(update={"claims": ("C2", "C8")})).claims
+    assert {row.claim for row in claims.rows} == {"C2"}, "tiny runs have no stop at which directions are read"
+    assert [answer.claim for answer in claims.answers] == ["C2", "C8"]
     runs = ReproduceConfig(claims=("C8",)).runs
     assert [run.training.operation for run in runs] == ["sub"]

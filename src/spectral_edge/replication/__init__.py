@@ -2,8 +2,9 @@
 
 from spectral_edge.replication.assembly import analyses_of, assemble, find_analyses
 from spectral_edge.replication.catalogue import MODE_CLAIMS, STUDIES
+from spectral_edge.replication.decision import Protocol, Question
 from spectral_edge.replication.progress import Progress
-from spectral_edge.replication.reproduce import ReproduceConfig, reproduce
+from spectral_edge.replication.reproduce import ReproduceConfig, Reproduction, reproduce
 from spectral_edge.replication.run_analysis import analyze_run, stored_analysis
 from spectral_edge.replication.study import AnalysisConfig
 from spectral_edge.replication.sweep import SweepTable, sweep_table
@@ -13,7 +14,10 @@ __all__ = [
     "STUDIES",
     "AnalysisConfig",
     "Progress",
+    "Protocol",
+    "Question",
     "ReproduceConfig",
+    "Reproduction",
     "SweepTable",
     "analyses_of",
     "analyze_run",

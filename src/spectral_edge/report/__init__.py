@@ -1,6 +1,6 @@
 """The report: stored results drawn and tabulated, as one offline page and as separate figures and tables."""
 
-from spectral_edge.report.answers import EFFECT_COLUMNS, answers_table, effect_lines
+from spectral_edge.report.answers import EFFECT_COLUMNS, EffectLine, answers_table, effect_lines
 from spectral_edge.report.discoveries import discoveries_markdown, write_discovery_report
 from spectral_edge.report.early_warnings import early_warning_markdown, write_early_warning_report
 from spectral_edge.report.findings import findings_id, findings_markdown, update_findings
@@ -16,6 +16,7 @@ __all__ = [
     "EFFECT_COLUMNS",
     "ClaimSection",
     "Column",
+    "EffectLine",
     "answers_table",
     "claim_sections",
     "decision_sentence",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_spectra"]
 
 _COLUMNS = 3
+_PUBLISHED_FREQUENCIES = 48  # of the paper's groups, which have 96 and 97 elements
 _BAND = "#dcdcdc"
 _RING: dict[str, Any] = {
     "marker": "o",
@@ -109,7 +110,7 @@ def _mark_peaks(axes: Axes, panel: Panel, power: np.ndarray) -> None:
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6},
         zorder=9,
     )
-    for published in panel.published_peaks:
+    for published in panel.published_peaks if power.shape[1] == _PUBLISHED_FREQUENCIES else ():
         axes.plot(published, 0, clip_on=False, zorder=8, **_PUBLISHED)
 
 

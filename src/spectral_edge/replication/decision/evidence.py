@@ -221,7 +221,7 @@ def _measure_missing(path: Path, run: RunConfig, arm: str, tables: Mapping[Path,
     trained = TrainedRun.open(path)
     torch.set_num_threads(run.threads)
     for table, measure in missing.items():
-        if measure is measure_series or trained.stop_step is not None:
+        if measure is measure_series or trained.step_of("stop") is not None:
             write_table(table, _versioned(measure, measure(trained, arm, protocol)))
 
 

@@ -17,7 +17,7 @@ __all__ = ["gathered", "read_table", "write_table"]
 
 
 def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows as parquet under a temporary name, then rename.
+    """Write rows as parquet under a temporary name, then rename; a file of the same rows is left as it is.
 
     Raises:
         StoreError: the file cannot be written.
@@ -26,7 +26,8 @@ def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
     buffer = io.BytesIO()
     polars.DataFrame(list(rows), infer_schema_length=None).write_parquet(buffer, compression="zstd", statistics=False)
-    write_atomically(path, buffer.getvalue())
+    if not path.exists() or path.read_bytes() != buffer.getvalue():
+        write_atomically(path, buffer.getvalue())
 
 
 def read_table(path: Path, protocol: Protocol) -> polars.DataFrame:
