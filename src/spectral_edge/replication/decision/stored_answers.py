@@ -58,7 +58,7 @@ def _unmeasured(claim: str, statement: str, protocol: Protocol) -> Answer:
         reproduces="undecided" if printed else None,
         exists="undecided",
         specific="undecided",
-        because="The runs of this claim are not measured yet.",
+        because="The runs that this claim needs are not all measured yet.",
         planned=planned_seeds(claim),
     )
 
