@@ -59,7 +59,7 @@ def _index(claims: Claims) -> str:
         "matched random direction. A dash: the question is not asked. *Excess* is measured − null mean over the "
         "strongest null, with its 90 % interval over seeds; *repeats* is the probability that as many other seeds give "
         "the same answer.\n\n"
-        f"{answers_table(claims.answers, link='{}.md')}\n"
+        f"```{{table}}\n:class: headline\n\n{answers_table(claims.answers, link='{}.md')}```\n\n"
         f"{escape(decision_sentence(claims))} [The protocol](../protocol.md) has the rules and margins, "
         "[definitions](../definitions.md) says what is measured, and [what is withdrawn](../withdrawn.md) lists what "
         "earlier versions said.\n\n"
