@@ -12,8 +12,8 @@ export async function open() {
     title("Claims"),
     h("p", { class: "about" }, `Reproduces: the published number lies among reruns of its seed. Exists: the effect is larger than with permuted inputs. Specific: it is larger than for every kind of matched random direction. ${found.decision}`),
     h("p", { class: "about" }, `${found.profile} profile, ${found.runs} runs. ${found.placed}`),
-    ...found.figures.map((name) => figure(name, name === "forest.png" ? "excess of each claim over each null" : "these runs among the stored ones")),
     ...found.claims.map(claim),
+    ...found.figures.map((name) => figure(name, name === "forest.png" ? "excess of each claim over each null" : "these runs among the stored ones")),
   );
   document.getElementById(location.hash.slice(1))?.setAttribute("open", "");
 }
