@@ -187,9 +187,9 @@ def _beside_the_paper(answer: QuestionAnswer) -> list[str]:
             f"{printed.high:.2g}{null}."
         )
     elif printed.mean is not None:
-        found.append(
-            f"The paper prints at most {question.published:g}; the mean of {printed.n} reruns is {printed.mean:.2g}."
-        )
+        bound = "at most " if question.exists.startswith("above inputs") else ""
+        reruns = "1 rerun" if printed.n == 1 else f"{printed.n} reruns"
+        found.append(f"The paper prints {bound}{question.published:g}; the mean of {reruns} is {printed.mean:.2g}.")
     if printed.with_peak is not None:
         found.append(f"{printed.with_peak} of {printed.n} reruns have the printed frequency.")
     return found
