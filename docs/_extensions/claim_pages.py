@@ -56,9 +56,10 @@ def _index(claims: Claims) -> str:
         "# The claims\n\n"
         "A claim gets three answers. **Reproduces**: the published number lies among reruns of its seed. **Exists**: "
         "the effect is larger than with permuted inputs or labels. **Specific**: it is larger than for every kind of "
-        "matched random direction. A dash: the question is not asked. *Excess* is measured − null mean over the "
-        "strongest null, with its 90 % interval over seeds; *repeats* is the probability that as many other seeds give "
-        "the same answer.\n\n"
+        "matched random direction. A dash: the question is not asked. *Excess* is the difference from the strongest "
+        "null, in the direction of the claim: measured − null mean, or the reverse for claims of a small number. It "
+        "has a 90 % interval over seeds. *Repeats* is the probability that as many other seeds give the same answer, "
+        "before answers that do not hold still become undecided.\n\n"
         f"```{{table}}\n:class: headline\n\n{answers_table(claims.answers, link='{}.md')}```\n\n"
         f"{escape(decision_sentence(claims))} [The protocol](../protocol.md) has the rules and margins, "
         "[definitions](../definitions.md) says what is measured, and [what is withdrawn](../withdrawn.md) lists what "
@@ -102,7 +103,7 @@ def _sure(answer: Answer) -> list[str]:
         "## How sure",
         "".join(f"* {_measured(task)}\n" for task in answer.tasks).rstrip(),
         f"```{{table}}\n:class: headline\n\n{table(headings, rows)}```",
-        "An excess below zero means that the null has more of it than the edge.",
+        "The excess is taken in the direction of the claim: below zero, the null shows more of what is claimed.",
     ]
 
 
