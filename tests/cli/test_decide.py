@@ -31,9 +31,7 @@ def test_answers_of_gathered_tables_are_printed(tmp_path, capsys):
     answers = {answer["claim"]: answer for answer in json.loads(capsys.readouterr().out)["answers"]}
     assert [answers["C8"][name] for name in ("n", "specific", "reproduces", "final")] == [6, "yes", "undecided", False]
     assert [answers["C7"][name] for name in ("n", "specific", "final")] == [0, "undecided", False]
-    assert len(Claims.read(tmp_path / "claims.json").rows) == 6 * 5, (
-        "v1 beside five nulls; v1 without θ stands elsewhere"
-    )
+    assert len(Claims.read(tmp_path / "claims.json").rows) == 6 * 6, "v1 beside five nulls, and v1 across the weights"
     assert main(["decide", "--kept", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("C1 ")

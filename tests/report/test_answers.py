@@ -36,7 +36,7 @@ def test_a_claim_s_lines_are_its_nulls_then_beyond_the_weights_then_existence():
 
 def test_the_table_says_how_many_of_the_planned_seeds_there_are():
     row = answers_table([make_answer("C6", n=12)]).splitlines()[2]
-    assert row.endswith("| 12 of 30 | 91 % |\n".strip())
+    assert row.endswith("| 12 of 30 | undecided 91 % |")
     assert "[C6](claims/C6.md)" in answers_table([make_answer("C6")], link="claims/{}.md")
     frame = answers_frame(ANSWERS)
     assert frame["specific"].to_list() == ["undecided", "yes", "no", None]

@@ -124,7 +124,7 @@ def test_every_claim_s_section_has_its_effects_and_reasons(report):
     words = Page(read(report)).words()
     for answer in ANSWERS:
         assert answer.because in words
-    assert "the same cosine to the weights (strongest) 0.040 [0.010, 0.070] F 30 undecided" in words
+    assert "random directions at the same angle to the weights (strongest) 0.040 [0.010, 0.070] F 30 undecided" in words
     assert "exists: permuted inputs 0.30 [0.27, 0.33] F 30 yes" in words
 
 

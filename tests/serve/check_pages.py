@@ -263,7 +263,7 @@ def test_a_film_is_scrubbed_played_and_exported(visitor, tmp_path):
 
 def test_a_claim_opens_to_its_effects(visitor):
     page = visitor.goto("/claims#C6")
-    expect(page.locator("details#C6 table")).to_contain_text("the same cosine to the weights")
+    expect(page.locator("details#C6 table")).to_contain_text("the same angle to the weights")
     page.locator("img").first.scroll_into_view_if_needed()
     wait_for(page, "document.querySelector('img').naturalWidth > 300")
     page.locator("summary", has_text="C7").focus()

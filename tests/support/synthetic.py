@@ -201,7 +201,8 @@ def make_answer(claim: str, statement: str = "It is so", **changes: object) -> A
     values: dict[str, object] = {
         "reproduces": "no", "exists": "yes", "specific": "undecided", "effect": 0.04, "low": 0.01, "high": 0.07,
         "n": 30,
-        "repeat": 0.91, "strongest_null": "weights", "because": "Over 30 seeds the excess over weights is 0.04.",
+        "repeat": 0.91, "repeat_of": "undecided", "strongest_null": "weights",
+        "because": "Over 30 seeds the excess over weights is 0.04.",
         "unit": "F", "planned": 30, "tasks": [task],
     }  # fmt: skip
     return Answer(claim=claim, statement=statement, **(values | changes))
@@ -212,7 +213,8 @@ ANSWERS = [
     make_answer("C6", "In addition every edge direction drives one Fourier mode of a + b", specific="yes"),
     make_answer("C7", "Multiplication becomes one mode after the discrete logarithm", specific="no"),
     make_answer("C13", "Mixtures", reproduces=None, exists=None, specific=None, effect=None, low=None, high=None, n=0,
-                planned=0, repeat=None, strongest_null=None, unit=None, tasks=[], because="It has no number."),
+                planned=0, repeat=None, repeat_of=None, strongest_null=None, unit=None, tasks=[],
+                because="It has no number."),
 ]  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def effect_lines(answer: Answer) -> list[EffectLine]:
     for task in answer.tasks:
         effects = [(null_name(effect.null), effect) for effect in task.effects]
         if task.beyond_weights is not None:
-            effects.append(("random directions, both without a part along the weights", task.beyond_weights))
+            effects.append(("random directions, v1 and they without a part along the weights", task.beyond_weights))
         effects.append((f"exists: {null_name(task.existence.null)}", task.existence))
         for name, effect in effects:
             strongest = " (strongest)" if name == null_name(task.strongest_null) else ""
@@ -101,9 +101,9 @@ def answers_table(answers: Sequence[Answer], *, link: str | None = None) -> str:
         null = DASH if answer.strongest_null is None else escape(null_name(answer.strongest_null))
         words = [mark(value).word or DASH for value in (answer.reproduces, answer.exists, answer.specific)]
         seeds = f"{answer.n} of {answer.planned}" if not answer.final else number(answer.n or None)
-        repeat = DASH if answer.repeat is None else f"{100 * answer.repeat:.0f} %"
+        repeat = DASH if answer.repeat is None else f"{answer.repeat_of} {100 * answer.repeat:.0f} %"
         rows.append([name, escape(answer.statement), *words, escape(effect_text(answer)), null, seeds, repeat])
-    headings = ["claim", "statement", "reproduces", "exists", "specific", "excess", "over", "seeds", "repeats"]
+    headings = ["claim", "statement", "reproduces", "exists", "specific", "excess", "over", "seeds", "would repeat"]
     return table(headings, rows)
 
 

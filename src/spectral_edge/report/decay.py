@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, plain, settle, style
 from spectral_edge.report.formatting import operation
@@ -20,6 +21,7 @@ _SHARES = (
     ("gradient_share_v2", "gradient share of v2"),
 )
 _GAPS = (("g23", "updates"), ("g23_gradient", "gradient part"), ("g23_decay", "decay part"))
+_TICKS = 4
 _PARTS = {
     "v1": "v1",
     "v1-theta": "v1 across the weights",
@@ -28,16 +30,16 @@ _PARTS = {
     "decay1": "v1 of the decay part",
 }
 _EXCESSES = (
-    ("concentration", "isotropic", "excess of F over any direction"),
-    ("variance_share:pc1", "isotropic", "excess of share of Var PC1 over any direction"),
-    ("variance_share:pc1", "weights", "the same, over the same cosine to the weights"),
+    ("concentration", "isotropic", "excess of F over random directions"),
+    ("variance_share:pc1", "isotropic", "excess of the share of Var PC1 over random directions"),
+    ("variance_share:pc1", "weights", "the same, over random directions at the same angle to the weights"),
 )
 _CAPTION = (
     "First row: how far v1 points along the weights, and which share of the updates along v1 and v2 comes from "
     "gradients and not from weight decay. Second row: g₂₃ of the updates and of both parts. Lines are medians over "
     "seeds, bands quartiles; steps are counted from the stop. Below: mean excess at the stop with its 90 % interval "
     "over seeds; filled where the interval lies above zero. v1 across the weights is v1 without its part along them. "
-    "The weights have no null of their own cosine."
+    "The weights have no null at their own angle."
 )
 
 
@@ -69,6 +71,7 @@ def _figure(tasks: Sequence[str], curves: Sequence[Curve], parts: Sequence[PartE
             grid[1, column].set_yscale("log")
             for axes in grid[:2, column]:
                 axes.set_xlabel("steps before the stop")
+                axes.xaxis.set_major_locator(MaxNLocator(_TICKS))
             for axes, (statistic, null, name) in zip(grid[2:, column], _EXCESSES, strict=True):
                 chosen = [p for p in parts if (p.task, p.statistic, p.null) == (task, statistic, null)]
                 _excesses(axes, chosen)
@@ -101,3 +104,4 @@ def _excesses(axes: Axes, parts: Sequence[PartEffect]) -> None:
         axes.plot(part.effect, places[part.direction], "o", ms=5, markeredgecolor=colour, markerfacecolor=face)
     axes.set_yticks(list(places.values()), [plain(label) for label in _PARTS.values()], fontsize=7.5)
     axes.set_ylim(-len(places) + 0.4, 0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(_TICKS))

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 INK = "#222222"
+_DPI = 160
 GREY = "#8a8a8a"
 # Cividis is even in lightness and reads in grey; 64 steps of it fit a palette beside the greys.
 CELL_COLOURS = colormaps["cividis"].resampled(64).with_extremes(bad="#c9c9c9")
@@ -126,7 +127,11 @@ def plain(text: str) -> str:
 
 
 def settle(figure: Figure) -> Figure:
-    """Lay the figure out once, so that saving it in three formats does not solve the layout three times."""
+    """Lay the figure out once, so that saving it in three formats does not solve the layout three times.
+
+    Text is wider at some resolutions than at others, so it is laid out at that of the files.
+    """
+    figure.set_dpi(_DPI)
     layout = figure.get_layout_engine()
     if layout is not None:
         layout.execute(figure)
@@ -195,5 +200,5 @@ def _base64(content: bytes) -> str:
 def _rendered(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     with style():
-        figure.savefig(buffer, format=kind, dpi=160, metadata=_TIMELESS[kind])
+        figure.savefig(buffer, format=kind, dpi=_DPI, metadata=_TIMELESS[kind])
     return buffer.getvalue()

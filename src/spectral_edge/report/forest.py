@@ -26,7 +26,7 @@ _CAPTION = (
     "margin, with its 90 % interval. At 0 the edge is like the null; from 1 on the excess is worth the name. Square: "
     "yes. Cross: no. Circle: undecided. Bold: the strongest null, which decides. Open marks: v1 without its part along "
     "the weights. The lowest line of a group asks whether the effect exists at all: against permuted inputs, a "
-    "bound, or other runs; for C9, whether there is nothing above permuted inputs, so that a large excess means no. "
+    "bound, or other runs; for C9, whether there is nothing above permuted inputs. "
     "An arrow marks a value or an interval that runs on."
 )
 

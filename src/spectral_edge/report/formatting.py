@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from spectral_edge.replication.claims.question import NULL_NAMES
+
 __all__ = [
     "DASH",
     "Mark",
@@ -51,8 +53,8 @@ _GROUPINGS = {
 
 _STATISTICS = {
     "auc": "area under the ROC curve",
-    "concentration beyond isotropic": "F beyond any direction",
-    "concentration beyond weights": "F beyond the same cosine to the weights",
+    "concentration beyond isotropic": "F beyond random directions",
+    "concentration beyond weights": "F beyond the same angle to the weights",
     "cosine_theta": "|cosine| to the weights",
     "gradient_share": "gradient share",
     "jaccard": "overlap of features",
@@ -71,19 +73,6 @@ _STATISTICS = {
     "share:difference": "share on the difference line",
     "share:other": "share off the lines",
     "share:sum": "share on the sum line",
-}
-
-_NULLS = {
-    "isotropic": "any direction",
-    "span": "directions of the window",
-    "weights": "the same cosine to the weights",
-    "blocks": "its entries permuted",
-    "inputs": "permuted inputs",
-    "random_features": "random features",
-    "label_permutation": "permuted labels",
-    "above inputs by less than the margin": "nothing above permuted inputs",
-    "update norm": "decline of the update norm",
-    "no weight decay": "runs without weight decay",
 }
 
 _INPUTS = {
@@ -211,8 +200,10 @@ def null_label(kind: str) -> str:
 
 
 def null_name(null: str) -> str:
-    """Return the name of a comparison's null in words: ``the same cosine to the weights``."""
-    return _NULLS.get(null, null)
+    """Return the name of a comparison's null in words: ``random directions``."""
+    return {"above inputs by less than the margin": "nothing above permuted inputs"}.get(
+        null, NULL_NAMES.get(null, null)
+    )
 
 
 def bounds(low: float, high: float) -> str:

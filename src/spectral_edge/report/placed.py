@@ -17,11 +17,13 @@ __all__ = ["draw_placed", "placed_sentence"]
 
 _MOST = 2.2  # half-widths of the interval, to either side
 _LINE_HEIGHT = 0.235
+_MOST_NAMED = 2  # runs of one operation whose numbers stand beside their line
 _CAPTION = (
     "Each line is one number. Its band is the 95 % prediction interval of the stored runs, drawn to one width for all; "
     "the tick is their mean, of logarithms for concentrations, ratios and steps. A filled mark lies "
-    "inside, an open one outside; a mark at the edge lies further out. The figures on the right are this run’s number "
-    "and the interval. One seed decides nothing: the answers come from the stored runs."
+    "inside, an open one outside; a mark at the edge lies further out. The figures on the right are the numbers and "
+    "the interval. One number in twenty lies outside by chance, and those of one run go together. One seed decides "
+    "nothing: the answers come from the stored runs."
 )
 
 
@@ -80,8 +82,8 @@ def _draw(axes: Axes, placed: Sequence[PlacedNumber]) -> None:
             colour = SERIES[0].colour if one.inside else SERIES[1].colour
             face = colour if one.inside else "white"
             axes.plot(at, -place, marker="o", ms=6, markeredgecolor=colour, markerfacecolor=face, zorder=4)
-        values = [_text(value) for value in (group[0].measured, spread.low, spread.high)]
-        text = f"{values[0]} in {values[1]} to {values[2]}"
+        named = ", ".join(_text(one.measured) for one in group)
+        text = f"{named if len(group) <= _MOST_NAMED else 'runs'} in {_text(spread.low)} to {_text(spread.high)}"
         axes.text(_MOST + 0.3, -place, plain(text), fontsize=7.5, va="center", color=INK)
     axes.set_xlim(-_MOST - 0.15, 2.6 * _MOST)
     axes.set_ylim(-len(lines) + 0.4, 0.6)

@@ -142,12 +142,24 @@ def _errors(run: RunSummary) -> str:
     return "; ".join(f"{name} " + " ".join(f"{100 * e:.1f}" for e in errors) for name, errors in found) or DASH
 
 
-ROW_COLUMNS = (
+_WHAT_COLUMNS = (
     Column("claim", _plain("claim"), numeric=False),
     Column("task", _plain("task"), numeric=False),
     Column("direction", _plain("direction"), numeric=False),
     Column("statistic", _plain("statistic"), numeric=False),
     Column("grouping", _plain("grouping"), numeric=False),
+)
+_WHERE_COLUMNS = (
+    Column("checkpoint", _plain("checkpoint"), numeric=False),
+    Column("step", _plain("step")),
+    Column("stride", _plain("stride")),
+    Column("window", _plain("window")),
+    Column("centred", _plain("centered"), numeric=False),
+    Column("method", _plain("method"), numeric=False),
+)
+
+ROW_COLUMNS = (
+    *_WHAT_COLUMNS,
     Column("measured", _measured("measured")),
     Column("95 % interval", _interval),
     Column("published", _measured("published")),
@@ -161,12 +173,7 @@ ROW_COLUMNS = (
     Column("peak ω", _plain("peak")),
     Column("published ω", _plain("published_peak")),
     Column("peak p", _of_null("peak_null", "pvalue")),
-    Column("checkpoint", _plain("checkpoint"), numeric=False),
-    Column("step", _plain("step")),
-    Column("stride", _plain("stride")),
-    Column("window", _plain("window")),
-    Column("centred", _plain("centered"), numeric=False),
-    Column("method", _plain("method"), numeric=False),
+    *_WHERE_COLUMNS,
     Column("inputs", _plain("inputs"), numeric=False),
     Column("ε", _plain("relative_epsilon")),
     Column("seed", _seeds),
@@ -176,11 +183,7 @@ ROW_COLUMNS = (
 )
 
 EVIDENCE_COLUMNS = (
-    Column("claim", _plain("claim"), numeric=False),
-    Column("task", _plain("task"), numeric=False),
-    Column("direction", _plain("direction"), numeric=False),
-    Column("statistic", _plain("statistic"), numeric=False),
-    Column("grouping", _plain("grouping"), numeric=False),
+    *_WHAT_COLUMNS,
     Column("inputs", _plain("inputs"), numeric=False),
     Column("measured", _measured("measured")),
     Column("published", _measured("published")),
@@ -191,12 +194,7 @@ EVIDENCE_COLUMNS = (
     Column("effect, null s.d.", _measured("effect")),
     Column("p", _measured("pvalue")),
     Column("draws", _plain("draws")),
-    Column("checkpoint", _plain("checkpoint"), numeric=False),
-    Column("step", _plain("step")),
-    Column("stride", _plain("stride")),
-    Column("window", _plain("window")),
-    Column("centred", _plain("centered"), numeric=False),
-    Column("method", _plain("method"), numeric=False),
+    *_WHERE_COLUMNS,
     Column("definition", _plain("definition"), numeric=False),
     Column("seed", _plain("seed")),
     Column("run", _plain("run"), numeric=False),

@@ -24,8 +24,8 @@ _ABOUT_ALL = ("forest.png", "placed.png")
 
 def claims_file(library: Library) -> Path | None:
     """Where the results of a reproduction lie, if the directory served is one's."""
-    path = library.root / "claims.json"
-    return path if path.is_file() and library.holds(path) else None
+    path, numbers = library.root / "claims.json", library.root / "numbers.json"
+    return path if all(one.is_file() and library.holds(one) for one in (path, numbers)) else None
 
 
 def claims_view(library: Library) -> dict[str, Any]:

@@ -78,9 +78,11 @@ class TaskAnswer(Frozen):
 class Answer(Frozen):
     """The three answers to a claim; ``None`` where a question cannot be asked.
 
-    ``effect``, ``low``, ``high`` and ``n`` are those of *specific* against ``strongest_null``, in ``unit``, in the task
-    that is furthest from a yes. ``repeat`` is the probability that as many other seeds give the same answer to
-    *specific*. Fewer than ``planned`` seeds make an answer that may still change.
+    ``effect``, ``low`` and ``high`` are those of *specific* against ``strongest_null``, in ``unit`` and in the
+    direction of the claim, in the task that is furthest from a yes. ``repeat`` is the probability that as many other
+    seeds answer *specific* with ``repeat_of``: the answer before those that do not hold still become undecided. ``n``
+    is the least number of seeds over tasks, 0 while a task is not measured; fewer than ``planned`` make an answer that
+    may change.
     """
 
     claim: str
@@ -93,6 +95,7 @@ class Answer(Frozen):
     high: float | None = None
     n: int = 0
     repeat: float | None = None
+    repeat_of: ThreeWay | None = None
     strongest_null: str | None = None
     because: str
     unit: str | None = None
@@ -109,8 +112,8 @@ class EvidenceRow(Frozen):
     """One measured number beside one null.
 
     effect = (measured - null_mean)/null_std. ``pvalue`` is one-sided in the direction of the claim;
-    ``pvalue_adjusted`` is its Benjamini-Hochberg value over the runs of the same claim, task and null. Both are
-    ``None`` where the null is a group of other runs.
+    ``pvalue_adjusted`` is its Benjamini-Hochberg value over the runs of the same claim, task, null and kind of
+    direction. Both are ``None`` where the null is another number of the run itself.
     """
 
     claim: str
@@ -205,7 +208,8 @@ class PartEffect(Frozen):
 class Claims(Document):
     """The whole of ``claims.json``.
 
-    ``rows`` are those behind an answer; tables beside the file have all others. In the file of the decision itself,
+    ``rows`` are those of the edge behind an answer; of controls, which are compared as groups, and of everything else
+    there are tables beside the file. In the file of the decision itself,
     ``spreads`` says how each number varies over seeds, ``curves`` and ``parts`` what of the edge is weight decay; in
     that of a reproduction, ``placed`` says where its numbers lie. ``environment`` says where the rows were measured;
     ``wall_seconds`` is the time of the command.

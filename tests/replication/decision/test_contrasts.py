@@ -14,6 +14,7 @@ from spectral_edge.replication.decision.contrasts import (
     declines,
     gap_contrasts,
     mean_over_shifts,
+    up_to_stop,
 )
 
 RATIOS = ("sigma_ratio", "displacement_ratio", "ratio_W_Q", "ratio_W_K")
@@ -165,3 +166,15 @@ def test_a_long_control_counts_once_beside_the_short_one_of_its_seed(table):
     name = "operations that never generalise"
     before, after = (gap_contrasts(found)[name].reference for found in (table, polars.concat([table, long])))
     assert before.tolist() == after.tolist()
+
+
+def test_a_run_that_generalises_at_once_has_no_decline():
+    assert declines(series("add", 1, grok=1000)).is_empty()
+    assert declines(series("add", 1, grok=1000)).columns[-1] == "decline"
+
+
+def test_runs_are_read_to_their_stop_but_to_step_2000_at_least():
+    late, early, short = series("add", 1), series("mul", 2, grok=1500), series("sub", 3).head(2)
+    endless = series("x2_y2", 4, grok=None)
+    read = up_to_stop(polars.concat([late, early, short, endless]))
+    assert dict(read.group_by("task").agg(polars.col("step").max()).iter_rows()) == {"add": 2500, "mul": 2000}

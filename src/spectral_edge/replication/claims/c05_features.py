@@ -1,4 +1,8 @@
-"""C5: features of a sparse autoencoder do not explain the edge."""
+"""C5: features of a sparse autoencoder do not explain the edge.
+
+The paper's claim is an absence. Asked is its opposite, whether directions of the edge move the same features more than
+random ones do: "no" speaks for the paper.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from spectral_edge.replication.claims.question import FOUR_TASKS, Question
 __all__ = ["CLAIM", "MEAN", "QUESTIONS", "STATEMENT"]
 
 STATEMENT = (
-    "Sparse-autoencoder features do not explain the edge: its directions share no more of them than random ones do"
+    "Edge directions share more features of a sparse autoencoder than random directions (the paper says they do not)"
 )
 
 CLAIM = "C5"

@@ -73,7 +73,7 @@ class Line:
         claim: C3 … C14.
         task: the operation.
         direction: whose number.
-        statistic: as in ``claims.json``.
+        statistic: as in ``numbers.json``.
         grouping: the basis; for ``share:*`` the coordinates of the 2-D spectrum.
         published: the paper's number, ``None`` where it prints none.
         upper_bound: whether the paper prints it as "at most".

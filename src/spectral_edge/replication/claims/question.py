@@ -8,11 +8,25 @@ from pydantic import BaseModel, ConfigDict
 
 from spectral_edge.store import Checkpoint, Definition, Inputs
 
-__all__ = ["FOUR_TASKS", "F_MARGIN", "Question", "QuestionDirection"]
+__all__ = ["FOUR_TASKS", "F_MARGIN", "NULL_NAMES", "Question", "QuestionDirection"]
 
 FOUR_TASKS = ("add", "sub", "mul", "x2_y2")
 F_MARGIN = 0.055
 """Half of the published difference of F between edge and bulk, .29 - .18."""
+
+NULL_NAMES = {
+    "isotropic": "random directions",
+    "span": "random directions of the window",
+    "weights": "random directions at the same angle to the weights",
+    "blocks": "the direction with permuted entries",
+    "inputs": "permuted inputs",
+    "above inputs by less than the margin": "nothing above permuted inputs",
+    "random_features": "random features",
+    "label_permutation": "permuted labels",
+    "update norm": "the decline of the update norm",
+    "no weight decay": "runs without weight decay",
+}
+"""What a null is called in sentences and tables."""
 
 QuestionDirection = Literal["edge", "v1", "mean(v1..v3)", "pairs(v1..v3)", "mean(v1..v3)-mean(v4..v8)", "run"]
 
@@ -61,3 +75,19 @@ class Question(BaseModel):
     """Frequencies that count as the paper's."""
     definition: Definition = "text"
     """Whose definition the statistic follows."""
+
+    @property
+    def has_reruns(self) -> bool:
+        """Whether the paper prints a number, and of a seed that is trained again; shared trunks are not."""
+        return self.published is not None and self.claim not in ("C11", "C12")
+
+    @property
+    def as_printed(self) -> Question:
+        """The question about the very number that the paper prints."""
+        of_v1: QuestionDirection = "v1" if self.direction == "edge" else self.direction
+        update = {
+            "statistic": self.published_statistic or self.statistic,
+            "inputs": self.published_inputs or self.inputs,
+            "direction": self.published_direction or of_v1,
+        }
+        return self.model_copy(update=update)

@@ -4,9 +4,8 @@ C12 speaks of directions above and below the edge. Elsewhere the paper takes v_1
 bulk; published numbers are held against that split, and the split at k* is shown beside it. A sharedness of .3 to .5
 needs three tasks (two cannot fall below .5), so these numbers are those of the trunk that three tasks share.
 
-A difference between the two sides of the edge is held against other ways of calling three of v_1 … v_8 the edge. Until
-a review of seed 42 random directions decided; but any order among edge directions stands out against those, which
-differ less among themselves.
+A difference between the two sides of the edge is held against other ways of calling three of v_1 … v_8 the edge. Any
+order among edge directions stands out against random directions, which differ less among themselves.
 """
 
 from __future__ import annotations

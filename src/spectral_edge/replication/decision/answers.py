@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
+_OPEN: ThreeWay = "undecided"
 _BOUND = "below "
 _ABSENT = "above inputs by less than the margin"
 _BEYOND = "v1-theta"
@@ -192,10 +193,9 @@ def _exists(question: Question, rows: polars.DataFrame, protocol: Protocol) -> D
 
 
 def _reversed(decision: Decision) -> Decision:
-    """Of a claim of an absence: its yes is the other's no."""
+    """Of a claim of an absence: its yes is the other's no, and what speaks for the presence counts against it."""
     other: dict[ThreeWay, ThreeWay] = {"yes": "no", "no": "yes", "undecided": "undecided"}
-    found = decision.__dict__ | {"answer": other[decision.answer], "before": other[decision.before]}
-    return Decision(**found)
+    return replace(decision.negated, answer=other[decision.answer], before=other[decision.before])
 
 
 def _reproduction(question: Question, rows: polars.DataFrame, protocol: Protocol) -> Reproduction:
@@ -203,14 +203,7 @@ def _reproduction(question: Question, rows: polars.DataFrame, protocol: Protocol
     published = question.published
     if published is None or rows.is_empty():
         return Reproduction(None)
-    printed = question.model_copy(
-        update={
-            "statistic": question.published_statistic or question.statistic,
-            "inputs": question.published_inputs or question.inputs,
-            "direction": question.published_direction or ("v1" if question.direction == "edge" else question.direction),
-        }
-    )
-    own = rows_of(printed, rows).filter(null="isotropic").sort("seed", "copy", "direction")
+    own = rows_of(question.as_printed, rows).filter(null="isotropic").sort("seed", "copy", "direction")
     if own.is_empty():
         return Reproduction(None)
     import polars
@@ -311,18 +304,26 @@ def _printed_decline(question: Question, series: polars.DataFrame, protocol: Pro
     return Reproduction(answer, low, high, float(members.mean()), null_mean, None, len(members))
 
 
-def claim_answers(answers: Sequence[Answer]) -> dict[str, dict[str, ThreeWay | None]]:
-    """One answer a claim: yes if all of its tasks say yes, no if one says no; ``None`` where no task was asked."""
-    found: dict[str, dict[str, ThreeWay | None]] = {}
-    for claim in dict.fromkeys(answer.question.claim for answer in answers):
-        own = [answer for answer in answers if answer.question.claim == claim]
-        printed = [answer.reproduces.answer for answer in own if answer.reproduces.answer is not None]
-        found[claim] = {
-            "reproduces": combined(printed) if printed else None,
-            "exists": combined([answer.exists.answer for answer in own]),
-            "specific": combined([answer.specific.answer for answer in own]),
-        }
-    return found
+def claim_answers(questions: Sequence[Question], answers: Sequence[Answer]) -> dict[str, ThreeWay | None]:
+    """The three answers to a claim: yes if all of its tasks say yes, no if one says no.
+
+    A task that is not measured yet, or whose published number has no reruns yet, is undecided; *reproduces* is ``None``
+    where no task has a published number that reruns could be asked for.
+
+    Args:
+        questions: all of the claim.
+        answers: to those of them that are measured.
+    """
+    by_task = {answer.question.task: answer for answer in answers}
+    measured = [by_task.get(question.task) for question in questions]
+    printed = [by_task.get(question.task) for question in questions if question.has_reruns]
+    return {
+        "reproduces": combined([(one.reproduces.answer if one else None) or _OPEN for one in printed])
+        if printed
+        else None,
+        "exists": combined([one.exists.answer if one else _OPEN for one in measured]),
+        "specific": combined([one.specific.answer if one else _OPEN for one in measured]),
+    }
 
 
 def replaced_in(kept: Path, protocol: Protocol) -> dict[str, int]:

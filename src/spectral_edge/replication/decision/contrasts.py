@@ -25,11 +25,17 @@ __all__ = [
     "inherited_rows",
     "mean_over_shifts",
     "of_common_seeds",
+    "up_to_stop",
 ]
 
 Floats = NDArray[np.float64]
 
 _GROKKED = 0.95
+_FIRST_FULL_WINDOW, _LEAST_ROWS = 2_000, 3
+_DECLINES = {
+    "run_id": str, "arm": str, "task": str, "seed": int, "copy": int, "weight_decay": float, "generalises": bool,
+    "stopped": bool, "step": int, "decline": float,
+}  # fmt: skip
 # Two series of a run and the sign of their correlation: all ratios rise together while g23 falls.
 PAIRS = (
     ("sigma_ratio", "displacement_ratio", 1),
@@ -79,7 +85,7 @@ def declines(series: polars.DataFrame, quantity: str = "g23") -> polars.DataFram
         row = {name: run[name][0] for name in ("run_id", "arm", "task", "seed", "copy", "weight_decay")}
         row |= {"generalises": run_id in steps, "stopped": run["stop_step"][0] is not None}
         rows.append(row | {"step": int(at["step"][-1]), "decline": float(np.log(ratio))})
-    return polars.DataFrame(rows)
+    return polars.DataFrame(rows, schema=_DECLINES)
 
 
 def gap_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
@@ -119,10 +125,25 @@ def _by_seed(table: polars.DataFrame) -> dict[int, float]:
     return dict(runs.group_by("seed").agg(polars.col("decline").mean()).sort("seed").iter_rows())
 
 
+def up_to_stop(series: polars.DataFrame) -> polars.DataFrame:
+    """The part of stopped runs in which they are read: to the stop, but to step 2000 at least, as directions are.
+
+    Runs without a stop are left out, and runs of fewer than three rows, which have no order.
+    """
+    import polars
+
+    at = polars.max_horizontal("stop_step", _FIRST_FULL_WINDOW)
+    read = series.filter(polars.col("stop_step").is_not_null() & (polars.col("step") <= at))
+    return read.filter(polars.len().over("run_id") >= _LEAST_ROWS).sort("run_id", "step", maintain_order=True)
+
+
 def agreement(run: polars.DataFrame, other: polars.DataFrame | None = None) -> float:
     """Mean over the pairs of sign · Spearman's ρ of two series of a run; the second of another run if given.
 
-    Both runs are cut to the shorter; NaN where a series is constant.
+    Both runs are cut to the shorter.
+
+    Raises:
+        ValueError: a series is constant, or has one value.
     """
     other = run if other is None else other
     n = min(len(run), len(other))
@@ -138,9 +159,9 @@ def agreement_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
     import polars
 
     found: dict[str, dict[int, list[float]]] = {"circular shifts": {}, "other runs": {}}
-    fresh = series.filter(polars.col("arm").is_in(["seeds", "copies"]) & polars.col("stop_step").is_not_null())
-    for _, of_task in fresh.filter(polars.col("step") <= polars.col("stop_step")).group_by("task", maintain_order=True):
-        runs = [run.sort("step") for _, run in of_task.group_by("run_id", maintain_order=True)]
+    fresh = up_to_stop(series.filter(polars.col("arm").is_in(["seeds", "copies"])))
+    for _, of_task in fresh.group_by("task", maintain_order=True):
+        runs = [run for _, run in of_task.group_by("run_id", maintain_order=True)]
         for run in runs:
             seed, own = int(run["seed"][0]), agreement(run)
             others = [agreement(run, other) for other in runs if int(other["seed"][0]) != seed]

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from spectral_edge.replication.claims.question import Question
 from spectral_edge.replication.decision.answers import rows_of
-from spectral_edge.replication.decision.contrasts import agreement, declines, inherited_rows, mean_over_shifts
+from spectral_edge.replication.decision.contrasts import (
+    agreement,
+    declines,
+    inherited_rows,
+    mean_over_shifts,
+    up_to_stop,
+)
 from spectral_edge.replication.decision.protocol import Protocol
 from spectral_edge.statistics import adjust
 from spectral_edge.store import EvidenceRow
@@ -22,7 +28,8 @@ _COLUMNS = (
     "definition", "grouping", "inputs", "direction", "statistic", "null", "measured", "null_mean", "null_std",
     "null_quantile95", "pvalue", "draws", "peak",
 )  # fmt: skip
-_DECIDING = ("seeds", "copies", "trunk", "reproduction")
+_OF_EDGES = ("seeds", "copies", "trunk", "reproduction")
+_OF_RUNS = ("seeds", "copies", "reproduction")
 _ROUNDING = 1e-9
 """Relative to the null's mean, below which its standard deviation is rounding and an effect has no meaning."""
 
@@ -30,30 +37,48 @@ _ROUNDING = 1e-9
 def evidence_rows(
     rows: polars.DataFrame | None, series: polars.DataFrame | None, protocol: Protocol
 ) -> list[EvidenceRow]:
-    """The rows that the answers are computed from, in the order of the questions.
+    """The rows of edges that the answers are computed from, in the order of the questions.
+
+    Of directions: those behind *exists* and *specific*, of v1 without its part along the weights, and of hybrids, which
+    have the published numbers. Of runs (C1, C2): each run's number beside that of itself; controls and other runs are
+    compared as groups and are not listed.
 
     Args:
         rows: of :func:`~spectral_edge.replication.decision.measure.measure_modes` and its like; ``None`` if none.
         series: of :func:`~spectral_edge.replication.decision.series.measure_series`; ``None`` if none.
         protocol: its questions.
     """
-    import polars
-
     found: list[EvidenceRow] = []
     for question in protocol.questions:
         if question.claim in ("C1", "C2"):
             found += [] if series is None else _of_series(question, series, protocol)
         elif rows is not None:
-            of_arms = rows.filter(polars.col("arm").is_in(_DECIDING))
-            own = inherited_rows(rows) if question.claim == "C11" else rows_of(question, of_arms)
-            nulls = {question.exists, "isotropic" if question.exists.startswith("below") else "", *question.specific}
-            if question.exists.startswith("above"):
-                nulls.add("inputs")
-            found += _adjusted([_row(question, line) for line in own.iter_rows(named=True) if line["null"] in nulls])
+            found += _of_directions(question, rows)
     return found
 
 
-def _row(question: Question, line: dict[str, Any]) -> EvidenceRow:
+def _of_directions(question: Question, rows: polars.DataFrame) -> list[EvidenceRow]:
+    import polars
+
+    nulls = {question.exists, *question.specific}
+    nulls |= {"inputs"} if question.exists.startswith("above") else set()
+    own = rows.filter(polars.col("arm").is_in(_OF_EDGES))
+    if question.claim == "C11":
+        chosen = [inherited_rows(rows)]
+    else:
+        chosen = [rows_of(question, own)]
+        if question.direction in ("edge", "v1"):
+            chosen.append(rows_of(question, own, "v1-theta").filter(null="weights"))
+    found: list[EvidenceRow] = []
+    for part in chosen:
+        found += _adjusted([_row(question, line) for line in part.iter_rows(named=True) if line["null"] in nulls])
+    if question.published is not None:
+        hybrids = rows_of(question.as_printed, rows.filter(arm="hybrid")).filter(null="isotropic")
+        found += _adjusted([_row(question, line, question.published) for line in hybrids.iter_rows(named=True)])
+    return found
+
+
+def _row(question: Question, line: dict[str, Any], published: float | None = None) -> EvidenceRow:
     values = {name: line[name] for name in _COLUMNS}
     spread, offset = line["null_std"], line["measured"] - line["null_mean"]
     if question.alternative == "less" and values["pvalue"] is not None:
@@ -64,7 +89,7 @@ def _row(question: Question, line: dict[str, Any]) -> EvidenceRow:
         claim=question.claim,
         run=line["run_id"],
         effect=None if steady else offset / spread,
-        published=question.published if question.published_statistic is None else None,
+        published=published,
         **values,
     )
 
@@ -83,7 +108,7 @@ def _of_series(question: Question, series: polars.DataFrame, protocol: Protocol)
     """C1: each run's decline beside that of its update norm; C2: each run's agreement beside shifts of it."""
     import polars
 
-    fresh = series.filter(polars.col("arm").is_in(_DECIDING))
+    fresh = series.filter(polars.col("arm").is_in(_OF_RUNS))
     if fresh.is_empty():
         return []
     origin = {
@@ -95,13 +120,11 @@ def _of_series(question: Question, series: polars.DataFrame, protocol: Protocol)
     found = []
     if question.claim == "C1":
         norms = {row["run_id"]: row["decline"] for row in declines(fresh, "update_norm").iter_rows(named=True)}
-        for row in declines(fresh).filter(generalises=True).iter_rows(named=True):
+        for row in declines(fresh).filter(generalises=True, stopped=True).iter_rows(named=True):
             pair = {"null": "update norm", "measured": row["decline"], "null_mean": norms[row["run_id"]]}
             found.append(_row(question, origin | row | pair))
         return found
-    stopped = fresh.filter(polars.col("stop_step").is_not_null() & (polars.col("step") <= polars.col("stop_step")))
-    for _, run in stopped.group_by("run_id", maintain_order=True):
-        run = run.sort("step")
+    for _, run in up_to_stop(fresh).group_by("run_id", maintain_order=True):
         first = {name: run[name][0] for name in ("run_id", "task", "seed", "copy", "weight_decay")}
         rho = agreement(run)
         pair = {"null": "circular shifts", "measured": rho, "null_mean": mean_over_shifts(rho, len(run))}

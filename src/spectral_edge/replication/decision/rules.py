@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -55,6 +55,12 @@ class Decision:
     contradictions: float | None = None
     strongest: int = 0
     before: ThreeWay = "undecided"
+
+    @property
+    def negated(self) -> Decision:
+        """The same with the excess counted the other way."""
+        low, high = (None if end is None else -end for end in (self.high, self.low))
+        return replace(self, effect=-self.effect, low=low, high=high)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_edge.replication.decision.contrasts import agreement, declines
+from spectral_edge.replication.decision.contrasts import agreement, declines, up_to_stop
 from spectral_edge.replication.decision.protocol import Protocol
 from spectral_edge.replication.decision.rules import prediction_interval
 from spectral_edge.store import NumberKey, PlacedNumber, Spread
@@ -94,21 +94,16 @@ def _of_directions(rows: polars.DataFrame) -> Iterable[tuple[NumberKey, str, int
 
 
 def _of_runs(series: polars.DataFrame) -> Iterable[tuple[NumberKey, str, int, float]]:
-    import polars
 
-    stopped = series.filter(polars.col("stop_step").is_not_null())
-    if stopped.is_empty():
-        return
-    decline = dict(declines(stopped).select("run_id", "decline").iter_rows())
-    for (run_id,), run in stopped.group_by("run_id", maintain_order=True):
-        to_stop = run.sort("step").filter(polars.col("step") <= polars.max_horizontal("stop_step", 2000))
-        last, task, seed = to_stop.tail(1).row(0, named=True), run["task"][0], int(run["seed"][0])
+    decline = dict(declines(series).select("run_id", "decline").iter_rows())
+    for (run_id,), run in up_to_stop(series).group_by("run_id", maintain_order=True):
+        last, task, seed = run.tail(1).row(0, named=True), run["task"][0], int(run["seed"][0])
         values = {
             "stop_step": float(last["stop_step"]),
             "sigma_ratio": last["sigma_ratio"],
             "gradient_share": last["gradient_share_v1"],
             "log_g23_decline": decline.get(run_id),
-            "signed_rank_correlation": agreement(to_stop),
+            "signed_rank_correlation": agreement(run),
         }
         for statistic, value in values.items():
             if value is not None and np.isfinite(value):

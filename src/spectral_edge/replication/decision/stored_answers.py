@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from spectral_edge.replication.claims import STATEMENTS
+from spectral_edge.replication.claims.question import NULL_NAMES
 from spectral_edge.replication.decision.answers import Answer as QuestionAnswer
 from spectral_edge.replication.decision.answers import claim_answers
 from spectral_edge.replication.decision.arms import planned_seeds
@@ -15,7 +18,6 @@ from spectral_edge.store import Answer, Effect, TaskAnswer
 __all__ = ["stored_answers"]
 
 _FURTHEST: Mapping[ThreeWay, int] = {"no": 0, "undecided": 1, "yes": 2}
-_WITHOUT_RERUNS = ("C11", "C12")
 _NOT_ASKED = {
     "C13": "The claim has no number that could refute it: the strongest frequencies of any two directions overlap, and "
     "a mixture's response is the mixture of the responses.",
@@ -30,61 +32,48 @@ def stored_answers(answers: Sequence[QuestionAnswer], protocol: Protocol) -> lis
         answers: to the questions that the tables can answer.
         protocol: that asked them; claims whose runs are not measured are undecided, with no seeds.
     """
-    asked = {question.claim for question in protocol.questions}
-    combined = claim_answers(answers)
     found = []
     for claim, statement in STATEMENTS.items():
+        questions = [question for question in protocol.questions if question.claim == claim]
         own = [answer for answer in answers if answer.question.claim == claim]
-        if claim not in asked:
+        if questions:
+            found.append(_of_claim(claim, statement, questions, own))
+        else:
             none = {"reproduces": None, "exists": None, "specific": None}
             found.append(Answer(claim=claim, statement=statement, because=_NOT_ASKED[claim], **none))
-        elif not own:
-            found.append(_unmeasured(claim, statement, protocol))
-        else:
-            found.append(_of_claim(claim, statement, own, combined[claim]))
     return found
 
 
-def _is_printed(questions: Sequence[Question]) -> bool:
-    """Whether the paper prints a number that reruns of its seed can be asked for."""
-    return any(q.published is not None and q.claim not in _WITHOUT_RERUNS for q in questions)
-
-
-def _unmeasured(claim: str, statement: str, protocol: Protocol) -> Answer:
-    printed = _is_printed([question for question in protocol.questions if question.claim == claim])
+def _of_claim(claim: str, statement: str, questions: Sequence[Question], answers: Sequence[QuestionAnswer]) -> Answer:
+    missing = [question.task for question in questions if question.task not in {a.question.task for a in answers}]
+    n = 0 if missing else min(min(answer.exists.n, answer.specific.n) for answer in answers)
     return Answer(
         claim=claim,
         statement=statement,
-        reproduces="undecided" if printed else None,
-        exists="undecided",
-        specific="undecided",
-        because="The runs that this claim needs are not all measured yet.",
-        planned=planned_seeds(claim),
-    )
-
-
-def _of_claim(
-    claim: str, statement: str, answers: Sequence[QuestionAnswer], combined: Mapping[str, ThreeWay | None]
-) -> Answer:
-    weakest = min(answers, key=lambda a: (_FURTHEST[a.specific.answer], a.specific.effect / a.question.margin))
-    specific = weakest.specific
-    return Answer(
-        claim=claim,
-        statement=statement,
-        reproduces=combined["reproduces"] or ("undecided" if _is_printed([a.question for a in answers]) else None),
-        exists=combined["exists"],
-        specific=combined["specific"],
-        effect=specific.effect,
-        low=specific.low,
-        high=specific.high,
-        n=min(min(answer.exists.n, answer.specific.n) for answer in answers),
-        repeat=specific.repeat,
-        strongest_null=weakest.strongest_null,
-        because=" ".join(_reasons(weakest, answers)),
-        unit=weakest.question.unit,
+        **claim_answers(questions, answers),
+        **_weakest(answers),
+        n=n,
+        because=" ".join([*_reasons(answers), *_what_is_missing(n, planned_seeds(claim), missing)]),
         planned=planned_seeds(claim),
         tasks=[_of_task(answer) for answer in answers],
     )
+
+
+def _furthest_from_a_yes(answers: Sequence[QuestionAnswer]) -> QuestionAnswer:
+    return min(answers, key=lambda a: (_FURTHEST[a.specific.answer], a.specific.effect / a.question.margin))
+
+
+def _weakest(answers: Sequence[QuestionAnswer]) -> dict[str, Any]:
+    """The effect of the task that is furthest from a yes, with how still its answer holds; nothing if none is there."""
+    if not answers:
+        return {}
+    weakest = _furthest_from_a_yes(answers)
+    found = {name: getattr(weakest.specific, name) for name in ("effect", "low", "high", "repeat")}
+    return found | {
+        "repeat_of": None if weakest.specific.repeat is None else weakest.specific.before,
+        "strongest_null": weakest.strongest_null,
+        "unit": weakest.question.unit,
+    }
 
 
 def _of_task(answer: QuestionAnswer) -> TaskAnswer:
@@ -125,47 +114,41 @@ def _effect(null: str, decision: Decision) -> Effect:
     )
 
 
-def _reasons(answer: QuestionAnswer, answers: Sequence[QuestionAnswer]) -> list[str]:
-    """Sentences: against the strongest null, against permuted inputs, beside the published number, what is missing."""
+def _reasons(answers: Sequence[QuestionAnswer]) -> list[str]:
+    """Sentences on the task furthest from a yes: against its strongest null, what exists, beside the published one."""
+    if not answers:
+        return []
+    answer = _furthest_from_a_yes(answers)
     question, specific, exists = answer.question, answer.specific, answer.exists
-    found = []
-    if len(answers) > 1:
-        found.append(f"Of {len(answers)} tasks, {question.task} is furthest from a yes.")
+    found = [f"Of the tasks measured, {question.task} is furthest from a yes."] if len(answers) > 1 else []
+    seeds = "1 seed" if specific.n == 1 else f"{specific.n} seeds"
     found.append(
-        f"Over {specific.n} seeds the excess over {_null(answer.strongest_null)}, the strongest null, is "
+        f"Over {seeds} the excess over {_null(answer.strongest_null)}, the strongest null, is "
         f"{_interval(specific)} {question.unit}; the margin is {question.margin:g}."
     )
     if question.exists.startswith("below "):
         found.append(f"The number lies {question.exists} by {_interval(exists)}.")
     elif question.exists.startswith("above inputs"):
-        found.append(f"The excess over permuted inputs is {_interval(exists)}.")
+        found.append(f"The number lies above permuted inputs by {_interval(exists.negated)}.")
     else:
         found.append(f"The excess over {_null(question.exists)} is {_interval(exists)}.")
     found += _beside_the_paper(answer)
     for name, decision in (("Specific", specific), ("Exists", exists)):
         if decision.answer != decision.before:
             found.append(f"{name} would be {decision.before}, but other seeds would often answer otherwise.")
-    planned, n = planned_seeds(question.claim), min(exists.n, specific.n)
-    if n < planned:
-        found.append(f"So far {n} of {planned} seeds are measured: this answer is not final.")
     return found
 
 
-_IN_WORDS = {
-    "isotropic": "random directions",
-    "span": "random directions of the window",
-    "weights": "random directions with the same cosine to the weights",
-    "blocks": "the direction with its entries permuted",
-    "inputs": "permuted inputs",
-    "random_features": "random features",
-    "label_permutation": "permuted labels",
-    "update norm": "the decline of the update norm",
-    "no weight decay": "runs without weight decay",
-}
+def _what_is_missing(n: int, planned: int, missing: Sequence[str]) -> list[str]:
+    if missing == ["all"] or (missing and n == 0 and len(missing) == 1):
+        return ["The runs that this claim needs are not all measured yet."]
+    if missing:
+        return [f"Not measured yet: {', '.join(missing)}."]
+    return [f"So far {n} of {planned} seeds are measured: this answer is not final."] if n < planned else []
 
 
 def _null(name: str) -> str:
-    return _IN_WORDS.get(name, name)
+    return NULL_NAMES.get(name, name)
 
 
 def _interval(decision: Decision) -> str:
@@ -182,20 +165,25 @@ def _beside_the_paper(answer: QuestionAnswer) -> list[str]:
     found = []
     if printed.low is not None and printed.high is not None:
         null = "" if printed.null_mean is None else f"; the mean of the null is {printed.null_mean:.2g}"
-        found.append(
-            f"The paper prints {question.published:g}; 95 % of reruns lie from {printed.low:.2g} to "
-            f"{printed.high:.2g}{null}."
-        )
+        found.append(f"{_printed(question)}; 95 % of reruns lie from {printed.low:.2g} to {printed.high:.2g}{null}.")
     elif printed.mean is not None:
-        bound = "at most " if question.exists.startswith("above inputs") else ""
         reruns = "1 rerun" if printed.n == 1 else f"{printed.n} reruns"
-        found.append(f"The paper prints {bound}{question.published:g}; the mean of {reruns} is {printed.mean:.2g}.")
+        found.append(f"{_printed(question)}; the mean of {reruns} is {printed.mean:.2g}.")
     if printed.with_peak is not None:
         found.append(f"{printed.with_peak} of {printed.n} reruns have the printed frequency.")
     return found
 
 
 def _unasked(question: Question) -> str:
-    if question.claim in _WITHOUT_RERUNS:
-        return f"The paper prints {question.published:g}; its seed has no reruns, so this is not compared."
-    return f"The paper prints {question.published:g}; the reruns of its seed are not measured yet."
+    if not question.has_reruns:
+        return f"{_printed(question)}; its seed has no reruns, so this is not compared."
+    return f"{_printed(question)}; the reruns of its seed are not measured yet."
+
+
+def _printed(question: Question) -> str:
+    """The published number; of ratios, whose logarithm is compared, both."""
+    if question.exists.startswith("above inputs"):
+        return f"The paper prints at most {question.published:g}"
+    if question.unit == "log ratio":
+        return f"The paper prints {math.exp(question.published or 0):.2g}, whose logarithm is {question.published:g}"
+    return f"The paper prints {question.published:g}"

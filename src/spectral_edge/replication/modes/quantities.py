@@ -36,9 +36,9 @@ class Quantity:
     """What is computed of one response: a line without its direction.
 
     Attributes:
-        statistic: as in ``claims.json``; or ``peak``, ``peak:sum``, ``peak:difference``, the frequency.
-        grouping: as in ``claims.json``.
-        inputs: as in ``claims.json``.
+        statistic: as in ``numbers.json``; or ``peak``, ``peak:sum``, ``peak:difference``, the frequency.
+        grouping: as in ``numbers.json``.
+        inputs: as in ``numbers.json``.
         component: of the response, whose scores are read.
         mixture: whose components' peaks are asked for, for ``jaccard``.
     """

@@ -41,7 +41,7 @@ class StepRows:
     other_phase: dict[str, NDArray[np.float64]] | None
 
     def row(self, line: Line) -> ClaimRow:
-        """One line of claims.json."""
+        """One line of numbers.json."""
         here, top = self.step.here, self._top(line)
         measured, null = against_random(self.step, line)
         published = is_published_protocol(here.run.training, here.config) and line.checkpoint == here.checkpoint

@@ -1,4 +1,4 @@
-"""How far each verdict hangs on the choices that make an edge: window, stride, centring, step of the derivative."""
+"""How far each number hangs on the choices that make an edge: window, stride, centring, step of the derivative."""
 
 from __future__ import annotations
 

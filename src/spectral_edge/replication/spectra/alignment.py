@@ -1,10 +1,7 @@
 """C2: do the spectra of updates, of displacements and of the weights themselves agree in time?
 
-Fixed before any number was seen: the pairs, the direction of each test, the test that decides, and the bounds 1.25
-and 2 for "sigma_1 ≈ sigma_2" and "sigma_1 ≫ sigma_2", for which the paper has no numbers. Added afterwards, and
-deciding nothing: the weights at the end of runs that grokked, since the split comes after the published stop. A review
-of seed 42 added that most correlations must have the claimed sign: series can differ less within a run than between
-runs and still run against each other.
+Rank correlations of pairs of series within a run, of levels and of increments, beside circular shifts and other runs;
+and sigma_1/sigma_2 of W_Q and W_K while memorising, at the stop and at the end of the run.
 """
 
 from __future__ import annotations

