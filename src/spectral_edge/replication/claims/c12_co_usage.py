@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from spectral_edge.replication.claims.question import Question
 
-__all__ = ["COHERENT_MORE", "QUESTIONS", "SHARED_MORE", "STATEMENT"]
+__all__ = ["QUESTIONS", "STATEMENT"]
 
 STATEMENT = "Directions above the edge serve several tasks and the same inputs, those below do not"
-
-SHARED_MORE, COHERENT_MORE = "mean(v1..v3)-mean(v4..v8)", "within(v1..v3)-within(v4..v8)"
-"""The two contrasts of edge and bulk: of sharedness, and of co-usage."""
 
 QUESTIONS = (
     Question(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_edge.replication.decision.arms import ARMS, planned_seeds
+from spectral_edge.replication.decision.arms import ARMS
 from spectral_edge.replication.decision.contrasts import (
     agreement_contrasts,
     declines,
@@ -100,11 +100,6 @@ class Answer:
     specific: Decision
     by_null: dict[str, Decision]
     beyond_weights: Decision | None
-
-    @property
-    def final(self) -> bool:
-        """Whether all seeds of the protocol are in; before, an answer may not be quoted."""
-        return min(self.exists.n, self.specific.n) >= planned_seeds(self.question.claim)
 
     @property
     def strongest_null(self) -> str:
