@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spectral_edge.report.lines import FEWEST_LINES, MOST_LINES, headline, lines_of, setting
-from support.many_seeds import SEEDS, claim_rows, over_seeds, sensitivity_rows
+from support.many_seeds import SEEDS, over_seeds
 from support.synthetic import fake_row
 
 NULL = {"kind": "random_directions", "n": 200, "mean": 0.1, "std": 0.01, "quantile95": 0.2, "alternative": "greater"}
@@ -113,14 +113,6 @@ def test_a_quantity_without_null_goes_behind():
     rows = [row.model_copy(update={"null": None}) if row.direction == "w3" else row for row in rows]
     assert "w3" not in directions(rows)
     assert "w4" in directions(rows)
-
-
-def test_sweeps_are_kept_apart():
-    rows = [*claim_rows("C6"), *sensitivity_rows("C6")]
-    stability = fake_row("add", "r", statistic="verdict_stability:concentration")
-    ordinary, swept = lines_of([*rows, stability]), lines_of([*rows, stability], sensitivity=True)
-    assert {line.row.statistic for line in ordinary} == {"concentration"}
-    assert {line.row.statistic for line in swept} == {"sensitivity:concentration", "verdict_stability:concentration"}
 
 
 def test_nothing_has_no_headline():

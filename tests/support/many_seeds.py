@@ -1,4 +1,4 @@
-"""Numbers as a reproduction over several seeds leaves them: of all claims, rows of seeds, rows over seeds, sweeps."""
+"""Numbers as a reproduction over several seeds leaves them: of all claims, rows of seeds, rows over seeds."""
 
 from __future__ import annotations
 
@@ -84,32 +84,6 @@ def claim_rows(claim: str, checkpoints: tuple[str, ...] = ("stop", "transition")
     return rows
 
 
-def sensitivity_rows(claim: str) -> list[ClaimRow]:
-    """A sweep over window, stride, centring and checkpoint with one absent setting, and a strip of epsilon."""
-    generator = np.random.default_rng(99)
-    rows = []
-    for window, stride, centered, checkpoint in itertools.product(
-        (10, 20, 40), (10, 100), (True, False), ("transition", "stop")
-    ):
-        if (window, stride) != (40, 100):
-            setting = {"window": window, "stride": stride, "centered": centered, "checkpoint": checkpoint}
-            rows += _swept(generator, claim, **setting)
-    for epsilon in (0.0005, 0.005, 0.05):
-        rows += _swept(generator, claim, method="finite_difference", relative_epsilon=epsilon)
-    return rows
-
-
-def _swept(generator: np.random.Generator, claim: str, **setting: object) -> list[ClaimRow]:
-    pvalue = float(10 ** generator.uniform(-4.5, 0))
-    null = make_null(generator, 0.3, pvalue)
-    shared = {"claim": claim, "statistic": "sensitivity:concentration", "null": null, "peak": None, "top": None}
-    seeds = [
-        fake_row("add", f"add-s{seed}", seed=seed, measured=generator.uniform(0.2, 0.4), **shared, **setting)
-        for seed in SEEDS
-    ]
-    return [over_seeds(seeds, pvalue), *seeds]
-
-
 def make_many_seeds(tasks: tuple[str, ...] = ("add", "sub", "mul", "x2_y2")) -> tuple[Numbers, list[FakeAnalysis]]:
     """The further numbers of three seeds of ``tasks`` and the stored analysis of every run."""
     analyses = [make_analysis(task, seed) for seed in SEEDS for task in tasks]
@@ -120,6 +94,6 @@ def make_many_seeds(tasks: tuple[str, ...] = ("add", "sub", "mul", "x2_y2")) -> 
         wall_seconds=7543.0,
         runs=[analysis.summary for analysis in analyses],
         analysis={"window": 20, "stride": 100, "centered": True},
-        rows=[*rows, *sensitivity_rows("C6")],
+        rows=rows,
     )
     return numbers, analyses

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.replication.autoencoder import AUTOENCODER
 from spectral_edge.replication.co_usage import CO_USAGE
-from spectral_edge.replication.modes import MODES, SENSITIVITY
+from spectral_edge.replication.modes import MODES
 from spectral_edge.replication.pictures import PICTURES
 from spectral_edge.replication.probes import PROBES
 from spectral_edge.replication.shared_trunk import SHARED_TRUNK
@@ -26,7 +26,6 @@ STUDIES: tuple[Study, ...] = (
     AUTOENCODER,
     CO_USAGE,
     SHARED_TRUNK,
-    SENSITIVITY,
 )
 FIGURE_STUDIES = tuple(study for study in STUDIES if not study.claims)
 """Those that measure nothing of a claim: figures are drawn from them."""

@@ -48,7 +48,7 @@ class AnalysisConfig(BaseModel):
     phases: Literal["published", "all"] = "published"
     """published: measure each claim at the paper's checkpoint. all: at the transition and the stop, the shape of the
     responses also early and at memorisation, with edge directions of another phase as a further null; and run the
-    studies of the whole paper (probes, sparse autoencoder, co-usage, sensitivity, …)."""
+    studies of the whole paper (probes, sparse autoencoder, co-usage, …)."""
 
     @property
     def directions(self) -> int:

@@ -167,10 +167,9 @@ def grouped_by(grouping: str) -> str:
 
 def statistic_label(statistic: str) -> str:
     """Return the name of a statistic in words: ``concentration F``, ``head purity``."""
-    name = statistic.removeprefix("sensitivity:")
-    kind, _, rest = name.partition(":")
-    if name in _STATISTICS or not rest:
-        return _STATISTICS.get(name, _words(name))
+    kind, _, rest = statistic.partition(":")
+    if statistic in _STATISTICS or not rest:
+        return _STATISTICS.get(statistic, _words(statistic))
     return f"{statistic_label(kind)}, {_words(rest)}"
 
 

@@ -22,8 +22,6 @@ __all__ = ["FEWEST_LINES", "MOST_LINES", "Line", "headline", "lines_of", "settin
 MOST_LINES, FEWEST_LINES = 24, 12
 """A figure of more lines is a table; the table of all numbers has the rest."""
 
-# Rows about the settings of the analysis: a sweep, and how many of its settings agree.
-_SWEPT = ("sensitivity:", "verdict_stability:")
 # What a row says about its run or its outcome; everything else says which quantity it is.
 _OUTCOME = frozenset(
     {
@@ -122,12 +120,11 @@ class Line:
         return [_setting_text(row, name) for name in varying if getattr(row, name) is not None]
 
 
-def lines_of(rows: Sequence[ClaimRow], *, sensitivity: bool = False) -> list[Line]:
-    """Return the quantities among ``rows`` in the order of their first row; sensitivity sweeps apart from the rest."""
+def lines_of(rows: Sequence[ClaimRow]) -> list[Line]:
+    """Return the quantities among ``rows`` in the order of their first row."""
     grouped: dict[tuple[object, ...], list[ClaimRow]] = {}
     for row in rows:
-        if row.statistic.startswith(_SWEPT) == sensitivity:
-            grouped.setdefault(_identity(row), []).append(row)
+        grouped.setdefault(_identity(row), []).append(row)
     return [line for group in grouped.values() for line in _lines(group)]
 
 

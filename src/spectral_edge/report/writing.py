@@ -20,8 +20,8 @@ from spectral_edge.report.page import Illustration, illustrate, render_page
 from spectral_edge.report.placed import draw_placed
 from spectral_edge.report.sections import claim_sections
 from spectral_edge.report.selection import representatives
+from spectral_edge.report.sensitivity import draw_sensitivity
 from spectral_edge.report.spectra import draw_spectra
-from spectral_edge.report.sweeps import draw_sweep
 from spectral_edge.report.tables import evidence_frame, numbers_frame, runs_frame
 from spectral_edge.report.training import (
     STRIDES,
@@ -80,14 +80,18 @@ def write_report(claims: Claims | None, numbers: Numbers, analyses: Sequence[Ana
 
 
 def write_decision(claims: Claims, out: Path) -> list[Path]:
-    """Draw the decision's own document into ``out/figures``: the excess of each claim, and what of it is weight decay.
+    """Draw the decision's own document into ``out/figures``: each claim’s excess, weight decay, other settings.
 
     Returns:
         The PNG files.
     """
     folder = out / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    drawings = (draw_forest(claims.answers), draw_decay(claims.curves, claims.parts))
+    drawings = (
+        draw_forest(claims.answers),
+        draw_decay(claims.curves, claims.parts),
+        draw_sensitivity(claims.sensitivity, claims.derivative_errors),
+    )
     return [path for drawing in drawings for path in save(drawing, folder) if path.suffix == ".png"]
 
 
@@ -101,8 +105,7 @@ def _of_claim(claim: str, numbers: Numbers, analyses: Sequence[Analysis]) -> lis
         drawings.append(draw_gap(analyses, rows))
     if claim == "C2":
         drawings.append(draw_three_spectra(representatives(analyses)))
-    swept = lines_of(rows, sensitivity=True)
-    return [*drawings, draw_sweep(claim, swept, numbers.analysis)] if swept else drawings
+    return drawings
 
 
 def _write_tables(claims: Claims | None, numbers: Numbers, folder: Path) -> None:

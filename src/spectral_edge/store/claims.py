@@ -14,11 +14,13 @@ __all__ = [
     "Claims",
     "Curve",
     "Definition",
+    "DerivativeError",
     "Effect",
     "EvidenceRow",
     "NumberKey",
     "PartEffect",
     "PlacedNumber",
+    "SensitivityEffect",
     "Spread",
     "TaskAnswer",
     "ThreeWay",
@@ -205,13 +207,48 @@ class PartEffect(Frozen):
     n: int = Field(ge=2)
 
 
+class SensitivityEffect(Frozen):
+    """The excess of a claim's number in one setting of the edge, over the stronger of the nulls that are had there.
+
+    ``answer`` is what the protocol's rule says of *specific*, with 90 % interval and as many seeds as have the setting.
+    """
+
+    claim: str
+    task: str
+    checkpoint: Checkpoint
+    stride: int
+    window: int
+    centered: bool
+    null: str
+    effect: float
+    low: float | None
+    high: float | None
+    n: int = Field(ge=1)
+    answer: ThreeWay
+    margin: float
+    unit: str
+
+
+class DerivativeError(Frozen):
+    """|number under the difference quotient - number under the derivative|, over the directions of n runs."""
+
+    task: str
+    statistic: str
+    checkpoint: Checkpoint
+    relative_epsilon: float
+    median: float
+    largest: float
+    n: int = Field(ge=1)
+
+
 class Claims(Document):
     """The whole of ``claims.json``.
 
     ``rows`` are those of the edge behind an answer; of controls, which are compared as groups, and of everything else
     there are tables beside the file. In the file of the decision itself,
-    ``spreads`` says how each number varies over seeds, ``curves`` and ``parts`` what of the edge is weight decay; in
-    that of a reproduction, ``placed`` says where its numbers lie. ``environment`` says where the rows were measured;
+    ``spreads`` says how each number varies over seeds, ``curves`` and ``parts`` what of the edge is weight decay,
+    ``sensitivity`` and ``derivative_errors`` how far the answers hang on settings; in that of a reproduction,
+    ``placed`` says where its numbers lie. ``environment`` says where the rows were measured;
     ``wall_seconds`` is the time of the command.
     """
 
@@ -228,3 +265,5 @@ class Claims(Document):
     placed: list[PlacedNumber] = Field(default_factory=list)
     curves: list[Curve] = Field(default_factory=list)
     parts: list[PartEffect] = Field(default_factory=list)
+    sensitivity: list[SensitivityEffect] = Field(default_factory=list)
+    derivative_errors: list[DerivativeError] = Field(default_factory=list)

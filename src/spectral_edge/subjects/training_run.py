@@ -39,7 +39,7 @@ class RunConfig(BaseModel):
     """Updates in the rolling window of per-step spectra."""
     keep_updates: bool = False
     """Keep that window itself, and as many updates 10 steps apart, where test accuracy first exceeds 0.5 and where the
-    stopping rule is met: edges of stride 1 and 10 cannot be had from snapshots 100 steps apart."""
+    stopping rule is met, and at the end: edges of stride 1 and 10 cannot be had from snapshots 100 steps apart."""
     threads: int = Field(1, ge=1)
     """Threads of the training process: floating-point sums, hence the bits of the result, depend on it."""
     device: TrainingDevice = "cpu"
@@ -195,7 +195,7 @@ def _keep_updates(run: RunDirectory, training: Training, recorders: dict[int, Re
     if len(recorders) == 1:
         return
     transition = line["test_accuracy"] > 0.5 and not run.update_steps()
-    if transition or training.stop_step == training.steps:
+    if transition or training.stop_step == training.steps or training.finished:
         kept = {f"stride{stride}": r.window.updates for stride, r in recorders.items() if r.window.full}
         run.write_updates(training.steps, kept)
 

@@ -355,6 +355,6 @@ def answers_of(kept: Path, protocol: Protocol) -> list[Answer]:
 
 
 def gathered_arms(kept: Path, kind: str, protocol: Protocol) -> polars.DataFrame | None:
-    """The tables of all arms of one kind (``""`` or ``".series"``) as one; ``None`` if there is none."""
+    """The tables of all arms of one kind (``""``, ``".series"``, ``".sensitivity"``) as one; ``None`` if none is."""
     paths = [path for arm in ARMS if (path := kept / f"{arm}{kind}.parquet").exists()]
     return gathered(paths, protocol) if paths else None

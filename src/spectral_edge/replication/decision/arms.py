@@ -52,7 +52,8 @@ def runs_of(arm: Arm, replaced: dict[tuple[str, int], int] | None = None) -> lis
     """The runs of an arm, longest first.
 
     * seeds: the four operations that generalise, thirty seeds, to the published stop.
-    * copies: copies 1 and 2 of the first ten of these; the run itself is copy 0.
+    * copies: copies 1 and 2 of the first ten of these; the run itself is copy 0. Copy 1 keeps its updates, so that
+      strides of 1 and 10 can be read as well.
     * paper_seed: ten copies of seed 42.
     * controls: eight operations that do not generalise, two seeds, and the four that do without weight decay, three
       seeds, all to 5000 steps; two of the first with and without weight decay to the published 50 000.
@@ -70,7 +71,11 @@ def runs_of(arm: Arm, replaced: dict[tuple[str, int], int] | None = None) -> lis
         return [single_run(name, replaced.get((name, seed), seed)) for seed in FRESH_SEEDS for name in GROKKING]
     if arm == "copies":
         pairs = [(name, replaced.get((name, seed), seed)) for seed in COPIED_SEEDS for name in GROKKING]
-        return [single_run(name, seed, copy) for name, seed in pairs for copy in range(1, _COPIES)]
+        return [
+            single_run(name, seed, copy).model_copy(update={"keep_updates": copy == 1})
+            for name, seed in pairs
+            for copy in range(1, _COPIES)
+        ]
     if arm == "paper_seed":
         return [single_run(name, PAPER_SEED, copy) for copy in range(_PAPER_COPIES) for name in GROKKING]
     if arm == "controls":

@@ -12,6 +12,7 @@ from spectral_edge.replication.decision.answers import answers_of, gathered_arms
 from spectral_edge.replication.decision.decay import decay_curves, part_effects
 from spectral_edge.replication.decision.evidence_rows import evidence_rows
 from spectral_edge.replication.decision.protocol import PROTOCOL, Protocol
+from spectral_edge.replication.decision.sensitivity import derivative_errors, sensitivity_effects
 from spectral_edge.replication.decision.spreads import place, spreads_of
 from spectral_edge.replication.decision.stored_answers import stored_answers
 from spectral_edge.store import Claims, StoreError, describe_environment
@@ -34,7 +35,7 @@ def decision_claims(kept: Path, protocol: Protocol = PROTOCOL) -> Claims:
     Raises:
         StoreError: there is no table, or one is damaged or of another protocol.
     """
-    rows, series = gathered_arms(kept, "", protocol), gathered_arms(kept, ".series", protocol)
+    rows, series, settings = (gathered_arms(kept, kind, protocol) for kind in ("", ".series", ".sensitivity"))
     if rows is None and series is None:
         raise StoreError(f"{kept}: no arm is measured there yet; run `spectral-edge decide --arm seeds` first.")
     return Claims(
@@ -47,6 +48,8 @@ def decision_claims(kept: Path, protocol: Protocol = PROTOCOL) -> Claims:
         spreads=[] if rows is None or series is None else spreads_of(rows, series, protocol),
         curves=[] if series is None else decay_curves(series),
         parts=[] if rows is None else part_effects(rows, protocol),
+        sensitivity=[] if settings is None else sensitivity_effects(settings, protocol),
+        derivative_errors=[] if settings is None else derivative_errors(settings),
     )
 
 
@@ -99,7 +102,7 @@ def write_claims(path: Path, claims: Claims) -> Claims:
             old = Claims.read(path)
         except StoreError:
             old = None  # damaged: it is derived from runs, so it is made again
-        parts = ("profile", "protocol", "rows", "answers", "spreads", "placed", "curves", "parts")
+        parts = set(Claims.model_fields) - {"environment", "wall_seconds"}
         if old is not None and all(getattr(old, name) == getattr(claims, name) for name in parts):
             return old
     claims.write(path, indent=None)

@@ -19,6 +19,7 @@ from spectral_edge.replication.decision.arms import (
 from spectral_edge.replication.decision.instruments import measure_cross_terms, measure_features
 from spectral_edge.replication.decision.measure import measure_hybrid, measure_modes
 from spectral_edge.replication.decision.protocol import PROTOCOL, Protocol
+from spectral_edge.replication.decision.sensitivity import measure_sensitivity
 from spectral_edge.replication.decision.series import measure_series
 from spectral_edge.replication.decision.statistics import GAIN, PRINTED_R2
 from spectral_edge.replication.decision.tables import gathered, read_table, write_table
@@ -30,6 +31,8 @@ from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["gather_arm", "is_asked", "measure_arm", "measure_reproduction", "replaced_seeds", "restore_arm"]
 
+# Tables of a run, and of an arm: rows of directions, spectra over training, rows under other settings.
+_KINDS = ("rows", "series", "sensitivity")
 _PUBLISHED_FEATURES = ("add", "sub")  # for which the paper prints an overlap
 
 # By which code a table is measured, where it is not the first. Raised when a number changes its meaning: tables of
@@ -129,7 +132,7 @@ def _has_failed(out: Path, run: RunConfig, protocol: Protocol) -> bool:
 
 
 def gather_arm(out: Path, arm: Arm, kept: Path, protocol: Protocol = PROTOCOL) -> list[Path]:
-    """Join what is measured of an arm so far into ``kept/<arm>.parquet`` and ``kept/<arm>.series.parquet``.
+    """Join what is measured of an arm so far into ``kept/<arm>.parquet``, ``….series.parquet`` and so on.
 
     Series of seeds that did not generalise are kept, too: they say which seed was replaced.
 
@@ -143,12 +146,12 @@ def gather_arm(out: Path, arm: Arm, kept: Path, protocol: Protocol = PROTOCOL) -
         wanted |= {single_run(name, seed).run_id for name in GROKKING for seed in (*FRESH_SEEDS, *RESERVE_SEEDS)}
     original = {(task, by): seed for (task, seed), by in replaced.items()}
     written = []
-    for kind in ("rows", "series"):
+    for kind in _KINDS:
         found = sorted((out / "measured" / arm).glob(f"*.{kind}.parquet"))
         paths = [path for path in found if path.name.split(".")[0] in wanted or path.name.startswith("hybrid-")]
         if paths:
             rows = [_at_its_place(row, original) for row in gathered(paths, protocol).rows(named=True)]
-            written.append(kept / f"{arm}{'' if kind == 'rows' else '.series'}.parquet")
+            written.append(_kept(kept, arm, kind))
             write_table(written[-1], rows)
     if not written:
         raise StoreError(f"{out / 'measured' / arm}: nothing is measured there yet; run `spectral-edge decide` first.")
@@ -167,8 +170,8 @@ def restore_arm(out: Path, arm: Arm, kept: Path, protocol: Protocol = PROTOCOL) 
 
     folder, written = out / "measured" / arm, 0
     folder.mkdir(parents=True, exist_ok=True)
-    for kind in ("rows", "series"):
-        source = kept / f"{arm}{'' if kind == 'rows' else '.series'}.parquet"
+    for kind in _KINDS:
+        source = _kept(kept, arm, kind)
         if not source.exists():
             continue
         table = read_table(source, protocol)
@@ -186,6 +189,10 @@ def restore_arm(out: Path, arm: Arm, kept: Path, protocol: Protocol = PROTOCOL) 
                 write_table(target, rows.rows(named=True))
                 written += 1
     return written
+
+
+def _kept(kept: Path, arm: Arm, kind: str) -> Path:
+    return kept / f"{arm}{'' if kind == 'rows' else f'.{kind}'}.parquet"
 
 
 def _at_its_place(row: dict[str, Any], original: Mapping[tuple[str, int], int]) -> dict[str, Any]:
@@ -232,6 +239,8 @@ def _measurements(arm: Arm, run: RunConfig, by_instruments: bool) -> dict[str, M
     if arm == "trunk":
         return {"series": measure_series, "rows": measure_trunk}
     found: dict[str, Measure] = {"series": measure_series, "rows": measure_modes}
+    if run.keep_updates:
+        found["sensitivity"] = measure_sensitivity
     if by_instruments:
         found["features.rows"] = measure_features
         if run.training.operation == "x2_y2":

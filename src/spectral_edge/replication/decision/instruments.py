@@ -69,7 +69,7 @@ def measure_features(
     draws = np.array([overlaps(mask).mean() for mask in masks])
     measured = found.rows[0].measured
     nulls = [*found.rows, NullRow(None, "jaccard", "random_features", measured, draws)]
-    origin = provenance(run, source, "stop", step, directions, protocol) | {"arm": arm}
+    origin = provenance(run, source, "stop", step, directions.edge, directions.window, protocol) | {"arm": arm}
     return [row_of(origin, "pairs(v1..v3)", Measured("jaccard", None, "test"), row) for row in nulls]
 
 
@@ -102,7 +102,7 @@ def measure_cross_terms(run: TrainedRun, arm: str, protocol: Protocol) -> list[d
         raise KeyboardInterrupt
     responses = functional_modes(model, rows, pairs[probe.inputs], parameters=parameters).response.numpy()
     wrong = probe.on_permuted_residues(responses, _RANDOM_FEATURES)[:, 1, 4]  # (draws, 3), held out
-    origin = provenance(run, run, "stop", step, directions, protocol) | {"arm": arm}
+    origin = provenance(run, run, "stop", step, directions.edge, directions.window, protocol) | {"arm": arm}
     by_name = {str(measured): measured for measured in statistics}
     table = [row_of(origin, _EDGE[(row.direction or 1) - 1], by_name[row.statistic], row) for row in found.rows]
     both = probe.r2(responses)[1, 2]

@@ -8,33 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from spectral_edge.bases import grouping
-from spectral_edge.comparison import Concentration, NullRow, Span, VarianceShare, compare
-from spectral_edge.comparison.statistic import of_direction
-from spectral_edge.replication.claims.c09_sum_of_squares import BASES
+from spectral_edge.comparison import NullRow, Span, compare
 from spectral_edge.replication.decision.directions import TestedDirections
 from spectral_edge.replication.decision.protocol import Protocol
 from spectral_edge.replication.decision.statistics import (
+    HEAD_PURITY,
     PRINTED_R2,
-    LargestConcentration,
     Measured,
-    ScriptPeakedness,
     cross_term_statistics,
+    purity_of,
+    statistics_of,
 )
-from spectral_edge.replication.modes import Peak
-from spectral_edge.representation import head_purity
-from spectral_edge.store import Checkpoint, Inputs
-from spectral_edge.subjects import BASIS
+from spectral_edge.spectrum import SpectralEdge
+from spectral_edge.store import Checkpoint
 from spectral_edge.subjects.profiles import copy_number
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["measure_hybrid", "measure_modes", "provenance", "row_of", "stop_of"]
+__all__ = ["PARALLEL", "held_out_pairs", "measure_hybrid", "measure_modes", "provenance", "row_of", "stop_of"]
 
-# Beyond this cosine to the weights nothing is left to draw at random.
-_PARALLEL = 0.98
+PARALLEL = 0.98
+"""Beyond this cosine to the weights nothing is left to draw at random."""
 _BULK = tuple(f"v{i}" for i in range(4, 9))
 _AT_TRANSITION = ("v1", "v2", "v3", "v1-theta", "theta")
-_CONTROL = "output_discrete_log:add"
 
 
 def measure_modes(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[str, Any]]:
@@ -79,6 +74,11 @@ def _step(run: TrainedRun, checkpoint: Checkpoint, protocol: Protocol) -> int:
     return max(step, protocol.window * protocol.stride) if checkpoint == "stop" else step
 
 
+def held_out_pairs(run: TrainedRun) -> np.ndarray:
+    """The pairs (N, 2) that the run was not trained on, where functions are read."""
+    return run.task.pairs[run.task.split(run.training.frac_train, run.training.seed).test]
+
+
 def stop_of(run: TrainedRun, protocol: Protocol) -> int:
     """The step at which a run is read as stopped.
 
@@ -93,7 +93,8 @@ def provenance(
     edges: TrainedRun,
     checkpoint: Checkpoint,
     step: int,
-    directions: TestedDirections,
+    edge: SpectralEdge,
+    window: int,
     protocol: Protocol,
 ) -> dict[str, Any]:
     """Where a row comes from: columns of every row."""
@@ -109,10 +110,10 @@ def provenance(
         "checkpoint": checkpoint,
         "step": step,
         "stride": protocol.stride,
-        "window": directions.window,
+        "window": window,
         "centered": protocol.centered,
         "method": "jvp",
-        "position": directions.edge.position,
+        "position": edge.position,
     }
 
 
@@ -157,17 +158,17 @@ class _Step:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         model, parameters = self.run.model_at(self.step)
-        statistics = self._statistics(self._held_out)
+        statistics: dict[Measured, Any] = dict(
+            statistics_of(self.run, self._held_out, script=self.checkpoint == "transition")
+        )
         if self._hybrid and self.run.task.name == "x2_y2":
             statistics[PRINTED_R2] = cross_term_statistics(self.run, self._held_out)[PRINTED_R2]
-        statistics[Measured("head_purity", None, "all")] = of_direction(
-            lambda v: float(head_purity(v[None], parameters))
-        )
+        statistics[HEAD_PURITY] = purity_of(parameters)
         by_name = {str(measured): measured for measured in statistics}
         names = [name for name in self.directions.names if self.checkpoint == "stop" or name in _AT_TRANSITION]
         read = tuple(name for name in names if name not in _BULK)
         angles = dict(zip(self.directions.names, self.directions.cosines, strict=True))
-        with_angle = tuple(name for name in read if abs(angles[name]) < _PARALLEL)
+        with_angle = tuple(name for name in read if abs(angles[name]) < PARALLEL)
         passes: tuple[tuple[tuple[str, ...], tuple[Any, ...], int], ...] = (
             (tuple(names), ("isotropic", Span(self.directions.edge)), self.protocol.draws),
             (with_angle, ("weights",), self.protocol.draws),
@@ -176,7 +177,15 @@ class _Step:
         )
         if self._hybrid:  # only the published numbers are asked for
             passes = ((read, ("isotropic",), self.protocol.draws),)
-        origin = provenance(self.run, self.edges, self.checkpoint, self.step, self.directions, self.protocol)
+        origin = provenance(
+            self.run,
+            self.edges,
+            self.checkpoint,
+            self.step,
+            self.directions.edge,
+            self.directions.window,
+            self.protocol,
+        )
         peaks: dict[tuple[str, tuple[str | None, ...]], float] = {}
         for tested, nulls, draws in passes:
             found = compare(
@@ -206,36 +215,4 @@ class _Step:
 
     @property
     def _held_out(self) -> np.ndarray:
-        split = self.run.task.split(self.run.training.frac_train, self.run.training.seed)
-        return self.run.task.pairs[split.test]
-
-    def _statistics(self, pairs: np.ndarray) -> dict[Measured, Any]:
-        """What is measured of a response to these pairs, by operation."""
-        name, p = self.run.task.name, self.run.task.p
-        found: dict[Measured, Any] = {}
-
-        def labels(basis: str, inputs: Inputs) -> tuple[np.ndarray, int]:
-            q = grouping(basis, p)
-            own = q(pairs)
-            return (np.where(pairs[:, 0] == pairs[:, 1], -1, own) if inputs == "test_off_diagonal" else own), q.order
-
-        bases = BASES if name == "x2_y2" else (BASIS[name], *([_CONTROL] if name == "add" else []))
-        if name == "mul":
-            bases = (*bases, "output:mul")
-        inputs: Inputs
-        for inputs in ("test", "test_off_diagonal"):
-            for basis in bases:
-                given = labels(basis, inputs)
-                found[Measured("concentration", basis, inputs)] = Concentration(*given)
-                found[Measured("peak", basis, inputs)] = Peak(*given)
-            if name == "x2_y2":
-                several = [found[Measured("concentration", basis, inputs)] for basis in bases]
-                found[Measured(LargestConcentration.name, None, inputs)] = LargestConcentration(several)
-            own = labels(BASIS[name], inputs)
-            found[Measured("variance_share:pc1", BASIS[name], inputs)] = VarianceShare(*own, 1)
-            found[Measured("variance_share", BASIS[name], inputs)] = VarianceShare(*own, None)
-        if self.checkpoint == "transition":
-            script = ScriptPeakedness(*labels("sum", "test"))
-            found[Measured(ScriptPeakedness.name, "sum", "test")] = script
-            found[Measured("peak:script", "sum", "test")] = script.peak
-        return found
+        return held_out_pairs(self.run)

@@ -4,21 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spectral_edge.comparison import Concentration
+from spectral_edge.bases import grouping
+from spectral_edge.comparison import Concentration, VarianceShare
 from spectral_edge.comparison.features import computed_once
-from spectral_edge.comparison.statistic import Takes
+from spectral_edge.comparison.statistic import Statistic, Takes, of_direction
+from spectral_edge.parameters import ParameterSubset
+from spectral_edge.replication.claims.c09_sum_of_squares import BASES
+from spectral_edge.replication.modes import Peak
 from spectral_edge.replication.probes.cross_terms import CrossTermProbe, CrossTermStatistic, cross_gain
+from spectral_edge.representation import head_purity
 from spectral_edge.store import Inputs
+from spectral_edge.subjects import BASIS
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["GAIN", "PRINTED_R2", "LargestConcentration", "Measured", "ScriptPeakedness", "cross_term_statistics"]
+__all__ = [
+    "GAIN",
+    "HEAD_PURITY",
+    "PRINTED_R2",
+    "LargestConcentration",
+    "Measured",
+    "ScriptPeakedness",
+    "cross_term_statistics",
+    "purity_of",
+    "statistics_of",
+]
 
 Floats = NDArray[np.float64]
 Definition = Literal["text", "script", "ours"]
@@ -168,3 +184,50 @@ class LargestConcentration:
         """Exchange whole groups, in each basis by itself."""
         permuted = [basis.permute_labels(generator) for basis in self.bases]
         return lambda response: max(basis(response) for basis in permuted)
+
+
+HEAD_PURITY = Measured("head_purity", None, "all")
+"""Of a direction itself."""
+
+
+def purity_of(parameters: ParameterSubset) -> Statistic:
+    """The largest share of a direction's squared norm in one layer's head (C3)."""
+    return of_direction(lambda v: float(head_purity(v[None], parameters)))
+
+
+def statistics_of(run: TrainedRun, pairs: NDArray[np.int64], *, script: bool) -> dict[Measured, Any]:
+    """What is measured of a response to these pairs, by the run's operation.
+
+    Args:
+        run: of one operation.
+        pairs: (N, 2).
+        script: the script's peakedness by sum (C4) as well.
+    """
+    name, p = run.task.name, run.task.p
+    found: dict[Measured, Any] = {}
+
+    def labels(basis: str, inputs: Inputs) -> tuple[NDArray[np.int64], int]:
+        q = grouping(basis, p)
+        own = q(pairs)
+        return (np.where(pairs[:, 0] == pairs[:, 1], -1, own) if inputs == "test_off_diagonal" else own), q.order
+
+    bases = BASES if name == "x2_y2" else (BASIS[name], *([_CONTROL] if name == "add" else []))
+    if name == "mul":
+        bases = (*bases, "output:mul")
+    inputs: Inputs
+    for inputs in ("test", "test_off_diagonal"):
+        for basis in bases:
+            given = labels(basis, inputs)
+            found[Measured("concentration", basis, inputs)] = Concentration(*given)
+            found[Measured("peak", basis, inputs)] = Peak(*given)
+        if name == "x2_y2":
+            several = [found[Measured("concentration", basis, inputs)] for basis in bases]
+            found[Measured(LargestConcentration.name, None, inputs)] = LargestConcentration(several)
+        own = labels(BASIS[name], inputs)
+        found[Measured("variance_share:pc1", BASIS[name], inputs)] = VarianceShare(*own, 1)
+        found[Measured("variance_share", BASIS[name], inputs)] = VarianceShare(*own, None)
+    if script:
+        peakedness = ScriptPeakedness(*labels("sum", "test"))
+        found[Measured(ScriptPeakedness.name, "sum", "test")] = peakedness
+        found[Measured("peak:script", "sum", "test")] = peakedness.peak
+    return found

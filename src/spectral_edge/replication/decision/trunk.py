@@ -46,7 +46,7 @@ def measure_trunk(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[st
     """
     step = stop_of(run, protocol)
     directions = TestedDirections.of(run, step, protocol)
-    origin = provenance(run, run, "stop", step, directions, protocol)
+    origin = provenance(run, run, "stop", step, directions.edge, directions.window, protocol)
     origin |= {"arm": arm, "task": run.training.operation}
     p, held_out = run.task.p, run.task.pairs[run.task.split(run.training.frac_train, run.training.seed).test]
     rows = []

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from spectral_edge.comparison import Comparison, Isotropic, NullRow, compare, evaluate
 from spectral_edge.grokking import ModularTransformer
-from spectral_edge.modes import Method
 from spectral_edge.parameters import ParameterSubset, attention_weights
 from spectral_edge.replication.analysed_step import AnalysedStep
 from spectral_edge.replication.claims.c13_mixtures import MIXTURES
@@ -127,13 +126,7 @@ class StepComparison:
         arrays = self.result.kept[name]
         return arrays["tested"][: self.k], arrays[_ISOTROPIC]
 
-    def evaluate(
-        self,
-        rows: Tensor,
-        quantities: Sequence[Quantity],
-        method: Method = "jvp",
-        relative_epsilon: float = 0.005,
-    ) -> dict[str, NDArray[np.float64]]:
+    def evaluate(self, rows: Tensor, quantities: Sequence[Quantity]) -> dict[str, NDArray[np.float64]]:
         """The same statistics of other directions (k, D) at this step, (k,) each, or one of a set."""
         model, parameters = self.here.run.model_at(self.here.step)
         there, own = _on_device(model, parameters, self.here.config)
@@ -143,8 +136,6 @@ class StepComparison:
             torch.from_numpy(self.here.run.task.pairs),
             self.quantities.statistics(quantities),
             parameters=own,
-            method=method,
-            relative_epsilon=relative_epsilon,
         )
 
 

@@ -1,0 +1,209 @@
+"""How far the answers hang on the choices that make an edge: window, stride, centring, checkpoint, and the ε of Δh."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from spectral_edge.comparison import compare, evaluate
+from spectral_edge.replication.decision.answers import excesses, rows_of
+from spectral_edge.replication.decision.measure import PARALLEL, held_out_pairs, provenance, row_of, stop_of
+from spectral_edge.replication.decision.protocol import Protocol, Question
+from spectral_edge.replication.decision.rules import decide
+from spectral_edge.replication.decision.statistics import HEAD_PURITY, Measured, purity_of, statistics_of
+from spectral_edge.spectrum import SpectralEdge
+from spectral_edge.store import Checkpoint, DerivativeError, SensitivityEffect
+from spectral_edge.subjects.trained_run import TrainedRun
+
+if TYPE_CHECKING:
+    import polars
+
+__all__ = ["derivative_errors", "measure_sensitivity", "sensitivity_effects"]
+
+_WINDOWS, _STRIDES = (5, 10, 20), (1, 10, 100)
+_EPSILONS = (0.0005, 0.005, 0.05)
+_NULLS = ("isotropic", "weights")
+_DERIVATIVE = "derivative"
+_CHECKPOINTS: tuple[Checkpoint, ...] = ("transition", "stop")
+_EDGE = 3
+_ASKED = ("C3", "C4", "C6", "C7", "C8", "C9")
+
+Setting = tuple[int, int, bool]  # stride, window, centred
+
+
+def measure_sensitivity(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[str, Any]]:
+    """Rows of the primary numbers of the edge of each setting, at the transition and at the stop.
+
+    A setting is a stride (1, 10, 100), a window (5, 10, 20) and a centring; strides below that of the snapshots need a
+    run that kept its updates. Nulls are ``isotropic`` and ``weights``: the others hang on the window, or would cost 60
+    responses a setting. Of the protocol's own setting there are rows of the difference quotient at a relative step
+    ε, too, whose null is ``derivative``: null_mean is what the derivative has.
+
+    Raises:
+        ValueError: the run has no stop.
+        StoreError: a file of the run is damaged.
+
+    Cost: about 150 responses to held-out pairs a checkpoint.
+    """
+    steps = {name: stop_of(run, protocol) if name == "stop" else run.step_of(name) for name in _CHECKPOINTS}
+    return [
+        row | {"arm": arm}
+        for checkpoint, step in steps.items()
+        if step is not None
+        for row in _at(run, checkpoint, step, protocol)
+    ]
+
+
+def _at(run: TrainedRun, checkpoint: Checkpoint, step: int, protocol: Protocol) -> Iterator[dict[str, Any]]:
+    own: Setting = (protocol.stride, protocol.window, protocol.centered)
+    settings = {own, *itertools.product(_STRIDES, _WINDOWS, (True, False))}
+    edges = {setting: edge for setting in sorted(settings) if (edge := _edge(run, step, setting)) is not None}
+    tested = [(setting, i) for setting, edge in edges.items() for i in range(min(edge.position, _EDGE))]
+    if not tested:
+        return
+    rows = torch.cat([edge.directions(min(edge.position, _EDGE)) for edge in edges.values()])
+    model, parameters = run.model_at(step)
+    pairs = held_out_pairs(run)
+    statistics = _primary(run, protocol, statistics_of(run, pairs, script=run.task.name == "add"))
+    statistics[HEAD_PURITY] = purity_of(parameters)
+    theta = parameters.flatten()
+    cosines = (rows.double() @ (theta / theta.norm()).double()).tolist()
+    by_name = {str(measured): measured for measured in statistics}
+    named = {name: statistics[measured] for name, measured in by_name.items()}
+    origins = [_origin(run, edges[setting], checkpoint, step, setting, protocol) for setting, _ in tested]
+    for null in _NULLS:
+        chosen = [i for i, cosine in enumerate(cosines) if null != "weights" or abs(cosine) < PARALLEL]
+        found = compare(
+            model, rows[chosen], pairs, named, parameters=parameters, nulls=null, draws=protocol.draws,
+            seed=run.training.seed, threads=run.threads, quiet=True,
+        )  # fmt: skip
+        if not found.complete:  # a table is not stored of some of the draws
+            raise KeyboardInterrupt
+        for row in found.rows:
+            place = chosen[(row.direction or 1) - 1]
+            direction = f"v{tested[place][1] + 1}"
+            yield row_of(origins[place], direction, by_name[row.statistic], row, cosine=cosines[place]) | {
+                "relative_epsilon": None
+            }
+    at_own = [i for i, (setting, _) in enumerate(tested) if setting == own]
+    responses = {name: statistic for name, statistic in named.items() if by_name[name] != HEAD_PURITY}
+    exact = evaluate(model, rows[at_own], pairs, responses, parameters=parameters)
+    for epsilon in _EPSILONS:
+        quotient = evaluate(
+            model, rows[at_own], pairs, responses, parameters=parameters, method="finite_difference",
+            relative_epsilon=epsilon,
+        )  # fmt: skip
+        for name, values in quotient.items():
+            for place, value, derivative in zip(at_own, values, exact[name], strict=True):
+                yield _quotient_row(
+                    origins[place],
+                    f"v{tested[place][1] + 1}",
+                    by_name[name],
+                    value,
+                    derivative,
+                    epsilon,
+                    cosines[place],
+                )
+
+
+def _edge(run: TrainedRun, step: int, setting: Setting) -> SpectralEdge | None:
+    """The edge of a setting; ``None`` where the run does not hold its updates."""
+    stride, window, centered = setting
+    try:
+        return run.edge(step, window, stride, centered)
+    except ValueError:
+        return None
+
+
+def _primary(run: TrainedRun, protocol: Protocol, statistics: Mapping[Measured, Any]) -> dict[Measured, Any]:
+    wanted = {(q.statistic, q.grouping, q.inputs) for q in _questions(protocol) if q.task == run.task.name}
+    return {m: s for m, s in statistics.items() if (m.statistic, m.grouping, m.inputs) in wanted}
+
+
+def _questions(protocol: Protocol) -> list[Question]:
+    return [question for question in protocol.questions if question.claim in _ASKED]
+
+
+def _origin(
+    run: TrainedRun, edge: SpectralEdge, checkpoint: Checkpoint, step: int, setting: Setting, protocol: Protocol
+) -> dict[str, Any]:
+    stride, window, centered = setting
+    origin = provenance(run, run, checkpoint, step, edge, window, protocol)
+    return origin | {"stride": stride, "centered": centered}
+
+
+def _quotient_row(
+    origin: Mapping[str, Any],
+    direction: str,
+    measured: Measured,
+    value: float,
+    derivative: float,
+    epsilon: float,
+    cosine: float,
+) -> dict[str, Any]:
+    columns = dict.fromkeys(("peak", "null_std", "null_quantile95", "pvalue", "draws"))
+    return {
+        **origin, **columns, "direction": direction, "cosine": cosine, "statistic": measured.statistic,
+        "grouping": measured.grouping, "inputs": measured.inputs, "definition": measured.definition,
+        "method": "finite_difference", "relative_epsilon": epsilon, "null": _DERIVATIVE, "measured": float(value),
+        "null_mean": float(derivative),
+    }  # fmt: skip
+
+
+def sensitivity_effects(table: polars.DataFrame, protocol: Protocol) -> list[SensitivityEffect]:
+    """The answer to *specific* in each setting, against the stronger of both nulls; one entry a setting and question.
+
+    The rule is the protocol's, and so are margins; seeds are those of the runs that have the setting.
+
+    Args:
+        table: rows of :func:`measure_sensitivity`.
+        protocol: rules.
+    """
+    keys = ["checkpoint", "stride", "window", "centered"]
+    own = table.filter(method="jvp")
+    groups = {tuple(key): part for key, part in own.group_by(*keys)}
+    found = []
+    for question in _questions(protocol):
+        for (checkpoint, stride, window, centered), part in sorted(groups.items(), key=_order):
+            asked = question.model_copy(update={"checkpoint": checkpoint})
+            if rows_of(asked, part).is_empty():
+                continue
+            over = {null: excesses(asked, part, null) for null in _NULLS}
+            seeds = sorted(set.intersection(*(set(values) for values in over.values())))
+            decision = decide(
+                np.array([[values[seed] for seed in seeds] for values in over.values()]), question.margin, protocol
+            )
+            found.append(
+                SensitivityEffect(
+                    claim=question.claim, task=question.task, checkpoint=checkpoint, stride=stride, window=window,
+                    centered=centered, null=_NULLS[decision.strongest], effect=decision.effect, low=decision.low,
+                    high=decision.high, n=len(seeds), answer=decision.answer, margin=question.margin,
+                    unit=question.unit,
+                )
+            )  # fmt: skip
+    return found
+
+
+def _order(item: tuple[Sequence[Any], Any]) -> tuple[Any, ...]:
+    (checkpoint, stride, window, centered), _ = item
+    return (_CHECKPOINTS[::-1].index(checkpoint), not centered, stride, window)
+
+
+def derivative_errors(table: polars.DataFrame) -> list[DerivativeError]:
+    """How far the primary numbers under the difference quotient lie from those under the derivative, by ε."""
+    import polars
+
+    own = table.filter(method="finite_difference").with_columns(
+        error=(polars.col("measured") - polars.col("null_mean")).abs()
+    )
+    keys = ["task", "statistic", "checkpoint", "relative_epsilon"]
+    by_key = own.group_by(*keys).agg(
+        polars.col("error").median().alias("median"),
+        polars.col("error").max().alias("largest"),
+        polars.col("run_id").n_unique().alias("n"),
+    )
+    return [DerivativeError(**row) for row in by_key.sort(*keys).iter_rows(named=True)]
