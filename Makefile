@@ -52,11 +52,10 @@ check: test lint types rooms .venv/full
 	$(BIN)/python -m pytest -n 2 --dist loadfile -o python_files='check_*.py'
 	$(MAKE) roundings
 
-# These two make one machine round like another.
+# Both make one machine round like another.
 NUMERICAL := bases calibration comparison discovery grokking laws modes recording representation spectrum statistics
 roundings: .venv/test
-	MKL_CBWR=COMPATIBLE $(BIN)/python -m pytest -n 2 $(addprefix tests/,$(NUMERICAL))
-	ATEN_CPU_CAPABILITY=default $(BIN)/python -m pytest -n 2 $(addprefix tests/,$(NUMERICAL))
+	MKL_CBWR=COMPATIBLE ATEN_CPU_CAPABILITY=default $(BIN)/python -m pytest -n 2 $(addprefix tests/,$(NUMERICAL))
 
 # The documentation site, docs/_build/html/index.html. A reference that leads nowhere fails; nothing is fetched.
 docs: .venv/docs

@@ -14,7 +14,7 @@ import spectral_edge as se
 
 ROOMS = (
     "parameters", "spectrum", "bases", "statistics", "discovery", "modes", "representation", "grokking", "store",
-    "recording", "comparison", "engines", "subjects", "replication", "replication.sweep",
+    "recording", "comparison", "language", "engines", "subjects", "replication", "replication.sweep",
     "report", "serve", "cli",
 )  # fmt: skip
 """In the order of the design: a line imports from those before it."""

@@ -6,6 +6,7 @@ from . import (
     engines,
     experiments,
     grokking,
+    language,
     modes,
     parameters,
     recording,
@@ -53,6 +54,7 @@ from .grokking import (
     TrainingConfig,
     train_together,
 )
+from .language import ExplainedChange, TokenModes, explained_change, token_log_probabilities, token_modes
 from .modes import FunctionalModes, discrepancy, functional_modes, iterate_responses
 from .parameters import ParameterSubset, attention_weights, select_parameters
 from .recording import LiveValues, Recorder, Recording, RecordingStoppedError, watch
@@ -75,6 +77,7 @@ __all__ = [
     "DiscoveredBasis",
     "EffectiveRank",
     "Evaluation",
+    "ExplainedChange",
     "FourierProfile",
     "FunctionalModes",
     "Grouping",
@@ -93,6 +96,7 @@ __all__ = [
     "SpectralEdge",
     "Split",
     "SweepTable",
+    "TokenModes",
     "Training",
     "TrainingConfig",
     "UpdateWindow",
@@ -104,12 +108,14 @@ __all__ = [
     "discrepancy",
     "effective_rank",
     "expected_concentration",
+    "explained_change",
     "fourier_profile",
     "functional_modes",
     "grouping",
     "head_purity",
     "iterate_random_directions",
     "iterate_responses",
+    "language",
     "load_comparison",
     "of_direction",
     "of_set",
@@ -123,6 +129,8 @@ __all__ = [
     "stacked_updates",
     "sweep_table",
     "to_grid",
+    "token_log_probabilities",
+    "token_modes",
     "train_together",
     "watch",
 ]

@@ -1,7 +1,8 @@
 """What a parameter direction does to the function: responses and functional modes."""
 
+from spectral_edge.modes.difference_quotient import moved
 from spectral_edge.modes.finishing import finish
-from spectral_edge.modes.inputs import Forward, Inputs, input_count
+from spectral_edge.modes.inputs import Forward, Inputs, as_rows, default_forward, input_batches, input_count
 from spectral_edge.modes.responder import DIRECTIONS_AT_ONCE, Method, Responder, all_finite, in_threads, responder_of
 from spectral_edge.modes.response import (
     FunctionalModes,
@@ -20,13 +21,17 @@ __all__ = [
     "Method",
     "Responder",
     "all_finite",
+    "as_rows",
+    "default_forward",
     "discrepancy",
     "finish",
     "functional_modes",
     "in_threads",
+    "input_batches",
     "input_count",
     "iterate_responses",
     "map_responses",
     "mode_energy",
+    "moved",
     "responder_of",
 ]

@@ -14,7 +14,7 @@ from spectral_edge.modes.inputs import Forward, Inputs, as_rows, input_batches
 from spectral_edge.parameters import ParameterSubset, reshard, spacing, to_local
 from spectral_edge.spectrum import InnerProducts
 
-__all__ = ["difference_quotient", "epsilon_of", "warn_if_coarse"]
+__all__ = ["difference_quotient", "epsilon_of", "moved", "warn_if_coarse"]
 
 # Entries whose spacing is held at once.
 _PIECE = 1 << 20
@@ -54,7 +54,7 @@ def difference_quotient(
         return torch.cat([as_rows(forward(model, batch), batch) for batch in input_batches(inputs, batch_size)])
 
     def moved_by(step: float, direction: Tensor) -> Tensor:
-        with _moved(model, parameters, step * direction):
+        with moved(model, parameters, step * direction):
             return read()
 
     if central:
@@ -83,7 +83,7 @@ def warn_if_coarse(parameters: ParameterSubset, epsilon: float) -> None:
 
 
 @contextmanager
-def _moved(model: nn.Module, parameters: ParameterSubset, by: Tensor) -> Iterator[None]:
+def moved(model: nn.Module, parameters: ParameterSubset, by: Tensor) -> Iterator[None]:
     """Parameters plus ``by`` while the block runs, in place, so that it works on shards; then exactly as before."""
     reshard(model)
     held = {name: to_local(parameter) for name, parameter in parameters.parameters.items()}

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -81,6 +81,10 @@ class Responder:
             if not all_finite(row) or (not self.parameters.sharded and not row.any()):
                 raise ValueError(f"direction {number} is zero or not finite; drop it before the analysis")
         return rows
+
+    def on(self, inputs: Inputs) -> Responder:
+        """The same for other inputs of the same kind, which are on the model's device."""
+        return replace(self, inputs=inputs)
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -154,6 +154,23 @@ class SpectralEdge:
         well = self.singular_values[: found.shape[1]].min() > _WELL_CONDITIONED * self.singular_values[0]
         return self._combined(found, None, torch.float32 if well else torch.float64, 4 * _BLOCK)
 
+    def displacement(self) -> Tensor:
+        """The sum of the window's updates, (D,): the weights at its end minus those at its begin, centred or not.
+
+        Where the parameters are sharded, the part of it that this process holds.
+
+        Raises:
+            ValueError: the updates are no longer kept.
+
+        >>> spectral_edge(torch.tensor([[1.0, 0.0], [1.0, 2.0]])).displacement()
+        tensor([2., 2.])
+        """
+        if self._exact is not None:
+            return self._exact().displacement()
+        parts = self._parts()
+        dtype = torch.promote_types(parts[0].dtype, torch.float32)
+        return torch.stack([part.sum(0, dtype=dtype) for part in parts]).sum(0)
+
     def _combined(self, combination: Floats, out: Tensor | None, dtype: torch.dtype, block: int) -> Tensor:
         if self._exact is not None:
             return self._exact()._combined(combination, out, dtype, block)
