@@ -13,11 +13,13 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import spectral_edge as se
 from spectral_edge.recording.watching import restore
 from spectral_edge.store import StoreError
+from support.language_models import TinyLM
 from support.sharded_failures import (
     WINDOW,
     a_failure_in_one_process_stops_all,
@@ -178,6 +180,45 @@ def modes_are_those_of_the_whole(folder: Path) -> None:
     torch.testing.assert_close(found.response, expected.response, atol=2e-4, rtol=0)
 
 
+def token_modes_are_those_of_the_whole(folder: Path) -> None:
+    """Next-token predictions of a sharded language model along shards of directions, and what its edge explains."""
+    torch.manual_seed(0)
+    model = TinyLM()
+    fully_shard(model.attention["o"])
+    fully_shard(model)
+    optimizer = adamw(model)
+    ids = torch.randint(0, 11, (8, 6), generator=torch.Generator().manual_seed(5))
+    with se.watch(model, optimizer, parameters="attention.*weight", window=WINDOW, verbose=False) as recorder:
+        for _ in range(WINDOW):
+            optimizer.zero_grad()
+            (-se.token_log_probabilities(model, ids).mean()).backward()
+            optimizer.step()
+        edge = recorder.edge()
+    directions = edge.directions(2)
+    with pytest.warns(UserWarning, match="central differences"):
+        found = se.token_modes(model, directions, ids, parameters=recorder.parameters)
+    settings = {"forward": se.token_log_probabilities, "k": 1, "draws": 2}
+    with pytest.warns(UserWarning, match="central differences"):
+        explained = se.explained_change(model, edge, ids, parameters=recorder.parameters, **settings)
+    state, displacement = full_state(model), gathered(recorder, edge.displacement())
+    alone = TinyLM()
+    alone.load_state_dict(state)
+    subset = se.select_parameters(alone, "attention.*weight")
+    rows = torch.stack([subset.flatten(gathered(recorder, v)) for v in directions])
+    expected = se.token_modes(alone, rows, ids, parameters=subset)
+    for name in ("signed", "sensitivity"):
+        ours, theirs = getattr(found, name), getattr(expected, name)
+        torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=2e-3 * float(theirs.abs().max()))
+    flat = subset.flatten(displacement)
+    swings = torch.tensor([[1.0, 0.1], [-1.0, 0.1], [0.5, -0.1], [-0.5, -0.1]])
+    parts = 0.25 * flat + float(edge.singular_values[0]) * swings @ rows
+    whole_edge = se.spectral_edge(parts, center=True)  # v1 and the displacement are those of the shards
+    of_whole = se.explained_change(alone, whole_edge, ids, parameters=subset, **settings)
+    for by in ("displacement", "edge"):
+        r2 = [change.table.filter(by=by)["r2"].item() for change in (explained, of_whole)]
+        assert abs(r2[0] - r2[1]) < 5e-3, (by, r2)
+
+
 def a_comparison_is_that_of_the_whole(folder: Path) -> None:
     """Draws are shards of the whole model's draws, and effects those of one process; blocks cannot be had."""
     model = fsdp()
@@ -322,6 +363,7 @@ SCENARIOS = [
     disk_is_the_whole,
     sketch_is_that_of_the_whole,
     modes_are_those_of_the_whole,
+    token_modes_are_those_of_the_whole,
     a_comparison_is_that_of_the_whole,
     ddp_needs_no_communication,
     training_is_unchanged,

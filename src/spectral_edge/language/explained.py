@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spectral_edge.comparison import iterate_random_directions
+from spectral_edge.comparison import DirectionSpace, iterate_random_directions
 from spectral_edge.language.regression import Halves, Score, fitted, gain, score
 from spectral_edge.modes import Forward, Inputs, Responder, as_rows, input_batches, moved, responder_of
 from spectral_edge.parameters import ParameterSubset
@@ -26,8 +26,6 @@ Floats = NDArray[np.float64]
 
 _RANDOM = ("span", "isotropic")
 _SHARES = (0.25, 0.5, 0.75, 1.0)
-_ALL = "all"
-_FEWEST = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +132,10 @@ def explained_change(
     """
     respond = responder_of(model, inputs, parameters=parameters, forward=forward, batch_size=batch_size)
     displacement = edge.displacement().to(respond.parameters.flatten())
-    directions = edge.directions(k)
     respond.checked(displacement[None])
+    space = DirectionSpace(respond.parameters, edge)
+    length = space.inner(displacement, displacement) ** 0.5
+    rows = torch.cat([displacement[None] / length, edge.directions(k).to(displacement)])
     with respond.reading():
         read = _Outputs(respond, forward, batch_size)
         now = read()
@@ -147,37 +147,43 @@ def explained_change(
                 "weights, and forward read what was trained"
             )
         halves = Halves.of(known, change, sources, seed)
-        length = float(torch.linalg.vector_norm(displacement.double()))
-        along = read.responses(displacement[None] / length)[:, known]
-        of_edge = read.responses(directions)[:, known]
+        responses = read.responses(rows)[:, known]
         random = {
-            null: [read.responses(rows)[:, known] for rows in _sets(respond.parameters, null, edge, k, draws, seed)]
+            null: [read.responses(drawn)[:, known] for drawn in _sets(respond.parameters, null, edge, k, draws, seed)]
             for null in _RANDOM
         }
-        paths = tuple(_paths(read, now, known, displacement, directions, length * along, of_edge))
-    both = np.vstack([along, of_edge])
-    scored = {
-        name: score(halves, fitted(halves, columns), seed)
-        for name, columns in (("displacement", along), ("edge", of_edge), ("displacement+edge", both))
+        parts = [length, *(space.inner(v, displacement) for v in rows[1:])]
+        paths = tuple(_paths(read, now, known, rows, parts, responses))
+    table, gains = _scored(halves, responses, random, seed)
+    size = float(np.sqrt(np.square(change[known]).mean()))
+    return ExplainedChange(table, gains, paths, k, int(known.sum()), size, respond.method)
+
+
+def _scored(
+    halves: Halves, responses: Floats, random: Mapping[str, Sequence[Floats]], seed: int
+) -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
+    """Rows of both tables from responses to the displacement and the edge (1 + k, M), and to random sets (k, M)."""
+    along, of_edge = responses[:1], responses[1:]
+    predicted = {
+        name: fitted(halves, columns)
+        for name, columns in (("displacement", along), ("edge", of_edge), ("displacement+edge", responses))
     }
-    rows = [
-        _row(name, n, found)
-        for name, n in (("displacement", 1), ("edge", k), ("displacement+edge", k + 1))
-        for found in scored[name]
-    ]
-    gains: list[dict[str, Any]] = [
-        {"by": "edge"} | found for found in gain(halves, fitted(halves, along), fitted(halves, both), seed)
+    regressors = dict(zip(predicted, (1, len(of_edge), len(responses)), strict=True))
+    scored = {name: score(halves, values, seed) for name, values in predicted.items()}
+    rows = [_row(name, regressors[name], found) for name in predicted for found in scored[name]]
+    gains = [
+        {"by": "edge"} | found
+        for found in gain(halves, predicted["displacement"], predicted["displacement+edge"], seed)
     ]
     for null, sets in random.items():
         alone = [score(halves, fitted(halves, columns), seed) for columns in sets]
         added = [score(halves, fitted(halves, np.vstack([along, columns])), seed) for columns in sets]
         for place, (source, n) in enumerate(halves.parts):
-            values = np.array([found[place].r2 for found in alone])
+            r2 = np.array([found[place].r2 for found in alone])
             more = np.array([found[place].r2 for found in added]) - scored["displacement"][place].r2
-            rows.append({"by": null, "k": k} | _over_draws(values, "r2") | {"source": source, "inputs": n})
-            gains.append({"by": null} | _over_draws(more, "gain") | {"source": source})
-    size = float(np.sqrt(np.square(change[known]).mean()))
-    return ExplainedChange(tuple(rows), tuple(gains), paths, k, int(known.sum()), size, respond.method)
+            rows.append({"by": null, "k": len(of_edge), **_over_draws("r2", r2), "source": source, "inputs": n})
+            gains.append({"by": null, **_over_draws("gain", more), "source": source})
+    return tuple(rows), tuple(gains)
 
 
 def _row(name: str, k: int, found: Score) -> dict[str, Any]:
@@ -187,7 +193,7 @@ def _row(name: str, k: int, found: Score) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _over_draws(values: Floats, name: str) -> dict[str, float]:
+def _over_draws(name: str, values: Floats) -> dict[str, Any]:
     low, high = np.quantile(values, [0.05, 0.95])
     return {name: float(values.mean()), "low": float(low), "high": float(high)}
 
@@ -233,27 +239,16 @@ class _Outputs:
 
 
 def _paths(
-    read: _Outputs,
-    now: Floats,
-    known: NDArray[np.bool_],
-    displacement: Tensor,
-    directions: Tensor,
-    along: Floats,
-    of_edge: Floats,
+    read: _Outputs, now: Floats, known: NDArray[np.bool_], rows: Tensor, parts: Sequence[float], responses: Floats
 ) -> Iterator[dict[str, Any]]:
-    parts = (directions.double() @ displacement.double().to(directions.device)).tolist()
-    moves = [("displacement", displacement, 1.0, along[0])]
-    moves += [
-        (f"v{i + 1}", v.to(displacement), part, part * of_edge[i])
-        for i, (v, part) in enumerate(zip(directions, parts, strict=True))
-    ]
-    for name, direction, part, linear in moves:
-        norm = abs(part) * float(torch.linalg.vector_norm(direction.double()))
+    """Steps back along each unit row, by shares of the displacement's part along it."""
+    names = ("displacement", *(f"v{i}" for i in range(1, len(rows))))
+    for name, row, part, response in zip(names, rows, parts, responses, strict=True):
         for share in _SHARES:
-            true = (read(-share * part, direction) - now)[known]
+            true = (read(-share * part, row) - now)[known]
             total = float(np.square(true).sum())
-            error = float(np.square(true + share * linear).sum())
+            error = float(np.square(true + share * part * response).sum())
             yield {
-                "direction": name, "share": share, "distance": share * norm, "size": float(np.sqrt(total / len(true))),
-                "r2": 1 - error / total if total > 0 else None,
+                "direction": name, "share": share, "distance": share * abs(part),
+                "size": float(np.sqrt(total / len(true))), "r2": 1 - error / total if total > 0 else None,
             }  # fmt: skip
