@@ -131,3 +131,21 @@ def test_a_direction_that_is_special_for_its_weights_only_is_not_special():
             beyond[null] += pvalue(model, parameters, direction, inputs, first_input, null, seed) <= 0.05
     assert beyond["isotropic"] > 30
     assert beyond["weights"] < 10
+
+
+@pytest.mark.parametrize("reading", [se.Covariates, se.Similarity])
+def test_p_is_uniform_where_features_say_nothing_of_documents_that_are_alike_inside(reading):
+    """Inputs of a document share much: exchanged one by one, features of no use would be found in a third of cases."""
+    pvalues, naive = [], []
+    documents = np.arange(48) // 4
+    for seed in range(200):
+        model, parameters, direction = at_random("isotropic", seed)
+        inputs = gaussian(12, INS, seed=seed).repeat_interleave(4, 0) + 0.2 * gaussian(48, INS, seed=90_000 + seed)
+        features = np.random.default_rng(seed).normal(size=(12, 2)).repeat(4, 0)
+        arguments = (model, parameters, direction, inputs)
+        pvalues.append(pvalue(*arguments, reading(features, documents), "inputs", seed))
+        if seed < 60:
+            naive.append(pvalue(*arguments, reading(features), "inputs", seed))
+    assert is_uniform(pvalues)
+    assert rejects_at_the_nominal_rate(pvalues, 0.05)
+    assert np.mean(np.array(naive) <= 0.05) > 0.2

@@ -59,8 +59,10 @@ def test_principal_scores_equal_the_svd():
         np.testing.assert_allclose(np.abs(scores[k].numpy()), np.abs((u[:, :3] * s[:3]).T), rtol=1e-5, atol=1e-6)
 
 
-def test_the_shape_is_that_of_the_single_functions():
-    response = torch.randn(3, 40, 6) * torch.tensor([3.0, 1, 1, 1, 1, 1]) + 5
+@pytest.mark.parametrize("shape", [(40, 6), (6, 40)])
+def test_the_shape_is_that_of_the_single_functions(shape):
+    generator = torch.Generator().manual_seed(0)
+    response = torch.randn(3, *shape, generator=generator) * torch.linspace(3, 1, shape[1]) + 5
     rank, scores = response_shape(response, 2)
     for k, r in enumerate(response.double().numpy()):
         share = np.linalg.svd(r, compute_uv=False) ** 2 / (r**2).sum()
@@ -68,4 +70,4 @@ def test_the_shape_is_that_of_the_single_functions():
         _, _, v = np.linalg.svd(r - r.mean(0), full_matrices=False)
         signed = v[:2] * np.sign(v[np.arange(2), np.abs(v[:2]).argmax(1)])[:, None]
         np.testing.assert_allclose(scores[k], signed @ (r - r.mean(0)).T, rtol=1e-9, atol=1e-10)
-    assert response_shape(response, 0)[1].shape == (3, 0, 40)
+    assert response_shape(response, 0)[1].shape == (3, 0, shape[0])

@@ -2,6 +2,7 @@
 
 from spectral_edge.comparison.characters import CharacterShare
 from spectral_edge.comparison.compare import compare
+from spectral_edge.comparison.covariates import Covariates
 from spectral_edge.comparison.draws import iterate_random_directions
 from spectral_edge.comparison.evaluate import evaluate
 from spectral_edge.comparison.fourier import Concentration, CyclicStatistic, Peakedness, VarianceShare
@@ -9,6 +10,7 @@ from spectral_edge.comparison.nulls import Blocks, DirectionNull, Isotropic, Oth
 from spectral_edge.comparison.over_runs import OverRuns, over_runs
 from spectral_edge.comparison.result import Comparison, NullRow, load_comparison
 from spectral_edge.comparison.shape import EffectiveRank
+from spectral_edge.comparison.similarity import ComponentShare, Similarity
 from spectral_edge.comparison.space import CannotDrawError, DirectionSpace, RandomStream
 from spectral_edge.comparison.statistic import Statistic, of_direction, of_set
 
@@ -28,6 +30,9 @@ __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
     "Peakedness",
     "CharacterShare",
     "EffectiveRank",
+    "ComponentShare",
+    "Covariates",
+    "Similarity",
     "CyclicStatistic",
     "of_direction",
     "of_set",

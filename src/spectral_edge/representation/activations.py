@@ -9,6 +9,9 @@ from torch import Tensor
 
 __all__ = ["effective_rank", "principal_scores", "response_shape"]
 
+# Eigenvalues of an inner-product matrix that are rounding, relative to the largest.
+_RANK = 1e-12
+
 
 def effective_rank(response: Tensor) -> float | Tensor:
     """exp(H(s^2 / sum s^2)), s the singular values of an N x d response, H the Shannon entropy in nats.
@@ -24,7 +27,7 @@ def effective_rank(response: Tensor) -> float | Tensor:
     Raises:
         ValueError: a response is zero or not finite.
 
-    Cost: N d^2; from the eigenvalues of the d x d matrix R^T R in float64.
+    Cost: N d min(N, d); from the eigenvalues of R^T R or R R^T in float64, whichever is smaller.
 
     >>> round(effective_rank(torch.eye(3)), 6)
     3.0
@@ -45,7 +48,7 @@ def principal_scores(response: Tensor, n_components: int = 1) -> Tensor:
     Raises:
         ValueError: n is out of range.
 
-    Cost: k N d^2; from the eigenvectors of the d x d covariance in float64.
+    Cost: k N d min(N, d); from the eigenvectors of the covariance, or of its N x N counterpart, in float64.
     """
     if not 1 <= n_components <= response.shape[-1]:
         raise ValueError(f"principal_scores: n_components = {n_components} is outside 1..{response.shape[-1]}")
@@ -73,9 +76,10 @@ def _in_double(responses: Tensor) -> Iterator[Tensor]:
 
 
 def _gram(x: Tensor) -> Tensor:
-    """X^T X."""
+    """X^T X, or X X^T where that is smaller: their eigenvalues are the same, but for zeros."""
+    columns = x.T if len(x) < x.shape[1] else x
     # NumPy sees that the product is symmetric, and computes half of it.
-    return torch.from_numpy(x.numpy().T @ x.numpy()) if x.device.type == "cpu" else x.T @ x
+    return torch.from_numpy(columns.numpy().T @ columns.numpy()) if x.device.type == "cpu" else columns.T @ columns
 
 
 def _rank(gram: Tensor) -> Tensor:
@@ -87,8 +91,25 @@ def _rank(gram: Tensor) -> Tensor:
 
 
 def _scores(x: Tensor, gram: Tensor, n_components: int) -> Tensor:
+    if len(x) < x.shape[1]:
+        return _scores_of_few(x, gram, n_components)
     mean = x.mean(0)
     components = torch.linalg.eigh(gram - len(x) * torch.outer(mean, mean)).eigenvectors[:, -n_components:].flip(1)
     largest = components.gather(0, components.abs().argmax(0, keepdim=True))
     components = (components * largest.sign()).T.contiguous()
     return components @ x.T - (components @ mean)[:, None]
+
+
+def _scores_of_few(x: Tensor, gram: Tensor, n_components: int) -> Tensor:
+    """Scores from the (N, N) matrix of inner products of the inputs; those beyond the rank are 0."""
+    means = gram.mean(0)
+    values, vectors = torch.linalg.eigh(gram - means - means[:, None] + means.mean())
+    n = min(n_components, len(x))
+    values, vectors = values[-n:].flip(0), vectors[:, -n:].flip(1)
+    largest = values.clamp(min=0).max()
+    scores = torch.where(values > _RANK * largest, values.clamp(min=0).sqrt(), 0)[:, None] * vectors.T
+    components = scores @ (x - x.mean(0))  # v_j times the eigenvalue, whose largest entry gives the sign
+    signs = components.gather(1, components.abs().argmax(1, keepdim=True)).sign()
+    found = x.new_zeros(n_components, len(x))
+    found[:n] = scores * signs
+    return found
