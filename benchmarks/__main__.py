@@ -23,6 +23,7 @@ PARTS = (
         "sweep",
         "responses",
         "comparison",
+        "language",
         "analysis",
         "reproduction",
         "growth",

@@ -34,10 +34,14 @@ ELSEWHERE = {
     ("extending.md", "python"): ["tests/check_extending_page.py"],
     ("extending.md", "toml"): ["tests/check_extending_page.py"],
     ("extending.md", "bash"): ["tests/check_extending_page.py"],
+    # Needs Transformers; the wheel's check installs.
+    ("language.md", "python"): ["tests/language/check_page.py"],
+    ("language.md", ""): ["tests/check_wheel.py"],
     # `spectral-edge serve` waits for a browser: the tests of the application start it.
     ("quickstart.md", ""): ["tests/serve/check_pages.py"],
     # Minutes to hours of training, and a loop that stands for anybody's; each command has its tests.
     ("README.md", ""): [
+        "tests/language/check_page.py",
         "tests/serve/check_pages.py",
         "tests/cli/test_cli.py",
         "tests/cli/test_sweep.py",
