@@ -16,6 +16,9 @@ def test_every_block_runs_and_the_page_of_tokens_can_be_looked_at(tmp_path, monk
     shot = tmp_path / "tokens.png"
     browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1000,700"]
     subprocess.run(
-        [*browser, f"--screenshot={shot}", (tmp_path / "tokens.html").as_uri()], check=True, timeout=120, capture_output=True
+        [*browser, f"--screenshot={shot}", (tmp_path / "tokens.html").as_uri()],
+        check=True,
+        timeout=120,
+        capture_output=True,
     )
     assert shot.stat().st_size > 20_000

@@ -23,6 +23,14 @@ from spectral_edge.experiments.early_warning import (
     warning_points,
     watch_runs,
 )
+from spectral_edge.experiments.language import (
+    SEEDS,
+    LanguageConfig,
+    explained_summary,
+    gather_language,
+    plant_summary,
+    reading_summary,
+)
 from spectral_edge.experiments.rounding import compare_copies, rounding_points, rounding_runs
 from spectral_edge.replication import AnalysisConfig
 from spectral_edge.report import (
@@ -159,6 +167,41 @@ class Rounding:
 
 
 @dataclass(frozen=True)
+class Language:
+    """Ask what edges of a language model explain, and whether what is planted in a fine-tuning can be read from them.
+
+    Trains a model of characters on Python's documentation and fine-tunes it five ways, for six seeds, about two hours
+    on two cores (docs/language_evidence.md). Killed at any moment, the same command continues. Writes the tables
+    explained and readings, and summaries of them as CSV.
+
+    Example:  spectral-edge experiment language --out runs/language
+    """
+
+    out: Path = Path("runs/language")
+    """Where models and tables go."""
+    seeds: tuple[int, ...] = SEEDS
+    """Which seeds; the published ones if left out."""
+    jobs: int | None = None
+    """Seeds at a time, one process with one thread each; by default one a core."""
+    config: tyro.conf.OmitArgPrefixes[LanguageConfig] = field(default_factory=LanguageConfig)
+    output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def run(self) -> None:
+        """Train, measure, summarise."""
+        tables = gather_language(self.out, self.seeds, self.config, self.jobs, self.output.say)
+        summaries = {
+            "explained_summary": explained_summary(tables["explained"]),
+            "reading_summary": reading_summary(tables["readings"]),
+            "plant_summary": plant_summary(tables["readings"]),
+        }
+        paths = {name: self.out / f"{name}.csv" for name in summaries}
+        for name, table in summaries.items():
+            table.write_csv(paths[name])
+        values = {"tables": {name: str(path) for name, path in paths.items()}}
+        self.output.result(values, "\n".join(map(str, paths.values())))
+
+
+@dataclass(frozen=True)
 class Experiment:
     """Ask a question beside the paper's claims; trains what it needs, writes JSON, tables and figures."""
 
@@ -166,6 +209,7 @@ class Experiment:
         Annotated[Discovery, tyro.conf.subcommand("discovery")]
         | Annotated[EarlyWarning, tyro.conf.subcommand("early-warning")]
         | Annotated[Rounding, tyro.conf.subcommand("rounding")]
+        | Annotated[Language, tyro.conf.subcommand("language")]
     )
 
     def run(self) -> None:

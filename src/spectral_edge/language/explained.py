@@ -91,6 +91,7 @@ def explained_change(
     forward: Forward,
     parameters: ParameterSubset | None = None,
     k: int = 3,
+    directions: Tensor | None = None,
     sources: Sequence[str] | None = None,
     seed: int = 0,
     draws: int = 20,
@@ -110,6 +111,8 @@ def explained_change(
             :func:`~spectral_edge.language.token_log_probabilities`. Outputs that are NaN (masked tokens) are left out.
         parameters: what the edge lives in; the attention weights if left out.
         k: directions of the edge, and of each random draw.
+        directions: (k, D) unit rows in place of the edge's, e.g. those of the gradient part of its updates; the
+            displacement and the span stay the edge's.
         sources: a name an input; the table then has rows of each source, from the same fit, too.
         seed: of halves, draws and bootstrap.
         draws: random sets of k directions of the window's span, and of any.
@@ -133,9 +136,11 @@ def explained_change(
     respond = responder_of(model, inputs, parameters=parameters, forward=forward, batch_size=batch_size)
     displacement = edge.displacement().to(respond.parameters.flatten())
     respond.checked(displacement[None])
+    chosen = edge.directions(k) if directions is None else respond.checked(directions)
+    k = len(chosen)
     space = DirectionSpace(respond.parameters, edge)
     length = space.inner(displacement, displacement) ** 0.5
-    rows = torch.cat([displacement[None] / length, edge.directions(k).to(displacement)])
+    rows = torch.cat([displacement[None] / length, chosen.to(displacement)])
     with respond.reading():
         read = _Outputs(respond, forward, batch_size)
         now = read()
