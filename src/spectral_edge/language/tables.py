@@ -38,7 +38,13 @@ def tokens_of(ids: Tensor, tokenizer: Any) -> list[str]:
 
 
 def _text(ids: Tensor, tokenizer: Any) -> str:
-    return " ".join(map(str, ids.tolist())) if tokenizer is None else str(tokenizer.decode(ids.tolist()))
+    text = " ".join(map(str, ids.tolist())) if tokenizer is None else str(tokenizer.decode(ids.tolist()))
+    return _one_line(text)
+
+
+def _one_line(text: str) -> str:
+    """Rows of a table are easier to read without line breaks."""
+    return text.replace("\n", "⏎")
 
 
 def top_table(modes: TokenModes, direction: int, n: int, tokenizer: Any) -> polars.DataFrame:
@@ -59,7 +65,7 @@ def top_table(modes: TokenModes, direction: int, n: int, tokenizer: Any) -> pola
             {
                 "sequence": sequence,
                 "position": place + 1,
-                "token": tokens_of(ids[place + 1 : place + 2], tokenizer)[0],
+                "token": _one_line(tokens_of(ids[place + 1 : place + 2], tokenizer)[0]),
                 "id": int(ids[place + 1]),
                 "signed": float(flat[i]),
                 "sensitivity": float(modes.sensitivity[direction - 1, sequence, place]),

@@ -63,7 +63,7 @@ class TokenModes:
 
         Returns:
             Columns sequence, position (of the next token, from 0), token, id, signed, sensitivity, log_probability,
-            context (what stands before it).
+            context (what stands before it). Line breaks are shown as ⏎.
 
         Raises:
             ValueError: there is no such direction, or the tokenizer knows fewer tokens than the batch has.
