@@ -16,7 +16,12 @@ PRINTED = {
     ],
     "discovery.md": ["law=Z_31, sum"],
     "early_warning.md": ["32\n"],
-    "watching.md": ["torch.Size([3, 100])", "[10, 20, 30, 40]", "recording 384 parameters in 2 tensors"],
+    "watching.md": [
+        "torch.Size([3, 100])",
+        "[10, 20, 30, 40]",
+        "recording 384 parameters in 2 tensors",
+        "Recording(Sequential, 2 tensors, dim=144, W=5, every 100 steps)",
+    ],
 }
 """What the Python blocks of a page print. A page that is not here has none, or is in ELSEWHERE."""
 
@@ -37,6 +42,8 @@ ELSEWHERE = {
     # Needs Transformers; the wheel's check installs.
     ("language.md", "python"): ["tests/language/check_page.py"],
     ("language.md", ""): ["tests/check_wheel.py"],
+    # The commands on a folder of checkpoints and on a stand-in of the hub.
+    ("watching.md", ""): ["tests/cli/test_cli.py", "tests/recording/check_checkpoints.py"],
     # `spectral-edge serve` waits for a browser: the tests of the application start it.
     ("quickstart.md", ""): ["tests/serve/check_pages.py"],
     # Minutes to hours of training, and a loop that stands for anybody's; each command has its tests.

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 import spectral_edge as se
 from spectral_edge.cli import COMMANDS, main
@@ -165,3 +167,21 @@ def test_compare_says_what_it_cannot_do(run_path, tmp_path, capsys):
     assert main(["compare", str(run_path), "--step", "60", "--window", "50"]) == 1
     assert "window" in capsys.readouterr().err
     assert main(["compare", str(tmp_path), "--step", "60"]) == 1
+
+
+def test_checkpoints_are_recorded_and_kept(tmp_path, capsys):
+    for step in range(4):
+        tensors = {"a.attn.weight": torch.full((2, 2), float(step**2)), "b": torch.ones(1)}
+        save_file(tensors, tmp_path / f"c{step}.safetensors")
+    files = [str(path) for path in sorted(tmp_path.glob("*.safetensors"))]
+    assert main(["record", *files, "--out", str(tmp_path / "kept"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    # One direction; updates of 1, 3 and 5 in each of four entries: sigma_1 = 2 sqrt(1 + 9 + 25).
+    assert found["windows"][0]["singular_values"] == pytest.approx([2 * 35**0.5, 0, 0])
+    assert (found["windows"][0]["first_step"], found["windows"][0]["step"]) == (1, 3)
+    assert main(["record", *files[:2]]) == 1
+    assert "at least 3" in capsys.readouterr().err
+    assert main(["record", *files]) == 0
+    assert "σ₁ 11.83" in capsys.readouterr().out
+    assert main(["report", str(tmp_path / "kept")]) == 0
+    assert (tmp_path / "kept" / "figures" / "recording.png").stat().st_size > 5000

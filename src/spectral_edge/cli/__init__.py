@@ -22,6 +22,7 @@ COMMANDS = {
     "decide": ("decide", "Decide", "Train and measure the runs that decide the paper's claims"),
     "discover": ("discover", "Discover", "Read the basis of a trained run"),
     "experiment": ("experiment", "Experiment", "Ask about discovery, early warning, or copies of one seed"),
+    "record": ("record", "Record", "Make a recording of checkpoints that a training has left"),
     "report": ("report", "Report", "Write report.html, figures and tables"),
     "reproduce": ("reproduce", "Reproduce", "Train the paper's models, test every claim against its null"),
     "serve": ("serve", "Serve", "Look at runs in a browser, live and finished"),

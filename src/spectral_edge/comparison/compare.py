@@ -153,7 +153,7 @@ def _tested_rows(
 ) -> Tensor:
     """The tested directions (k, D), of unit length."""
     if isinstance(directions, SpectralEdge):
-        return respond.checked(directions.directions(directions.position if k is None else k))
+        return respond.of_edge(directions, k)
     rows = torch.as_tensor(directions)
     rows = rows if rows.is_floating_point() else rows.float()
     rows = rows[None] if rows.ndim == 1 else rows

@@ -136,7 +136,7 @@ def explained_change(
     respond = responder_of(model, inputs, parameters=parameters, forward=forward, batch_size=batch_size)
     displacement = edge.displacement().to(respond.parameters.flatten())
     respond.checked(displacement[None])
-    chosen = edge.directions(k) if directions is None else respond.checked(directions)
+    chosen = respond.of_edge(edge, k) if directions is None else respond.checked(directions)
     k = len(chosen)
     space = DirectionSpace(respond.parameters, edge)
     length = space.inner(displacement, displacement) ** 0.5

@@ -159,9 +159,7 @@ def token_modes(
         forward=next_token_logits,
         batch_size=batch_size,
     )
-    if isinstance(directions, SpectralEdge):
-        directions = directions.directions(directions.position if k is None else k)
-    rows = respond.checked(directions)
+    rows = respond.of_edge(directions, k) if isinstance(directions, SpectralEdge) else respond.checked(directions)
     parts = list(_iterate(respond, text, rows, batch_size))
     signed, sensitivity, log_probability = (torch.cat(found, dim=-2) for found in zip(*parts, strict=True))
     masked = ~text.counts.to(signed.device)

@@ -24,6 +24,7 @@ from spectral_edge.modes.difference_quotient import difference_quotient, epsilon
 from spectral_edge.modes.finishing import finish
 from spectral_edge.modes.inputs import Forward, Inputs, default_forward, input_batches, inputs_on
 from spectral_edge.parameters import ParameterSubset, attention_weights, reshard, to_local, unwrap_model
+from spectral_edge.spectrum import SpectralEdge
 
 __all__ = ["DIRECTIONS_AT_ONCE", "INPUTS_AT_ONCE", "Method", "Responder", "all_finite", "in_threads", "responder_of"]
 
@@ -81,6 +82,21 @@ class Responder:
             if not all_finite(row) or (not self.parameters.sharded and not row.any()):
                 raise ValueError(f"direction {number} is zero or not finite; drop it before the analysis")
         return rows
+
+    def of_edge(self, edge: SpectralEdge, k: int | None = None) -> Tensor:
+        """The first k directions of an edge, its position k* of them if left out, checked.
+
+        Raises:
+            ValueError: as :meth:`checked`, or the edge is of other parameters, or of the same in another order.
+        """
+        names = self.parameters.names
+        if edge.layout is not None and edge.layout != names:
+            order = "the same parameters in another order" if set(edge.layout) == set(names) else "other parameters"
+            raise ValueError(
+                f"the edge is of {order} ({', '.join(edge.layout[:4])}, …) than these ({', '.join(names[:4])}, …); "
+                "pass parameters=recording.parameters_of(model)"
+            )
+        return self.checked(edge.directions(edge.position if k is None else k))
 
     def on(self, inputs: Inputs) -> Responder:
         """The same for other inputs of the same kind, which are on the model's device."""

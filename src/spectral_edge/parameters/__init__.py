@@ -1,7 +1,13 @@
 """Named parameter subset <-> one flat vector: the only flatten in the project, and what of it this process holds."""
 
 from spectral_edge.parameters.precision import spacing
-from spectral_edge.parameters.selection import Selector, attention_weights, select_parameters, unwrap_model
+from spectral_edge.parameters.selection import (
+    Selector,
+    attention_weights,
+    named_parameters,
+    select_parameters,
+    unwrap_model,
+)
 from spectral_edge.parameters.sharding import Shard, agree, reshard, sum_over, to_local
 from spectral_edge.parameters.subset import Block, ParameterSubset
 
@@ -12,6 +18,7 @@ __all__ = [
     "Shard",
     "agree",
     "attention_weights",
+    "named_parameters",
     "reshard",
     "select_parameters",
     "spacing",

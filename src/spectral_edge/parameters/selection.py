@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import nn
 
 from spectral_edge.parameters.subset import ParameterSubset
 
-__all__ = ["Selector", "attention_weights", "select_parameters", "unwrap_model"]
+__all__ = ["Selector", "attention_weights", "named_parameters", "select_parameters", "unwrap_model"]
 
 Selector = str | Callable[[str, nn.Parameter], bool]
 
@@ -97,3 +97,28 @@ def select_parameters(model: nn.Module, which: Selector) -> ParameterSubset:
         shown = ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")
         raise ValueError(f"select_parameters: {which!r} matches no parameter of this model; it has {shown}")
     return ParameterSubset(chosen)
+
+
+def named_parameters(shapes: Mapping[str, tuple[int, ...]], which: Selector) -> tuple[str, ...]:
+    """Select parameters where there are only names and shapes, as in a file; numbers in names are ordered as numbers.
+
+    Args:
+        shapes: name -> shape.
+        which: ``"attention"``, matrices in modules that are called so, or a regex.
+
+    Raises:
+        ValueError: nothing matches, or a predicate is given, which needs a model.
+
+    >>> named_parameters({"h.10.attn.q.weight": (2, 2), "h.9.attn.q.weight": (2, 2), "head.weight": (2, 2)}, "attn")
+    ('h.9.attn.q.weight', 'h.10.attn.q.weight')
+    """
+    if not isinstance(which, str):
+        raise ValueError("parameters: a predicate asks for parameters of a model; pass the model, or a regex")
+    pattern = _ATTENTION_NAME if which == "attention" else re.compile(which)
+    found = [name for name, shape in shapes.items() if pattern.search(name)]
+    if which == "attention":
+        found = [name for name in found if len(shapes[name]) == 2]
+    if not found:
+        shown = ", ".join(list(shapes)[:12]) + (f", … ({len(shapes)} in all)" if len(shapes) > 12 else "")
+        raise ValueError(f"parameters: {which!r} matches no name; there are {shown}")
+    return tuple(sorted(found, key=lambda name: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)]))

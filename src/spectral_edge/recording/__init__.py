@@ -1,9 +1,9 @@
 """Watch any training loop: its updates, their spectrum as it goes, and the record that stays."""
 
-from spectral_edge.recording.archive import Recording
 from spectral_edge.recording.decay import DecayPart, DecayWindow, UpdatePart
 from spectral_edge.recording.live import LiveValues
 from spectral_edge.recording.recorder import Recorder, RecordingStoppedError
+from spectral_edge.recording.recording import Recording
 from spectral_edge.recording.watching import watch
 
 __all__ = [

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_edge.recording.files import mapped_tensor
 from spectral_edge.spectrum import SpectralEdge, UpdateWindow
 
-__all__ = ["LiveSpectrum", "LiveValues"]
+__all__ = ["TURNING", "LiveSpectrum", "LiveValues", "turn"]
 
-# Directions compared between windows: the paper calls the first three the edge.
-_EDGE = 3
+TURNING = 3
+"""Directions compared between windows: the paper calls the first three the edge."""
 _SHOWN = 10
 
 
@@ -46,6 +48,40 @@ class LiveValues:
     rotation_degrees: float | None
     drift: float | None
     noise_floor: float | None
+
+    @classmethod
+    def of(
+        cls,
+        edge: SpectralEdge,
+        steps: Sequence[int],
+        rotation_degrees: float | None,
+        drift: float | None,
+        noise_floor: float | None,
+    ) -> LiveValues:
+        """Describe an uncentred edge.
+
+        Args:
+            edge: of a window.
+            steps: training steps at which its updates end.
+            rotation_degrees, drift, noise_floor: the attributes.
+        """
+        ratios = edge.gap_ratios[:_SHOWN]
+        return cls(
+            step=steps[-1],
+            first_step=steps[0],
+            singular_values=tuple(edge.singular_values.tolist()),
+            gap_ratios=tuple(float(r) if np.isfinite(r) else None for r in ratios),
+            position=edge.position,
+            eigengaps=tuple(edge.eigengap(j) for j in range(1, min(TURNING + 1, len(edge.singular_values)))),
+            rotation_degrees=rotation_degrees,
+            drift=drift,
+            noise_floor=noise_floor,
+        )
+
+    def line(self, gram_matrix: Tensor) -> dict[str, Any]:
+        """The line of the log: these values and the uncentred Gram matrix of the window."""
+        values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        return {**values, "centered": False, "gram_matrix": gram_matrix.tolist()}
 
     def scalars(self) -> dict[str, float]:
         """Flat names for trackers: ``sigma_1`` …, ``gap_ratio_1`` …, ``eigengap_1`` …, and the rest that is known."""
@@ -77,19 +113,7 @@ class LiveSpectrum:
         """
         edge = window.edge(center=False, copy=False)
         rotation, drift = self._turn(window, edge)
-        ratios = edge.gap_ratios[:_SHOWN]
-        steps = window.steps
-        return LiveValues(
-            step=steps[-1],
-            first_step=steps[0],
-            singular_values=tuple(edge.singular_values.tolist()),
-            gap_ratios=tuple(float(r) if np.isfinite(r) else None for r in ratios),
-            position=edge.position,
-            eigengaps=tuple(edge.eigengap(j) for j in range(1, min(_EDGE + 1, window.size))),
-            rotation_degrees=rotation,
-            drift=drift,
-            noise_floor=noise_floor(edge),
-        )
+        return LiveValues.of(edge, window.steps, rotation, drift, noise_floor(edge))
 
     def restore(self, previous: Tensor | None, window: UpdateWindow) -> None:
         """Take the last window's directions from a saved state; ``None`` if there was none."""
@@ -98,17 +122,13 @@ class LiveSpectrum:
             self.previous = self._room(len(previous), window).copy_(previous)
 
     def _turn(self, window: UpdateWindow, edge: SpectralEdge) -> tuple[float | None, float | None]:
-        k = min(_EDGE, edge.identifiable)
-        found = None
+        k = min(TURNING, edge.identifiable)
+        overlaps = None
         if self.previous is not None:
             coefficients = torch.from_numpy(edge.coefficients(k))
-            overlaps = (coefficients @ window.inner_products(self.previous).cpu().T).numpy()  # (k, previous k)
-            shared = min(overlaps.shape)
-            kept = float((overlaps[:shared, :shared] ** 2).sum()) / shared
-            cosine = min(1.0, abs(float(overlaps[0, 0])))
-            found = float(np.degrees(np.arccos(cosine))), min(1.0, max(0.0, 1 - kept))
+            overlaps = (coefficients @ window.inner_products(self.previous).cpu().T).numpy()
         self.previous = edge.directions(k, out=self._room(k, window))
-        return found or (None, None)
+        return turn(overlaps)
 
     def _room(self, k: int, window: UpdateWindow) -> Tensor:
         if self.previous is not None and len(self.previous) == k:
@@ -116,3 +136,20 @@ class LiveSpectrum:
         if self._folder is not None and window.device.type == "cpu":
             return mapped_tensor(self._folder / "edge.bin", (k, window.dim), window.wide_dtype)
         return torch.empty(k, window.dim, dtype=window.wide_dtype, device=window.device)
+
+
+def turn(overlaps: NDArray[np.float64] | None) -> tuple[float | None, float | None]:
+    """Rotation in degrees and drift, as :class:`LiveValues` has them.
+
+    Args:
+        overlaps: ⟨v_i, v'_j⟩ of a window's directions and those of the window before; ``None`` if there was none.
+
+    >>> turn(np.eye(2))
+    (0.0, 0.0)
+    """
+    if overlaps is None:
+        return None, None
+    shared = min(overlaps.shape)
+    kept = float((overlaps[:shared, :shared] ** 2).sum()) / shared
+    cosine = min(1.0, abs(float(overlaps[0, 0])))
+    return float(np.degrees(np.arccos(cosine))), min(1.0, max(0.0, 1 - kept))

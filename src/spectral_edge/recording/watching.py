@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from spectral_edge.parameters import ParameterSubset, Selector, reshard, select_parameters, unwrap_model
-from spectral_edge.recording.archive import Archive, RecordingConfig
+from spectral_edge.recording.archive import Archive
+from spectral_edge.recording.configuration import RecordingConfig
 from spectral_edge.recording.cost import Cost, Plan, available_memory, refuse_if_above
 from spectral_edge.recording.decay import DecayPart, DecayWindow, check_decoupled
 from spectral_edge.recording.layout import LayoutGuard, master_of

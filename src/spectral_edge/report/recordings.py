@@ -104,7 +104,8 @@ def _draw_position(axes: Axes, steps: Floats, position: Floats, eigengaps: Float
     if eigengaps.shape[1] > 1:
         other = axes.twinx()
         other.plot(steps, eigengaps[:, 1], color=SERIES[1].colour, ls=SERIES[1].line)
-        other.set_yscale("log")
+        if (eigengaps[:, 1] > 0).any():
+            other.set_yscale("log")
         other.set_ylabel("g₂₃", color=SERIES[1].colour)
         other.spines["right"].set_visible(True)
 

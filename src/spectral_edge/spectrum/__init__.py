@@ -9,6 +9,7 @@ from spectral_edge.spectrum.displacement import (
 )
 from spectral_edge.spectrum.edge import SpectralEdge, edge_from_gram, gram_matrix, singular_values_of, spectral_edge
 from spectral_edge.spectrum.inner_products import InnerProducts
+from spectral_edge.spectrum.rows import Rows
 from spectral_edge.spectrum.sketch import CountSketch, noise_floor
 from spectral_edge.spectrum.update_parts import gradient_share
 from spectral_edge.spectrum.weights import attention_matrices, random_gap_ratios, weight_singular_values
@@ -18,6 +19,7 @@ __all__ = [
     "CountSketch",
     "DisplacementPCA",
     "InnerProducts",
+    "Rows",
     "SpectralEdge",
     "UpdateWindow",
     "attention_matrices",

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spectral_edge.spectrum.rows import HeldRows, Rows
+
 __all__ = ["SpectralEdge", "edge_from_gram", "gram_matrix", "singular_values_of", "spectral_edge"]
 
 Floats = NDArray[np.float64]
@@ -39,13 +41,15 @@ class SpectralEdge:
         noise_floor: for a sketched window, √(max|δ|² / √m), the error of one inner product seen as a singular value:
             what lies below it need not be there, were the updates any vectors. ``None`` for an exact one. In a window
             of few updates singular values have smaller errors, relative to each: see :class:`CountSketch`.
+        layout: names of the parameters in the order of the columns, where the model itself was not there to give it.
     """
 
     singular_values: np.ndarray
     left: np.ndarray
     centered: bool
     noise_floor: float | None = field(default=None, kw_only=True)
-    _parts: Callable[[], Sequence[Tensor]] = field(repr=False)
+    layout: tuple[str, ...] | None = field(default=None, kw_only=True, repr=False)
+    _parts: Callable[[], Sequence[Tensor] | Rows] = field(repr=False)
     _sharded: bool = field(default=False, repr=False)
     _exact: Callable[[], SpectralEdge] | None = field(default=None, repr=False)
 
@@ -165,28 +169,29 @@ class SpectralEdge:
         >>> spectral_edge(torch.tensor([[1.0, 0.0], [1.0, 2.0]])).displacement()
         tensor([2., 2.])
         """
-        if self._exact is not None:
-            return self._exact().displacement()
-        parts = self._parts()
-        dtype = torch.promote_types(parts[0].dtype, torch.float32)
-        return torch.stack([part.sum(0, dtype=dtype) for part in parts]).sum(0)
+        return self._rows().displacement() if self._exact is None else self._exact().displacement()
+
+    def _rows(self) -> Rows:
+        found = self._parts()
+        return found if isinstance(found, Rows) else HeldRows(found)
 
     def _combined(self, combination: Floats, out: Tensor | None, dtype: torch.dtype, block: int) -> Tensor:
         if self._exact is not None:
             return self._exact()._combined(combination, out, dtype, block)
         coefficients = torch.from_numpy(combination @ self.coefficients(combination.shape[1]))
-        parts = self._parts()
-        first = parts[0]
-        dtype = torch.promote_types(first.dtype, dtype)
-        shares = coefficients.to(first.device, dtype).split([len(part) for part in parts], dim=1)
+        rows = self._rows()
+        dtype, device, dim = torch.promote_types(rows.dtype, dtype), rows.device, rows.dim
+        coefficients = coefficients.to(device, dtype)
         if out is None:
-            out = first.new_empty(
-                len(combination), first.shape[1], dtype=torch.promote_types(first.dtype, torch.float32)
-            )
-        squares = torch.zeros(len(combination), dtype=torch.float64, device=first.device)
-        for start in range(0, first.shape[1], block):
+            wide = torch.promote_types(rows.dtype, torch.float32)
+            out = torch.empty(len(combination), dim, dtype=wide, device=device)
+        squares = torch.zeros(len(combination), dtype=torch.float64, device=device)
+        block = max(block, rows.block)
+        for start in range(0, dim, block):
             columns = slice(start, start + block)
-            pieces = [share @ part[:, columns].to(share.dtype) for share, part in zip(shares, parts, strict=True)]
+            parts = rows.read(columns)
+            shares = coefficients.split([len(part) for part in parts], dim=1)
+            pieces = [share @ part.to(dtype) for share, part in zip(shares, parts, strict=True)]
             exact = torch.stack(pieces).sum(0).double()
             squares += exact.square().sum(1)
             out[:, columns] = exact
@@ -194,6 +199,10 @@ class SpectralEdge:
         wanted = torch.from_numpy(np.linalg.norm(combination, axis=1)).to(squares.device)
         # In its own type: dividing by float64 would make four more copies of it.
         return out if self._sharded else out.div_((squares.sqrt() / wanted)[:, None].to(out.dtype))
+
+    def in_layout(self, names: tuple[str, ...]) -> SpectralEdge:
+        """This edge, saying which parameters its columns are."""
+        return replace(self, layout=names)
 
     def as_sketch(self, noise_floor: float, exact: Callable[[], SpectralEdge]) -> SpectralEdge:
         """This spectrum as that of sketched updates.
@@ -281,13 +290,14 @@ def spectral_edge(updates: Tensor | np.ndarray, center: bool = True) -> Spectral
 
 
 def edge_from_gram(
-    gram: Tensor, parts: Callable[[], Sequence[Tensor]], center: bool, sharded: bool = False
+    gram: Tensor, parts: Callable[[], Sequence[Tensor] | Rows], center: bool, sharded: bool = False
 ) -> SpectralEdge:
     """Find the spectral edge where the uncentred float64 Gram matrix of the updates is known already.
 
     Args:
         gram: (W, W).
-        parts: gives the updates when directions are asked for, cut between rows: (W₁, D), (W₂, D), …, oldest first.
+        parts: gives the updates when directions are asked for, cut between rows: (W₁, D), (W₂, D), …, oldest first; or
+            :class:`Rows` that are read in blocks.
         center: as :func:`spectral_edge`.
         sharded: ``parts`` has this process's columns of the updates.
     """

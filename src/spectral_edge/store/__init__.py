@@ -46,7 +46,7 @@ from spectral_edge.store.errors import (
     StoreError,
     storage_error,
 )
-from spectral_edge.store.files import append_line, read_lines, set_aside, sha256_file, write_atomically
+from spectral_edge.store.files import append_line, read_file, read_lines, set_aside, sha256_file, write_atomically
 from spectral_edge.store.growing_lines import GrowingLines
 from spectral_edge.store.locks import LockHolder, LockState, hold_lock, read_lock
 from spectral_edge.store.records import Document, Frozen
@@ -64,6 +64,7 @@ from spectral_edge.store.results import (
 from spectral_edge.store.rounding import CopyRow, PartingRow, Rounding
 from spectral_edge.store.run_directory import RunDirectory
 from spectral_edge.store.sae_lens import write_sae_lens
+from spectral_edge.store.strict_json import decode_json
 from spectral_edge.store.sweeps import SweepFile, read_sweep, sweep_files, write_sweep
 
 __all__ = [
@@ -122,9 +123,11 @@ __all__ = [
     "WarningRow",
     "Watched",
     "append_line",
+    "decode_json",
     "describe_environment",
     "hold_lock",
     "read_analysis",
+    "read_file",
     "read_lines",
     "read_lock",
     "read_sweep",

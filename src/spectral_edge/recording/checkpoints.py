@@ -1,0 +1,187 @@
+"""Checkpoints that other programs have written: where they are, of which step, and their numbers, a piece at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from spectral_edge.store import RunCorruptError, RunMissingError, StoreError, decode_json, read_file
+
+__all__ = ["StoredCheckpoint", "find_checkpoints"]
+
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_INDEX = ".safetensors.index.json"
+_WANTED = ("*.safetensors", "*.json")
+
+
+@dataclass(frozen=True)
+class StoredCheckpoint:
+    """One checkpoint in safetensors files, of which nothing is held in memory.
+
+    Attributes:
+        step: training step.
+        place: the folder or file.
+        files: tensor name -> the file that has it.
+        shapes: tensor name -> its shape.
+    """
+
+    step: int
+    place: Path
+    files: Mapping[str, Path] = field(repr=False)
+    shapes: Mapping[str, tuple[int, ...]] = field(repr=False)
+
+    def read(self, pieces: Sequence[tuple[str, int, int]]) -> Tensor:
+        """Entries ``start`` to ``stop - 1`` of each named tensor, row-major, one after the other, in float64.
+
+        Raises:
+            StoreError: a file is damaged or gone.
+        """
+        found = []
+        for name, start, stop in pieces:
+            with _opened(self.files[name]) as file:
+                found.append(_entries(file, name, self.shapes[name], start, stop))
+        return torch.cat(found)
+
+
+def _entries(file: safe_open, name: str, shape: tuple[int, ...], start: int, stop: int) -> Tensor:
+    if not shape:
+        return file.get_tensor(name).reshape(1).double()
+    width = max(1, torch.Size(shape[1:]).numel())
+    first, last = start // width, -(-stop // width)
+    rows = file.get_slice(name)[first:last].reshape(-1)
+    return rows[start - first * width : stop - first * width].double()
+
+
+def _opened(path: Path) -> safe_open:
+    try:
+        return safe_open(str(path), framework="pt")
+    except (SafetensorError, OSError) as cause:
+        raise RunCorruptError(
+            f"{path}: cannot be read as safetensors ({cause}). Restore it from a copy, or leave this checkpoint out."
+        ) from cause
+
+
+def find_checkpoints(
+    given: str | Path | Sequence[str | Path], steps: Sequence[int] | None, revisions: Sequence[str] | None
+) -> list[StoredCheckpoint]:
+    """Resolve folders, files, or a repository with revisions, in the order of their steps; reads headers only.
+
+    Args:
+        given: folders or ``.safetensors`` files, one a checkpoint; or one folder that holds them all; or, with
+            ``revisions``, a repository of the Hugging Face hub.
+        steps: training step of each; read from the last number in each name if left out.
+        revisions: of the repository, one a checkpoint.
+
+    Raises:
+        StoreError: a place holds no safetensors, a pickle, or a damaged file.
+        ValueError: fewer than three checkpoints, or steps that are unknown or not different.
+    """
+    if revisions is not None:
+        if not isinstance(given, str):
+            raise ValueError(f"revisions: they are of one repository, named by a string; {type(given).__name__} given")
+        places = {revision: _downloaded(given, revision) for revision in revisions}
+        names = list(places)
+    else:
+        listed = _inside(Path(given)) if isinstance(given, str | Path) else [Path(one) for one in given]
+        places = {str(path): path for path in listed}
+        names = [path.name for path in listed]
+    if len(names) < 3:
+        raise ValueError(f"checkpoints: {len(names)} given; a spectrum needs at least 3, which make 2 updates")
+    numbers = [_step_in(name) for name in names] if steps is None else list(steps)
+    if len(numbers) != len(names):
+        raise ValueError(f"steps: {len(numbers)} numbers for {len(names)} checkpoints; one is needed for each")
+    if len(set(numbers)) < len(numbers):
+        twice = next(number for number in numbers if numbers.count(number) > 1)
+        both = [name for name, number in zip(names, numbers, strict=True) if number == twice]
+        raise ValueError(f"checkpoints {' and '.join(both)} both have step {twice}; pass steps=[…], one for each")
+    found = [_checkpoint(step, path) for step, path in zip(numbers, places.values(), strict=True)]
+    return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What of a folder can be a checkpoint: folders, or files, whose names have a number."""
+    if not folder.is_dir():
+        raise RunMissingError(
+            f"{folder}: there is no such folder. Pass a folder that holds checkpoints, a list of them, or the name of "
+            "a repository with revisions=[…]."
+        )
+    entries = [path for path in sorted(folder.iterdir()) if re.search(r"\d", path.name)]
+    folders = [path for path in entries if path.is_dir()]
+    return folders or [path for path in entries if path.suffix == ".safetensors"]
+
+
+def _step_in(name: str) -> int:
+    numbers = re.findall(r"\d+", name.removesuffix(".safetensors"))
+    if not numbers:
+        raise ValueError(f"checkpoint {name!r}: its name has no number to be the training step; pass steps=[…]")
+    return int(numbers[-1])
+
+
+def _downloaded(repository: str, revision: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    except ImportError:
+        raise ImportError("checkpoints of a repository need huggingface_hub: pip install 'spectral-edge[hf]'") from None
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(_WANTED)))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as cause:
+        reason = str(cause).strip().splitlines()[0]
+        raise RunMissingError(
+            f"{repository}, revision {revision!r}: cannot be downloaded ({reason}). Check the names, and that the hub "
+            "can be reached."
+        ) from cause
+
+
+def _checkpoint(step: int, place: Path) -> StoredCheckpoint:
+    files: dict[str, Path] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in _safetensors_of(place):
+        with _opened(path) as file:
+            for name in file.keys():  # noqa: SIM118 - it is no mapping
+                if name in files:
+                    raise RunCorruptError(f"{place}: {name!r} is in {files[name].name} and in {path.name}.")
+                files[name] = path
+                shapes[name] = tuple(file.get_slice(name).get_shape())
+    return StoredCheckpoint(step, place, files, shapes)
+
+
+def _safetensors_of(place: Path) -> list[Path]:
+    """The files of one checkpoint: those that an index names, or all."""
+    if place.is_file() and place.suffix == ".safetensors":
+        return [place]
+    if not place.exists():
+        raise RunMissingError(f"{place}: there is no checkpoint here. Check the path.")
+    pickled = [place] if place.is_file() else sorted(p for p in place.iterdir() if p.suffix in _PICKLED)
+    found = [] if place.is_file() else sorted(place.glob("*.safetensors"))
+    indices = [] if place.is_file() else sorted(place.glob(f"*{_INDEX}"))
+    if indices:
+        found = list(_indexed(indices[0]))
+    if found:
+        return found
+    if pickled:
+        raise StoreError(
+            f"{pickled[0]}: only safetensors is read, as a pickle can run any code. Convert it with what wrote it, "
+            "e.g. model.save_pretrained(folder), or safetensors.torch.save_file(model.state_dict(), path)."
+        )
+    raise RunMissingError(f"{place}: holds no .safetensors file. Check the path.")
+
+
+def _indexed(index: Path) -> Iterator[Path]:
+    """The files that an index names, which must lie beside it."""
+    content = decode_json(read_file(index), str(index))
+    files = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(files, dict) or not files:
+        raise RunCorruptError(f"{index}: has no weight_map. Restore it from a copy.")
+    for name in sorted({str(file) for file in files.values()}):
+        if Path(name).name != name:
+            raise RunCorruptError(f"{index}: names {name!r}, which does not lie beside it.")
+        if not (index.parent / name).is_file():
+            raise RunMissingError(f"{index.parent / name}: is missing, and {index.name} names it.")
+        yield index.parent / name
