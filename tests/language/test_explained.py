@@ -78,7 +78,7 @@ def test_r2_is_that_of_an_independent_regression():
     y = (torch.tanh(rows @ w) - torch.tanh(rows @ (w - drift))).numpy()
     slope = 1 - torch.tanh(rows @ w).square()
     columns = {"displacement": slope * (rows @ drift), "edge": slope * (rows @ edge.directions(1)[0].double())}
-    first = Halves.of(np.ones((60, 1), dtype=bool), y[:, None], None, 4).first
+    first = Halves.of(np.ones((60, 1), dtype=bool), y[:, None], None, None, 4).first
     assert first.sum() == 30
     for names in (("displacement",), ("edge",), ("displacement", "edge")):
         design = torch.stack([columns[name] for name in names], 1).numpy()
@@ -143,7 +143,7 @@ def test_sources_are_scored_apart():
     assert r2(found, "displacement", "prose") > 0.99
     assert r2(found, "displacement", "noise") < 0.1
     assert set(found.table["source"]) == {"all", "prose", "noise"}
-    assert found.table.filter(by="edge")["inputs"].to_list() == [40, 20, 20]
+    assert found.table.filter(by="edge")["held_out"].to_list() == [40, 20, 20]
 
 
 def test_masked_outputs_are_left_out():
@@ -212,3 +212,26 @@ def test_what_cannot_be_explained_is_named():
         explained(model, edge, x, k=0)
     with pytest.raises(ValueError, match="directions must be"):
         explained(model, edge_of(np.eye(5)), x)
+
+
+def test_documents_are_held_out_whole_and_counted_once():
+    """Sixty inputs, each there five times: cut by inputs, every one has a copy in the other half."""
+    distinct, copies = inputs(), 5
+    x, names = distinct.repeat_interleave(copies, 0), np.repeat([f"text {i}" for i in range(60)], copies)
+    model = Linear(torch.tanh)
+    alone = explained(model, swinging(), distinct, seed=3)
+    whole = explained(model, swinging(), x, seed=3, documents=names)
+    apart = explained(model, swinging(), x, seed=3)
+    for one, other in zip(alone.table.rows(named=True), whole.table.rows(named=True), strict=True):
+        assert {name: other[name] for name in ("by", "k", "held_out")} == {n: one[n] for n in ("by", "k", "held_out")}
+        assert [other[n] for n in ("r2", "low", "high")] == pytest.approx(
+            [one[n] for n in ("r2", "low", "high")], abs=1e-5
+        )
+    width = {name: (t["high"] - t["low"])[0] for name, t in (("whole", whole.table), ("apart", apart.table))}
+    assert width["apart"] < 0.7 * width["whole"], "copies would count as evidence"
+    with pytest.raises(ValueError, match="documents: 2 names for 300"):
+        explained(model, swinging(), x, documents=["a", "b"])
+    with pytest.raises(ValueError, match="documents: 2 have known outputs"):
+        explained(model, swinging(), x, documents=np.repeat(["a", "b"], 150))
+    with pytest.raises(ValueError, match="two sources"):
+        explained(model, swinging(), x, documents=names, sources=[str(i % 2) for i in range(300)])

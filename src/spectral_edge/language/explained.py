@@ -50,11 +50,11 @@ class ExplainedChange:
 
     @property
     def table(self) -> polars.DataFrame:
-        """Columns by, k (regressors), r2, low, high, source, inputs (held out).
+        """Columns by, k (regressors), r2, low, high, source, held_out (inputs, or documents if they were named).
 
         ``by`` is "displacement", "edge", "displacement+edge", "span", "isotropic". R² is 1 − Σ(y − ŷ)²/Σ(y − ȳ)² over
-        the held-out inputs; below 0 the fit is worse than their mean. low, high: 90 % bootstrap interval over held-out
-        inputs; of random directions, the middle 90 % of the draws, and r2 is their mean.
+        what is held out; below 0 the fit is worse than its mean. low, high: 90 % bootstrap interval over inputs or
+        documents held out; of random directions, the middle 90 % of the draws, and r2 is their mean.
         """
         return _table(self.rows)
 
@@ -93,6 +93,7 @@ def explained_change(
     k: int = 3,
     directions: Tensor | None = None,
     sources: Sequence[str] | None = None,
+    documents: Sequence[Any] | None = None,
     seed: int = 0,
     draws: int = 20,
     batch_size: int | None = None,
@@ -114,13 +115,15 @@ def explained_change(
         directions: (k, D) unit rows in place of the edge's, e.g. those of the gradient part of its updates; the
             displacement and the span stay the edge's.
         sources: a name an input; the table then has rows of each source, from the same fit, too.
+        documents: what each input belongs to, where several were cut from one text: they are then fitted on or held out
+            together, and intervals resample documents. Each by itself if left out.
         seed: of halves, draws and bootstrap.
         draws: random sets of k directions of the window's span, and of any.
         batch_size: inputs at once; 256 if left out.
 
     Raises:
-        ValueError: fewer than four inputs, sources of another number, the displacement changes nothing, the edge has
-            fewer directions, or as ``functional_modes``.
+        ValueError: fewer than four inputs (or documents), names of another number, the displacement changes nothing,
+            the edge has fewer directions, or as ``functional_modes``.
 
     Cost: 1 + k (1 + 2 draws) responses and 5 + 4 k forward passes. Memory: one number an output for each of them.
 
@@ -151,7 +154,7 @@ def explained_change(
                 "explained_change: the window's displacement changes no output; the model must hold the window's last "
                 "weights, and forward read what was trained"
             )
-        halves = Halves.of(known, change, sources, seed)
+        halves = Halves.of(known, change, sources, documents, seed)
         responses = read.responses(rows)[:, known]
         random = {
             null: [read.responses(drawn)[:, known] for drawn in _sets(respond.parameters, null, edge, k, draws, seed)]
@@ -186,7 +189,7 @@ def _scored(
         for place, (source, n) in enumerate(halves.parts):
             r2 = np.array([found[place].r2 for found in alone])
             more = np.array([found[place].r2 for found in added]) - scored["displacement"][place].r2
-            rows.append({"by": null, "k": len(of_edge), **_over_draws("r2", r2), "source": source, "inputs": n})
+            rows.append({"by": null, "k": len(of_edge), **_over_draws("r2", r2), "source": source, "held_out": n})
             gains.append({"by": null, **_over_draws("gain", more), "source": source})
     return tuple(rows), tuple(gains)
 
@@ -194,7 +197,7 @@ def _scored(
 def _row(name: str, k: int, found: Score) -> dict[str, Any]:
     return {
         "by": name, "k": k, "r2": found.r2, "low": found.low, "high": found.high, "source": found.source,
-        "inputs": found.inputs,
+        "held_out": found.held_out,
     }  # fmt: skip
 
 

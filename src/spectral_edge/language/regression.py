@@ -1,4 +1,4 @@
-"""Least squares on half of the inputs, scored on the other half; intervals by resampling held-out inputs."""
+"""Least squares on half of the documents, scored on the other half; intervals by resampling held-out documents."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _LEVEL = (0.05, 0.95)
 
 @dataclass(frozen=True, eq=False)
 class Halves:
-    """Outputs of N inputs, cut in two by inputs, stratified by source.
+    """Outputs of inputs that belong to n documents, cut in two by documents, stratified by source.
 
     Attributes:
         y: (M,) outputs that are known, input by input.
-        owner: (M,) the input of each.
-        first: (N,) bool, whether an input is fitted on.
-        sources: (N,) names.
+        owner: (M,) the document of each.
+        first: (n,) bool, whether a document is fitted on.
+        sources: (n,) names.
     """
 
     y: Floats
@@ -36,31 +36,58 @@ class Halves:
     sources: NDArray[np.str_]
 
     @classmethod
-    def of(cls, known: NDArray[np.bool_], values: Floats, sources: Sequence[str] | None, seed: int) -> Halves:
+    def of(
+        cls,
+        known: NDArray[np.bool_],
+        values: Floats,
+        sources: Sequence[str] | None,
+        documents: Sequence[Any] | None,
+        seed: int,
+    ) -> Halves:
         """Cut (N, d) values, of which some are known.
 
+        Args:
+            known: (N, d).
+            values: (N, d).
+            sources: (N,) names; all are of one if left out.
+            documents: (N,) what each input belongs to; each by itself if left out.
+            seed: of the cut.
+
         Raises:
-            ValueError: fewer than four inputs have known values, in all or of a source, or there is not a source each.
+            ValueError: fewer than four documents have known values, in all or of a source; there is not a name for each
+                input; or a document has inputs of two sources.
         """
-        n = len(values)
-        names = np.array([_ALL] * n if sources is None else [str(source) for source in sources])
-        if len(names) != n:
-            raise ValueError(f"sources: {len(names)} names for {n} inputs; one is needed for each")
-        full = known.any(1)
+        for name, given in (("sources", sources), ("documents", documents)):
+            if given is not None and len(given) != len(values):
+                raise ValueError(f"{name}: {len(given)} names for {len(values)} inputs; one is needed for each")
+        document = np.arange(len(values)) if documents is None else _numbered(documents)
+        n = int(document.max()) + 1
+        names = np.full(n, _ALL, dtype=object)
+        if sources is not None:
+            of_input = np.array([str(source) for source in sources], dtype=object)
+            names[document] = of_input
+            if (names[document] != of_input).any():
+                raise ValueError(
+                    "sources: a document has inputs of two sources, so it cannot be held out of one of them"
+                )
+        names = names.astype(str)
+        full = np.zeros(n, dtype=bool)
+        np.logical_or.at(full, document, known.any(1))
         generator = np.random.default_rng(seed)
         first = np.zeros(n, dtype=bool)
         for name in dict.fromkeys(names.tolist()):
             own = np.flatnonzero((names == name) & full)
             if len(own) < _FEWEST:
+                what = "inputs" if documents is None else "documents"
                 where = "" if sources is None else f" of source {name!r}"
-                raise ValueError(f"inputs: {len(own)}{where} have known outputs; two halves need at least {_FEWEST}")
+                raise ValueError(f"{what}: {len(own)}{where} have known outputs; two halves need at least {_FEWEST}")
             first[generator.permutation(own)[: len(own) // 2]] = True
-        owner = np.broadcast_to(np.arange(n)[:, None], known.shape)[known]
+        owner = np.broadcast_to(document[:, None], known.shape)[known]
         return cls(values[known], owner, first, names)
 
     @property
     def parts(self) -> list[tuple[str, int]]:
-        """What is scored: all held-out inputs, then those of each source, with their numbers."""
+        """What is scored: all held-out documents, then those of each source, with their numbers."""
         held = self._held
         found = [(_ALL, len(held))]
         several = list(dict.fromkeys(self.sources.tolist()))
@@ -71,8 +98,8 @@ class Halves:
         known = np.unique(self.owner)
         return known[~self.first[known]]
 
-    def inputs_of(self, part: str) -> NDArray[np.int64]:
-        """Held-out inputs of a part."""
+    def documents_of(self, part: str) -> NDArray[np.int64]:
+        """Held-out documents of a part."""
         return self._held if part == _ALL else self._held[self.sources[self._held] == part]
 
 
@@ -90,17 +117,17 @@ def fitted(halves: Halves, columns: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Score:
-    """R² of one part of the held-out inputs, with a 90 % interval over them."""
+    """R² of one part of the held-out documents, with a 90 % interval over them."""
 
     source: str
     r2: float
     low: float
     high: float
-    inputs: int
+    held_out: int
 
 
 def score(halves: Halves, predicted: Floats, seed: int) -> list[Score]:
-    """R² = 1 − Σ(y − ŷ)²/Σ(y − ȳ)² of each part; the interval resamples inputs."""
+    """R² = 1 − Σ(y − ŷ)²/Σ(y − ȳ)² of each part; the interval resamples documents."""
     found = []
     for name, n in halves.parts:
         sums = _sums(halves, predicted, name)
@@ -121,8 +148,8 @@ def gain(halves: Halves, fewer: Floats, more: Floats, seed: int) -> Iterator[dic
 
 
 def _sums(halves: Halves, predicted: Floats, part: str) -> Floats:
-    """(inputs, 4): number of outputs, Σy, Σy², Σ(y − ŷ)² of each input."""
-    wanted = halves.inputs_of(part)
+    """(documents, 4): number of outputs, Σy, Σy², Σ(y − ŷ)² of each document."""
+    wanted = halves.documents_of(part)
     n = len(halves.first)
     columns = (np.ones(len(halves.y)), halves.y, halves.y**2, (halves.y - predicted) ** 2)
     return np.stack([np.bincount(halves.owner, column, n)[wanted] for column in columns], axis=1)
@@ -136,3 +163,9 @@ def _r2(sums: Floats) -> Floats:
 
 def _resamples(n: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).integers(0, n, (_RESAMPLES, n))
+
+
+def _numbered(names: Sequence[Any]) -> NDArray[np.int64]:
+    """(N,) numbers from 0 in the order in which names first come."""
+    order = {name: place for place, name in enumerate(dict.fromkeys(list(names)))}
+    return np.array([order[name] for name in names], dtype=np.int64)
