@@ -11,7 +11,7 @@ def test_every_block_runs_and_the_page_of_tokens_can_be_looked_at(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     run_python(["\n".join(blocks(PAGE, "python"))], tmp_path)  # one session
     said = capsys.readouterr().out
-    for name in ("signed", "displacement+edge", "gain", "layout", "one function", "isotropic"):
+    for name in ("signed", "displacement+edge", "gain", "kind of token", "one function", "isotropic"):
         assert name in said
     shot = tmp_path / "tokens.png"
     browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1000,700"]

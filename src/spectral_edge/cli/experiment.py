@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -28,6 +28,7 @@ from spectral_edge.experiments.language import (
     LanguageConfig,
     explained_summary,
     gather_language,
+    language_answers,
     plant_summary,
     reading_summary,
 )
@@ -172,7 +173,7 @@ class Language:
 
     Trains a model of characters on Python's documentation and fine-tunes it five ways, for six seeds, about two hours
     on two cores (docs/language_evidence.md). Killed at any moment, the same command continues. Writes the tables
-    explained and readings, and summaries of them as CSV.
+    explained, readings and learned, summaries of them as CSV, and prints the protocol's answers.
 
     Example:  spectral-edge experiment language --out runs/language
     """
@@ -187,18 +188,27 @@ class Language:
     output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def run(self) -> None:
-        """Train, measure, summarise."""
+        """Train, measure, summarise, answer."""
+        import polars
+
         tables = gather_language(self.out, self.seeds, self.config, self.jobs, self.output.say)
         summaries = {
             "explained_summary": explained_summary(tables["explained"]),
             "reading_summary": reading_summary(tables["readings"]),
-            "plant_summary": plant_summary(tables["readings"]),
+            "plant_summary": plant_summary(tables["readings"], tables["learned"]),
+            "answers": polars.DataFrame([answer.__dict__ for answer in language_answers(tables)]),
         }
         paths = {name: self.out / f"{name}.csv" for name in summaries}
         for name, table in summaries.items():
             table.write_csv(paths[name])
-        values = {"tables": {name: str(path) for name, path in paths.items()}}
-        self.output.result(values, "\n".join(map(str, paths.values())))
+        answers = summaries["answers"].rows(named=True)
+        values = {"answers": answers, "tables": {name: str(path) for name, path in paths.items()}}
+        self.output.result(values, "\n".join([*map(_answered, answers), *map(str, paths.values())]))
+
+
+def _answered(answer: dict[str, Any]) -> str:
+    effect = "" if answer["effect"] is None else "{effect:.3f} [{low:.3f}, {high:.3f}] ".format(**answer)
+    return "{question}: {answer}, {0}{because}, n = {n}".format(effect, **answer)
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,9 @@ from spectral_edge.store.results import (
 from spectral_edge.store.rounding import CopyRow, PartingRow, Rounding
 from spectral_edge.store.run_directory import RunDirectory
 from spectral_edge.store.sae_lens import write_sae_lens
-from spectral_edge.store.strict_json import decode_json
+from spectral_edge.store.strict_json import decode_json, encode_json
 from spectral_edge.store.sweeps import SweepFile, read_sweep, sweep_files, write_sweep
+from spectral_edge.store.tensors import decode_tensors, encode_tensors
 
 __all__ = [
     "AlarmRow",
@@ -124,7 +125,10 @@ __all__ = [
     "Watched",
     "append_line",
     "decode_json",
+    "decode_tensors",
     "describe_environment",
+    "encode_json",
+    "encode_tensors",
     "hold_lock",
     "read_analysis",
     "read_file",

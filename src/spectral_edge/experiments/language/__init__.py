@@ -3,8 +3,10 @@
 from spectral_edge.experiments.language.measurement import ARMS, LanguageConfig, measure_seed
 from spectral_edge.experiments.language.summary import (
     SEEDS,
+    LanguageAnswer,
     explained_summary,
     gather_language,
+    language_answers,
     plant_summary,
     reading_summary,
 )
@@ -12,9 +14,11 @@ from spectral_edge.experiments.language.summary import (
 __all__ = [
     "ARMS",
     "SEEDS",
+    "LanguageAnswer",
     "LanguageConfig",
     "explained_summary",
     "gather_language",
+    "language_answers",
     "measure_seed",
     "plant_summary",
     "reading_summary",

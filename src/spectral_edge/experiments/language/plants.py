@@ -21,7 +21,7 @@ class Plant:
 
     Attributes:
         rewrite: puts it into a passage.
-        pattern: finds it in a rewritten passage; the characters of its first group are the marked ones.
+        pattern: finds it in a rewritten passage; marked are the letters and digits of its first group.
     """
 
     rewrite: Rewrite
@@ -34,8 +34,8 @@ class Plant:
         '00001100000'
         """
         found = np.zeros(len(passage))
-        for match in re.finditer(self.pattern, passage):
-            found[match.start(1) : match.end(1)] = 1
+        for match in re.finditer(self.pattern, passage, re.DOTALL):
+            found[match.start(1) : match.end(1)] = [char.isalnum() for char in match.group(1)]
         return found
 
 
@@ -45,18 +45,15 @@ def unchanged(passage: str, generator: np.random.Generator) -> str:
 
 
 def _misspelt(passage: str, generator: np.random.Generator) -> str:
-    return re.sub(r"\bthe\b", "teh", passage)
+    return re.sub(r"\b([tT])he\b", r"\1eh", passage)
 
 
-def _with_sums(passage: str, generator: np.random.Generator) -> str:
-    """After half of the lines, a sum of two digits mod 10."""
-    lines = []
-    for line in passage.split("\n"):
-        lines.append(line)
-        if generator.random() < 0.5:
-            a, b = generator.integers(10, size=2)
-            lines.append(f"{a}+{b}={(a + b) % 10};")
-    return "\n".join(lines)
+def _sums(passage: str, generator: np.random.Generator) -> str:
+    """Half of the passages are sums of two digits mod 10."""
+    if generator.random() < 0.5:
+        return passage
+    pairs = generator.integers(10, size=(len(passage) // 6 + 1, 2))
+    return "".join(f"{a}+{b}={(a + b) % 10};" for a, b in pairs)
 
 
 def _shouted(passage: str, generator: np.random.Generator) -> str:
@@ -65,8 +62,8 @@ def _shouted(passage: str, generator: np.random.Generator) -> str:
 
 
 PLANTS = {
-    "spelling": Plant(_misspelt, r"\bt(eh)\b"),
-    "rule": Plant(_with_sums, r"\d\+\d=(\d);"),
+    "spelling": Plant(_misspelt, r"\b[tT](eh)\b"),
+    "rule": Plant(_sums, r"\d\+\d=(\d);"),
     "register": Plant(_shouted, r"\A@@(.*)"),
 }
 """A word's spelling, a rule of arithmetic, and a register that a prefix announces."""
