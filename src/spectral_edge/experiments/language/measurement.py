@@ -57,13 +57,13 @@ class LanguageConfig(BaseModel):
     window: int = 20
     every: int = 5
     k: int = 3
-    sets: int = 6
+    sets: int = 4
     """Random sets of k directions that R² is held against."""
     draws: int = 39
     """Of each null of a reading: p is at least 1/40."""
     passages: int = 2
     """Of each held-out document."""
-    documents: int = 40
+    documents: int = 24
     """Held-out documents, at most."""
 
     def steps_of(self, arm: str) -> tuple[int, ...]:
@@ -125,7 +125,8 @@ def _run_arm(model: nn.Module, arm: str, seed: int, config: LanguageConfig) -> d
 
     for step, recorder, before in _trained(model, arm, config, draw):
         window = _Window(model, before, recorder, arm, step, seed, config)
-        tables["explained"] += [{"step": step} | row for row in window.explained()]
+        if arm == "base" or step in config.tuned_steps:
+            tables["explained"] += [{"step": step} | row for row in window.explained()]
         for kind, row in window.read():
             tables[kind].append({"step": step} | row)
     return tables
@@ -194,7 +195,7 @@ class _Window:
         for name, rows in directions.items():
             found = explained_change(
                 self.model, self.edge, ids, forward=token_log_probabilities, parameters=self.parameters,
-                directions=rows, documents=owners, seed=self.seed, draws=self.config.sets if name == "update" else 2,
+                directions=rows, documents=owners, seed=self.seed, draws=self.config.sets if name == "update" else 1,
             )  # fmt: skip
             for kind, table in (("r2", found.table), ("gain", found.gains)):
                 for row in table.rename({kind: "value"}).select("by", "value", "low", "high").iter_rows(named=True):
