@@ -43,7 +43,11 @@ ELSEWHERE = {
     ("language.md", "python"): ["tests/language/check_page.py"],
     ("language.md", ""): ["tests/check_wheel.py"],
     # The commands on a folder of checkpoints and on a stand-in of the hub.
-    ("watching.md", ""): ["tests/cli/test_cli.py", "tests/recording/check_checkpoints.py"],
+    ("watching.md", ""): [
+        "tests/cli/test_cli.py",
+        "tests/recording/check_checkpoints.py",
+        "tests/recording/check_lora.py",
+    ],
     # `spectral-edge serve` waits for a browser: the tests of the application start it.
     ("quickstart.md", ""): ["tests/serve/check_pages.py"],
     # Minutes to hours of training, and a loop that stands for anybody's; each command has its tests.

@@ -96,12 +96,12 @@ class DirectionSpace:
             return self.inner(row, self.parameters.flatten().float().to(row.device))
         return sum(
             float(row[block.columns].double() @ block.values.to(row.device).double())
-            for block in self.parameters.blocks()
+            for block in self.parameters.weights()
         )
 
     def add_weights(self, row: Tensor, factor: float) -> Tensor:
         """``row`` plus ``factor`` times θ, in place."""
-        for block in self.parameters.blocks():
+        for block in self.parameters.weights():
             row[block.columns].add_(block.values.cpu().to(row.dtype), alpha=factor)
         return row
 
@@ -115,7 +115,7 @@ class DirectionSpace:
             theta = self.parameters.flatten().float().cpu()
             square = self.inner(theta, theta)
         else:
-            square = sum(float(block.values.double().square().sum()) for block in self.parameters.blocks())
+            square = sum(float(block.values.double().square().sum()) for block in self.parameters.weights())
         if square == 0:
             raise CannotDrawError("the parameters are all zero, so no direction has an angle to them")
         return square**0.5

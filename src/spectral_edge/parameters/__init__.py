@@ -1,5 +1,6 @@
 """Named parameter subset <-> one flat vector: the only flatten in the project, and what of it this process holds."""
 
+from spectral_edge.parameters.adapters import Adapter, adapted_weights, adapters_of, plain_name
 from spectral_edge.parameters.precision import spacing
 from spectral_edge.parameters.selection import (
     Selector,
@@ -12,13 +13,17 @@ from spectral_edge.parameters.sharding import Shard, agree, reshard, sum_over, t
 from spectral_edge.parameters.subset import Block, ParameterSubset
 
 __all__ = [
+    "Adapter",
     "Block",
     "ParameterSubset",
     "Selector",
     "Shard",
+    "adapted_weights",
+    "adapters_of",
     "agree",
     "attention_weights",
     "named_parameters",
+    "plain_name",
     "reshard",
     "select_parameters",
     "spacing",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -49,10 +49,12 @@ class ParameterSubset:
         parameters: name -> parameter, in layout order.
         n_heads: heads per attention layer where the subset is :func:`attention_weights` of layers of
             ``nn.MultiheadAttention``, else ``None``.
+        theta: gives what counts as the weights where these are not the parameters' own values: of adapters, B A.
     """
 
     parameters: Mapping[str, Tensor]
     n_heads: int | None = None
+    theta: Callable[[], Iterable[Block]] | None = field(default=None, repr=False, compare=False)
     _walk: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -121,6 +123,10 @@ class ParameterSubset:
         if self._walk.get("addresses") != addresses:
             self._walk["addresses"], self._walk["blocks"] = addresses, list(self._cut())
         return self._walk["blocks"]
+
+    def weights(self) -> Iterable[Block]:
+        """What counts as θ, in pieces: the live values, unless the subset has a θ of its own."""
+        return self.blocks() if self.theta is None else self.theta()
 
     def _cut(self) -> Iterator[Block]:
         column = 0

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from spectral_edge.parameters import ParameterSubset, Selector, named_parameters, select_parameters, unwrap_model
-from spectral_edge.recording.checkpoints import StoredCheckpoint
+from spectral_edge.recording.checkpoints import StoredCheckpoint, check_steps
 from spectral_edge.store import RunCorruptError
 
 __all__ = ["CheckpointUpdates"]
@@ -62,15 +62,7 @@ class CheckpointUpdates:
         else:
             wanted, prefix, owner = named_parameters(first.shapes, parameters), "", "names in the files"
         names = {name: _stored_name(name, prefix, first) for name in wanted}
-        strides = {after.step - before.step for before, after in pairwise(checkpoints)}
-        if len(strides) > 1:
-            logger.warning(
-                "spectral-edge: checkpoints are %d to %d training steps apart; each update is divided by the steps "
-                "that it took, so that windows hold rates",
-                min(strides),
-                max(strides),
-            )
-        found = cls(tuple(checkpoints), names, owner, len(strides) > 1)
+        found = cls(tuple(checkpoints), names, owner, check_steps(checkpoints))
         for other in checkpoints[1:]:
             found._check(other)
         return found

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
+from spectral_edge.recording.checkpoint_adapters import CheckpointAdapters
 from spectral_edge.recording.checkpoint_updates import CheckpointUpdates
 from spectral_edge.recording.live import TURNING, LiveValues, turn
 from spectral_edge.spectrum import SpectralEdge, edge_from_gram
@@ -24,7 +25,7 @@ class CheckpointWindows:
         window: W.
     """
 
-    def __init__(self, updates: CheckpointUpdates, window: int) -> None:
+    def __init__(self, updates: CheckpointUpdates | CheckpointAdapters, window: int) -> None:
         self._updates = updates
         self._window = window
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -13,7 +15,9 @@ from torch import Tensor
 
 from spectral_edge.store import RunCorruptError, RunMissingError, StoreError, decode_json, read_file
 
-__all__ = ["StoredCheckpoint", "find_checkpoints"]
+__all__ = ["StoredCheckpoint", "check_steps", "find_checkpoints"]
+
+logger = logging.getLogger("spectral_edge")
 
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _INDEX = ".safetensors.index.json"
@@ -47,6 +51,28 @@ class StoredCheckpoint:
             with _opened(self.files[name]) as file:
                 found.append(_entries(file, name, self.shapes[name], start, stop))
         return torch.cat(found)
+
+    def read_whole(self, name: str) -> Tensor:
+        """One tensor.
+
+        Raises:
+            StoreError: its file is damaged or gone.
+        """
+        with _opened(self.files[name]) as file:
+            return file.get_tensor(name)
+
+
+def check_steps(checkpoints: Sequence[StoredCheckpoint]) -> bool:
+    """Whether checkpoints are unevenly many training steps apart, so that updates are rates; says so in the log."""
+    strides = {after.step - before.step for before, after in pairwise(checkpoints)}
+    if len(strides) > 1:
+        logger.warning(
+            "spectral-edge: checkpoints are %d to %d training steps apart; each update is divided by the steps that it "
+            "took, so that windows hold rates",
+            min(strides),
+            max(strides),
+        )
+    return len(strides) > 1
 
 
 def _entries(file: safe_open, name: str, shape: tuple[int, ...], start: int, stop: int) -> Tensor:

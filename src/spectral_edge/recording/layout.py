@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from spectral_edge.parameters import ParameterSubset, Selector, select_parameters, unwrap_model
+from spectral_edge.parameters import ParameterSubset, Selector, adapters_of, select_parameters, unwrap_model
 
 __all__ = ["LayoutGuard", "master_of"]
 
@@ -26,6 +26,7 @@ class LayoutGuard:
         optimizers: what moves them.
         selector: how they were selected.
         given: names of the parameters whose masters the user gave.
+        adapters: whether the parameters are the factors of adapters, which must stay as they are.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class LayoutGuard:
         optimizers: list[Optimizer],
         selector: Selector | ParameterSubset,
         given: Collection[str],
+        adapters: bool = False,
     ) -> None:
         self._model = model
         self._selector = selector
@@ -46,6 +48,7 @@ class LayoutGuard:
             for name, parameter in subset.parameters.items()
         ]
         self._ids = self._optimized()
+        self._adapters = [(a.name, a.scale) for a in adapters_of(model)] if adapters else []
         self._low = [
             (name, parameter)
             for name, parameter in subset.parameters.items()
@@ -59,11 +62,14 @@ class LayoutGuard:
         return [identity for parameters in groups for identity in map(id, parameters)]
 
     def check(self) -> None:
-        """Compare; about a microsecond a parameter.
+        """Compare; about a microsecond a parameter, and a walk over the modules where adapters are recorded.
 
         Raises:
-            ValueError: a recorded parameter was resized, moved, replaced or taken from its optimizer.
+            ValueError: a recorded parameter was resized, moved, replaced or taken from its optimizer, or an adapter was
+                merged, rescaled, exchanged or removed.
         """
+        if self._adapters and [(a.name, a.scale) for a in adapters_of(self._model)] != self._adapters:
+            raise ValueError("the model has other adapters now, or other scales; close this recorder and watch again")
         for name, parameter, value, shape, device in self._watched:
             if value.shape != shape or parameter.shape != shape:
                 raise ValueError(

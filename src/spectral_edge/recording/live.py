@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,15 +120,15 @@ class LiveSpectrum:
         """Take the last window's directions from a saved state; ``None`` if there was none."""
         self.previous = None
         if previous is not None:
-            self.previous = self._room(len(previous), window).copy_(previous)
+            room = self._room(len(previous), window) if previous.ndim == 2 else torch.empty_like(previous)
+            self.previous = room.copy_(previous)
 
     def _turn(self, window: UpdateWindow, edge: SpectralEdge) -> tuple[float | None, float | None]:
         k = min(TURNING, edge.identifiable)
         overlaps = None
         if self.previous is not None:
-            coefficients = torch.from_numpy(edge.coefficients(k))
-            overlaps = (coefficients @ window.inner_products(self.previous).cpu().T).numpy()
-        self.previous = edge.directions(k, out=self._room(k, window))
+            overlaps = window.overlaps(edge, k, self.previous)
+        self.previous = window.remembered(edge, k, partial(self._room, window=window))
         return turn(overlaps)
 
     def _room(self, k: int, window: UpdateWindow) -> Tensor:

@@ -345,7 +345,7 @@ class Recorder:
                 holds other shards; nothing is changed then.
         """
         edge = state.get("edge")
-        if edge is not None and (edge.ndim != 2 or edge.shape[1] != self.window.dim or not len(edge)):
+        if edge is not None and not self.window.can_be_remembered(edge):
             raise ValueError(f"Recorder.load_state_dict: edge has shape {tuple(edge.shape)}; the state is damaged")
         if not self._is_mine(state):
             raise ValueError(

@@ -8,7 +8,15 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from spectral_edge.parameters import ParameterSubset, Selector, attention_weights, unwrap_model
+from spectral_edge.parameters import (
+    ParameterSubset,
+    Selector,
+    adapted_weights,
+    attention_weights,
+    plain_name,
+    unwrap_model,
+)
+from spectral_edge.recording.checkpoint_adapters import ADAPTERS, CheckpointAdapters
 from spectral_edge.recording.checkpoint_updates import CheckpointUpdates
 from spectral_edge.recording.checkpoint_windows import CheckpointWindows
 from spectral_edge.recording.checkpoints import find_checkpoints
@@ -84,7 +92,8 @@ class Recording:
         Args:
             paths_or_repo: folders (as ``save_pretrained`` or a Trainer writes them) or ``.safetensors`` files, one a
                 checkpoint; one folder that holds them; or, with ``revisions``, a repository of the Hugging Face hub.
-            parameters: as for :func:`watch`; also a subset of a model of yours.
+            parameters: as for :func:`watch`; also a subset of a model of yours. ``"lora"``: adapters that PEFT has
+                saved.
             model: of this class the checkpoints are; it may be on the meta device. If left out it is built without
                 memory from ``config.json``, if there is one and Transformers is installed. Otherwise parameters are
                 chosen by their names in the files, and ordered by these: use :meth:`parameters_of`.
@@ -100,7 +109,12 @@ class Recording:
         Cost: (N - 1)² D multiply-adds in float64 and N D numbers read, when the first spectrum is asked for; a pass
         over the window's checkpoints for directions.
         """
-        updates = CheckpointUpdates.of(find_checkpoints(paths_or_repo, steps, revisions), parameters, model)
+        checkpoints = find_checkpoints(paths_or_repo, steps, revisions)
+        updates = (
+            CheckpointAdapters.of(checkpoints)
+            if parameters == "lora"
+            else CheckpointUpdates.of(checkpoints, parameters, model)
+        )
         size = min(_WINDOW, len(updates.steps)) if window is None else window
         if not 2 <= size <= len(updates.steps):
             n = len(updates.steps)
@@ -163,20 +177,25 @@ class Recording:
         Raises:
             ValueError: the model lacks a parameter or has it in another shape.
         """
-        own = dict(unwrap_model(model).named_parameters(remove_duplicate=False))
-        for name, shape in self.config.parameters.items():
-            if name not in own or tuple(own[name].shape) != shape:
-                found = f"in shape {tuple(own[name].shape)}" if name in own else "not at all"
+        names = [plain_name(name) for name in self.config.parameters]
+        if self.config.model == ADAPTERS or names != list(self.config.parameters):
+            found = adapted_weights(model, names)
+        else:
+            own = dict(unwrap_model(model).named_parameters(remove_duplicate=False))
+            found = ParameterSubset({name: own[name] for name in names if name in own} or own)
+        there = {plain_name(name): tuple(parameter.shape) for name, parameter in found.parameters.items()}
+        for name, shape in zip(names, self.config.parameters.values(), strict=True):
+            if there.get(name) != shape:
+                what = f"in shape {there[name]}" if name in there else "not at all"
                 raise ValueError(
-                    f"{self._place}: recorded is {name!r} of shape {shape}, and {type(model).__name__} has it {found}; "
+                    f"{self._place}: recorded is {name!r} of shape {shape}, and {type(model).__name__} has it {what}; "
                     "pass the model that was recorded"
                 )
-        chosen = {name: own[name] for name in self.config.parameters}
         try:
             attention = attention_weights(model)
         except ValueError:
-            return ParameterSubset(chosen)
-        return attention if attention.names == tuple(chosen) else ParameterSubset(chosen)
+            return found
+        return attention if attention.names == tuple(names) else found
 
     def save(self, path: Path | str) -> Path:
         """Write the spectra of all windows as a run directory, for ``Recording(path)``, ``report`` and ``serve``.

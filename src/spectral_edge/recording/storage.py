@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from spectral_edge.parameters import Block, ParameterSubset
+from spectral_edge.parameters import Adapter, Block, ParameterSubset
+from spectral_edge.recording.adapters import AdapterWindow
 from spectral_edge.recording.decay import DecayWindow, UpdatePart
 from spectral_edge.recording.files import mapped_tensor
 from spectral_edge.recording.sources import ParameterUpdates, SketchedUpdates, Source
@@ -38,6 +39,7 @@ class KeptUpdates:
         sketch_size: m.
         folder: for files; ``None`` if there is no run directory.
         reads: whether parameters are read; otherwise updates are only put in.
+        adapters: whose factors the values are; the window is then that of their products.
 
     Raises:
         StoreError: there is no room in ``folder``.
@@ -51,6 +53,7 @@ class KeptUpdates:
         sketch_size: int,
         folder: Path | None,
         reads: bool,
+        adapters: Sequence[Adapter] = (),
     ) -> None:
         device = next(iter(values.parameters.values())).device
         device = torch.device("cpu") if device.type == "meta" else device
@@ -69,6 +72,9 @@ class KeptUpdates:
         if self._sketch is not None:
             self.window = UpdateWindow(window, sketch_size, dtype=torch.float64, device=device)
             self.exact = None if rows is None else UpdateWindow(window, values.dim, rows=rows, shards=shards)
+        elif adapters:
+            self.window = AdapterWindow(window, adapters, lambda: self.source.anchor, device=device)
+            self.exact = None
         else:
             dtype = torch.bfloat16 if storage == "bfloat16" else torch.float32
             self.window = UpdateWindow(window, values.dim, dtype=dtype, device=device, rows=rows, shards=shards)

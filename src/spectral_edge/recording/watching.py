@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from spectral_edge.parameters import ParameterSubset, Selector, reshard, select_parameters, unwrap_model
+from spectral_edge.parameters import (
+    Adapter,
+    ParameterSubset,
+    Selector,
+    adapted_weights,
+    adapters_of,
+    reshard,
+    select_parameters,
+    unwrap_model,
+)
 from spectral_edge.recording.archive import Archive
 from spectral_edge.recording.configuration import RecordingConfig
 from spectral_edge.recording.cost import Cost, Plan, available_memory, refuse_if_above
@@ -61,7 +70,8 @@ def watch(
         optimizer: what moves it: one optimizer, several, or wrappers of Accelerate or Lightning; ``None`` if you
             measure updates yourself and pass them to :meth:`Recorder.update`.
         parameters: ``"attention"``, a regular expression, a predicate ``(name, parameter) -> bool``, or a subset.
-            Those that are in no optimizer are left out.
+            Those that are in no optimizer are left out. ``"lora"``: the products B A of low-rank adapters, as updates
+            of the base weights that they are added to; only factors are kept.
         window: W, updates kept.
         every: stride, training steps per update.
         storage: ``"float32"`` or ``"bfloat16"`` in memory, where the parameters are; ``"disk"``, a memory-mapped file
@@ -104,8 +114,14 @@ def watch(
     _check_decay(decay, storage, optimizers)
     _refuse_unreadable(model, optimizer, optimizers)
     reshard(model)
-    chosen = parameters if isinstance(parameters, ParameterSubset) else select_parameters(model, parameters)
+    adapters = adapters_of(model) if parameters == "lora" else []
+    _check_adapters(adapters, storage, keep_updates, decay, optimizers)
+    chosen = _chosen(model, parameters, adapters)
     subset, values = _moved_by(chosen, optimizers, masters or {})
+    if adapters and len(subset.parameters) < len(chosen.parameters):
+        missing = next(name for name in chosen.names if name not in subset.names)
+        raise ValueError(f"watch: {missing} is in no optimizer; parameters='lora' needs both factors of every adapter")
+    recorded = adapted_weights(model) if adapters else subset
     first = _rank() == 0
     live = (run_dir is not None or callback is not None) and (values.sharded or first)
     plan = Plan(
@@ -126,13 +142,13 @@ def watch(
         print(_announcement(chosen, subset, plan, every, keep_updates, cost), file=sys.stderr)
     config = RecordingConfig(
         model=type(unwrap_model(model)).__name__,
-        parameters={shard.name: shard.full_shape for shard in subset.shards},
+        parameters={shard.name: shard.full_shape for shard in recorded.shards},
         window=window,
         every=every,
         storage=storage,
         sketch_size=sketch_size if storage == "sketch" else None,
         keep_updates=keep_updates and (values.sharded or first),
-        dim=values.dim,
+        dim=recorded.dim if adapters else values.dim,
         process=_rank(),
         processes=torch.distributed.get_world_size() if values.sharded else 1,
     )
@@ -143,14 +159,15 @@ def watch(
             archive = Archive(place, config, logs=first)
             undo.callback(archive.release)
         folder = None if archive is None else archive.path
-        kept = KeptUpdates(values, window, storage, sketch_size, folder, reads=bool(optimizers))
+        guard = LayoutGuard(model, subset, values, optimizers, parameters, masters or {}, bool(adapters))
+        kept = KeptUpdates(values, window, storage, sketch_size, folder, bool(optimizers), adapters)
         recorder = Recorder(
-            subset,
+            recorded,
             values,
             kept,
             every=every,
             cost=cost,
-            guard=LayoutGuard(model, subset, values, optimizers, parameters, masters or {}) if optimizers else None,
+            guard=guard if optimizers else None,
             live=LiveSpectrum(folder) if live else None,
             archive=archive,
             callback=callback if first else None,
@@ -197,6 +214,31 @@ def _check_settings(
     if run_dir is None and (storage == "disk" or keep_updates):
         what = "storage='disk'" if storage == "disk" else "keep_updates=True"
         raise ValueError(f"watch: {what} needs a directory to write to; give run_dir")
+
+
+def _chosen(model: nn.Module, parameters: Selector | ParameterSubset, adapters: Sequence[Adapter]) -> ParameterSubset:
+    """What is read: of adapters their factors, A and B one after the other."""
+    if adapters:
+        factors = ((adapter.right, adapter.left) for adapter in adapters)
+        names = (adapter.names for adapter in adapters)
+        return ParameterSubset(
+            {name: p for pair, two in zip(names, factors, strict=True) for name, p in zip(pair, two, strict=True)}
+        )
+    return parameters if isinstance(parameters, ParameterSubset) else select_parameters(model, parameters)
+
+
+def _check_adapters(
+    adapters: Sequence[Adapter], storage: str, keep_updates: bool, decay: bool, optimizers: list[Optimizer]
+) -> None:
+    if not adapters:
+        return
+    if storage != "float32" or keep_updates or decay:
+        raise ValueError(
+            "watch: parameters='lora' keeps the factors of adapters in memory; leave out storage, keep_updates and "
+            "decay. Adapters that you save can be read again: Recording.from_checkpoints(…, parameters='lora')"
+        )
+    if not optimizers:
+        raise ValueError("watch: parameters='lora' reads the factors of adapters, and no optimizer moves them")
 
 
 def _check_decay(decay: bool, storage: str, optimizers: list[Optimizer]) -> None:

@@ -9,6 +9,7 @@ from spectral_edge.spectrum.displacement import (
 )
 from spectral_edge.spectrum.edge import SpectralEdge, edge_from_gram, gram_matrix, singular_values_of, spectral_edge
 from spectral_edge.spectrum.inner_products import InnerProducts
+from spectral_edge.spectrum.low_rank import Factors, LowRankUpdates
 from spectral_edge.spectrum.rows import Rows
 from spectral_edge.spectrum.sketch import CountSketch, noise_floor
 from spectral_edge.spectrum.update_parts import gradient_share
@@ -18,7 +19,9 @@ from spectral_edge.spectrum.window import UpdateWindow, stacked_updates
 __all__ = [
     "CountSketch",
     "DisplacementPCA",
+    "Factors",
     "InnerProducts",
+    "LowRankUpdates",
     "Rows",
     "SpectralEdge",
     "UpdateWindow",

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_edge.parameters import Shard
@@ -15,6 +16,7 @@ from spectral_edge.spectrum.inner_products import InnerProducts
 
 __all__ = ["UpdateWindow", "stacked_updates"]
 
+Floats = NDArray[np.float64]
 Blocks = Iterable[tuple[slice, Tensor]]
 
 
@@ -182,6 +184,24 @@ class UpdateWindow:
     def inner_products(self, vectors: Tensor) -> Tensor:
         """<vector_i, update_j>, updates oldest first, (V, W) float64; all processes must call where any is sharded."""
         return self._products(vectors, self._rows)[:, self._order()]
+
+    def remembered(self, edge: SpectralEdge, k: int, room: Callable[[int], Tensor]) -> Tensor:
+        """What is kept of an edge of this window, so that the next window's can be compared with it: v_1 … v_k.
+
+        Args:
+            edge: of this window.
+            k: directions.
+            room: gives (k, D) to keep them in.
+        """
+        return edge.directions(k, out=room(k))
+
+    def can_be_remembered(self, given: Tensor) -> bool:
+        """Whether a tensor has the shape of what :meth:`remembered` returns."""
+        return given.ndim == 2 and given.shape[1] == self.dim and len(given) > 0
+
+    def overlaps(self, edge: SpectralEdge, k: int, remembered: Tensor) -> Floats:
+        """⟨v_i, v'_j⟩ of the first k directions of an edge of this window and the remembered ones, (k, k')."""
+        return np.asarray(edge.coefficients(k) @ self.inner_products(remembered).cpu().numpy().T)
 
     def edge(self, center: bool = True, *, copy: bool = True) -> SpectralEdge:
         """The spectral edge of the window as it is now; later pushes do not change it.
