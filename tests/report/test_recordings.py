@@ -85,3 +85,25 @@ def test_the_command_draws_a_recording(tmp_path, capsys):
     assert said["figure"].endswith("figures/recording.png")
     assert {path.name for path in (run / "figures").iterdir()} == {"recording.png", "recording.pdf"}
     assert not is_recording(tmp_path)
+
+
+def test_norms_loss_and_layers_are_drawn_where_they_are_logged():
+    """v₁ lies half in each layer, of which one has a quarter of the entries: twice its share, and two thirds."""
+    shapes = {"a.0.weight": [2, 5], "a.1.weight": [6, 5]}
+    watched = {"weight_norm": 4.0, "decay_share": 0.5, "noted": {"loss": 2.0}, "learning_rate": 0.1}
+    lines = [
+        line | watched | {"update_norm": 8.0 / line["step"], "layer_shares": {"a.0": 0.5, "a.1": 0.5}}
+        for line in planted()
+    ]
+    axes = draw_recording(lines, CONFIG | {"parameters": shapes}, "log").figure.axes
+    ratio, layers = axes[4], axes[5]
+    np.testing.assert_allclose(lines_of(ratio)[0], [8 / 8 / 4, 8 / 16 / 4, 8 / 24 / 4])
+    drawn = [list(line) for panel in axes for line in lines_of(panel)]
+    assert [2.0, 2.0, 2.0] in drawn
+    assert [0.5, 0.5, 0.5] in drawn
+    expected = np.log2([[0.5 / 0.25] * 3, [0.5 / 0.75] * 3])
+    np.testing.assert_allclose(layers.collections[0].get_array(), expected)
+    assert [label.get_text() for label in layers.get_yticklabels()] == ["a.0", "a.1"]
+    del lines[1]["layer_shares"]
+    unknown = draw_recording(lines, CONFIG | {"parameters": shapes}, "log").figure.axes[5]
+    assert not unknown.collections

@@ -1,6 +1,7 @@
 """Named parameter subset <-> one flat vector: the only flatten in the project, and what of it this process holds."""
 
 from spectral_edge.parameters.adapters import Adapter, adapted_weights, adapters_of, plain_name
+from spectral_edge.parameters.layers import layer_of, layer_sizes
 from spectral_edge.parameters.precision import spacing
 from spectral_edge.parameters.selection import (
     Selector,
@@ -22,6 +23,8 @@ __all__ = [
     "adapters_of",
     "agree",
     "attention_weights",
+    "layer_of",
+    "layer_sizes",
     "named_parameters",
     "plain_name",
     "reshard",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ __all__ = ["TURNING", "LiveSpectrum", "LiveValues", "turn"]
 TURNING = 3
 """Directions compared between windows: the paper calls the first three the edge."""
 _SHOWN = 10
+_MONITORED = ("update_norm", "weight_norm", "update_ratio", "learning_rate", "decay_share")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,14 @@ class LiveValues:
         drift: 1 - |V' V^T|² / k of the spans of the first k <= 3 directions of both windows, 0 (same) to 1
             (orthogonal); ``None`` for the first.
         noise_floor: of a sketched window, as :attr:`~spectral_edge.spectrum.SpectralEdge.noise_floor`; else ``None``.
+        update_norm: root mean square of the lengths of the window's updates.
+        weight_norm: length of θ at its end; ``None`` where parameters are sharded or not at hand.
+        learning_rate: at its end, the largest of the groups that hold recorded parameters.
+        layer_shares: share of |v_1|² that lies in each layer; ``None`` where v_1 is not at hand (sketches, shards,
+            adapters). A random direction has the share of the entries.
+        decay_share: how much of the movement along v_1 is weight decay, where decay is kept: 1 -
+            :func:`~spectral_edge.spectrum.gradient_share`.
+        noted: means of what :meth:`Recorder.note` was given since the last window.
     """
 
     step: int
@@ -49,6 +58,18 @@ class LiveValues:
     rotation_degrees: float | None
     drift: float | None
     noise_floor: float | None
+    update_norm: float | None = None
+    weight_norm: float | None = None
+    learning_rate: float | None = None
+    layer_shares: dict[str, float] | None = None
+    decay_share: float | None = None
+    noted: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def update_ratio(self) -> float | None:
+        """``update_norm`` / ``weight_norm``."""
+        known = self.update_norm is not None and self.weight_norm
+        return self.update_norm / self.weight_norm if known else None  # type: ignore[operator]
 
     @classmethod
     def of(
@@ -91,6 +112,9 @@ class LiveValues:
         named |= {f"gap_ratio_{i}": value for i, value in enumerate(self.gap_ratios, 1)}
         named |= {f"eigengap_{i}": value for i, value in enumerate(self.eigengaps, 1)}
         named |= {"rotation_degrees": self.rotation_degrees, "drift": self.drift, "noise_floor": self.noise_floor}
+        named |= {name: getattr(self, name) for name in _MONITORED}
+        named |= {f"share/{layer}": share for layer, share in (self.layer_shares or {}).items()}
+        named |= self.noted
         return {name: value for name, value in named.items() if value is not None}
 
 

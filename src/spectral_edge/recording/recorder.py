@@ -17,6 +17,7 @@ from spectral_edge.recording.cost import Cost
 from spectral_edge.recording.decay import DecayWindow, UpdatePart
 from spectral_edge.recording.layout import LayoutGuard
 from spectral_edge.recording.live import LiveSpectrum, LiveValues
+from spectral_edge.recording.monitor import Monitor
 from spectral_edge.recording.resolution import warn_if_coarse
 from spectral_edge.recording.sources import Flag, Source
 from spectral_edge.recording.storage import KeptUpdates
@@ -59,7 +60,9 @@ class Recorder:
         callback: Callable[[LiveValues], None] | None,
         automatic: bool,
         identity: int,
+        monitor: Monitor,
     ) -> None:
+        self._monitor = monitor
         self.parameters = parameters
         self.every = every
         self.cost = cost
@@ -134,6 +137,16 @@ class Recorder:
         self.steps += 1
         if self.steps % self.every == 0:
             self.guarded(partial(self._record, source, self.steps if step is None else step))
+
+    def note(self, **values: float | Tensor) -> None:
+        """Keep numbers of this training step, ``note(loss=loss)``; their means go into the log with the next window.
+
+        A tensor is kept as it is and read when a line is written, so an accelerator is not waited for.
+
+        Args:
+            values: names and numbers, or tensors of one number.
+        """
+        self.guarded(partial(self._monitor.note, values))
 
     def update(self, delta: Tensor | Mapping[str, Tensor], step: int | None = None) -> None:
         """Record an update that you have measured yourself, where parameters cannot be read (FSDP1, DeepSpeed).
@@ -244,6 +257,7 @@ class Recorder:
                 self._archive.keep(self._kept.exact)
             if self.window.full:
                 values = self._live.values(self.window, self._kept.noise_floor)
+                values = self._monitor.added_to(values, self.window, self._live.previous, self._kept.decay)
                 if self._archive is not None:
                     self._archive.log(values, self.window)
                 if self._callback is not None:

@@ -86,6 +86,11 @@ class KeptUpdates:
         """Keep the decay part of each update, too, from now on."""
         self._decay = decay
 
+    @property
+    def decay(self) -> DecayWindow | None:
+        """The decay parts of the window's updates, where they are kept."""
+        return self._decay
+
     def read_from(self, values: ParameterSubset) -> None:
         """Read these tensors from now on: the next update begins where they are now."""
         self.values = values

@@ -30,6 +30,7 @@ from spectral_edge.recording.cost import Cost, Plan, available_memory, refuse_if
 from spectral_edge.recording.decay import DecayPart, DecayWindow, check_decoupled
 from spectral_edge.recording.layout import LayoutGuard, master_of
 from spectral_edge.recording.live import LiveSpectrum, LiveValues
+from spectral_edge.recording.monitor import Monitor
 from spectral_edge.recording.recorder import Recorder
 from spectral_edge.recording.storage import KeptUpdates, Storage
 
@@ -173,6 +174,7 @@ def watch(
             callback=callback if first else None,
             automatic=automatic and bool(optimizers),
             identity=config.identity(tuple(shard.offset for shard in values.shards)),
+            monitor=Monitor(recorded, values, optimizers),
         )
         part = DecayPart(optimizers, values, subset, recorder.guarded) if decay else None
         if part is not None:  # corrected before the recorder takes a step's update …

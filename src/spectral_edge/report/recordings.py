@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from spectral_edge.parameters import layer_sizes
 from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, plain, save, settle, style
 from spectral_edge.store import RunCorruptError, RunDirectory, RunMissingError
 
@@ -44,6 +45,9 @@ def write_recording_report(path: Path, out: Path) -> Path:
 def draw_recording(lines: list[dict[str, Any]], config: dict[str, Any], place: str) -> Drawing:
     """Singular values with their noise floor, gap ratios, k* with g₂₃, and the turn of the edge, over training.
 
+    Where the log has them, also the size of updates beside that of the weights, learning rate and loss, and in which
+    layers v₁ lies, as a multiple of what a random direction has there.
+
     Args:
         lines: of the log, oldest first, at least one.
         config: of the recording.
@@ -53,13 +57,17 @@ def draw_recording(lines: list[dict[str, Any]], config: dict[str, Any], place: s
     sigma = _rows(lines, "singular_values", _SHOWN, place)
     floor = _column(lines, "noise_floor", place)
     with style():
-        figure = Figure(figsize=(9.2, 5.6), layout="constrained")
-        axes = figure.subplots(2, 2, sharex=True)
+        watched = any(line.get("weight_norm") is not None for line in lines)
+        figure = Figure(figsize=(9.2, 8.2 if watched else 5.6), layout="constrained")
+        axes = figure.subplots(3 if watched else 2, 2, sharex=True)
         _draw_sigma(axes[0, 0], steps, sigma, floor)
         _draw_gaps(axes[0, 1], steps, sigma, _rows(lines, "gap_ratios", _GAPS, place), floor)
         _draw_position(axes[1, 0], steps, _column(lines, "position", place), _rows(lines, "eigengaps", _GAPS, place))
-        _draw_turn(axes[1, 1], steps, _column(lines, "rotation_degrees", place), _column(lines, "drift", place))
-        for below in axes[1]:
+        _draw_turn(axes[1, 1], steps, lines, place)
+        if watched:
+            _draw_sizes(axes[2, 0], steps, lines, place)
+            _draw_layers(axes[2, 1], steps, lines, config, place)
+        for below in axes[-1]:
             below.set_xlabel("training step")
         window, every = config.get("window"), config.get("every")
         setting = f"{config.get('model')}, W = {window}, every {every}, uncentred, {config.get('storage')}"
@@ -70,6 +78,11 @@ def draw_recording(lines: list[dict[str, Any]], config: dict[str, Any], place: s
         "gap whose smaller σ lies below it has an open mark. Rotation: angle between v₁ and that of the window before. "
         "Drift: 0 if v₁ … v₃ span the same, 1 if orthogonal."
     )
+    if watched:
+        caption += (
+            " Layers: share of v₁ divided by the share of the entries, which is what a random direction has; 0 on the "
+            "scale is like chance, 1 is twice as much."
+        )
     return Drawing("recording", "Spectrum over training", caption, figure, (setting,), ())
 
 
@@ -110,16 +123,61 @@ def _draw_position(axes: Axes, steps: Floats, position: Floats, eigengaps: Float
         other.spines["right"].set_visible(True)
 
 
-def _draw_turn(axes: Axes, steps: Floats, rotation: Floats, drift: Floats) -> None:
+def _draw_turn(axes: Axes, steps: Floats, lines: list[dict[str, Any]], place: str) -> None:
     axes.set_title("turn of the edge since the window before")
-    axes.plot(steps, rotation, color=SERIES[0].colour, marker=".", ms=3)
+    axes.plot(steps, _column(lines, "rotation_degrees", place), color=SERIES[0].colour, marker=".", ms=3)
     axes.set_ylabel("rotation of v₁, degrees", color=SERIES[0].colour)
     axes.set_ylim(0, 92)
     other = axes.twinx()
-    other.plot(steps, drift, color=SERIES[1].colour, ls=SERIES[1].line)
-    other.set_ylabel("drift of v₁ … v₃", color=SERIES[1].colour)
+    other.plot(
+        steps, _column(lines, "drift", place), color=SERIES[1].colour, ls=SERIES[1].line, label="drift of v₁ … v₃"
+    )
+    decay = _column(lines, "decay_share", place) if "decay_share" in lines[0] else np.array([np.nan])
+    if np.isfinite(decay).any():
+        other.plot(steps, decay, color=SERIES[2].colour, ls=SERIES[2].line, label="decay share of v₁")
+        other.legend(loc="best")
+    else:
+        other.set_ylabel("drift of v₁ … v₃", color=SERIES[1].colour)
     other.set_ylim(0, 1.02)
     other.spines["right"].set_visible(True)
+
+
+def _draw_sizes(axes: Axes, steps: Floats, lines: list[dict[str, Any]], place: str) -> None:
+    """Length of updates over that of the weights, and the loss if it was noted, else the learning rate."""
+    axes.set_title("updates beside the weights")
+    ratio = _column(lines, "update_norm", place) / _column(lines, "weight_norm", place)
+    axes.plot(steps, ratio, color=SERIES[0].colour, marker=".", ms=3)
+    axes.set_yscale("log")
+    axes.set_ylabel("|update| / |θ|", color=SERIES[0].colour)
+    noted = [line["noted"] if isinstance(line.get("noted"), dict) else {} for line in lines]
+    name, values = "loss", _array([known.get("loss") for known in noted], "loss", place)
+    if not np.isfinite(values).any():
+        name, values = "learning rate", _column(lines, "learning_rate", place)
+    other = axes.twinx()
+    other.plot(steps, values, color=SERIES[1].colour, ls=SERIES[1].line)
+    other.set_ylabel(name, color=SERIES[1].colour)
+    other.spines["right"].set_visible(True)
+
+
+def _draw_layers(axes: Axes, steps: Floats, lines: list[dict[str, Any]], config: dict[str, Any], place: str) -> None:
+    axes.set_title("where v₁ lies, log₂ of share over share of entries")
+    shares = [share for line in lines if isinstance(share := line.get("layer_shares"), dict)]
+    shapes = config.get("parameters")
+    if not isinstance(shapes, dict) or len(shares) < len(lines):
+        why = "not known of sketches, shards and adapters"
+        axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", color=GREY)
+        axes.set_yticks([])
+        return
+    null = layer_sizes(shapes)
+    table = np.stack([_array([share.get(layer) for layer in null], "layer_shares", place) for share in shares], axis=1)
+    with np.errstate(divide="ignore"):
+        excess = np.log2(table / np.array(list(null.values()))[:, None])
+    edges = np.append(steps, 2 * steps[-1] - steps[-2]) if len(steps) > 1 else np.array([0.0, steps[0]])
+    image = axes.pcolormesh(edges, np.arange(len(null) + 1), excess, cmap="RdBu_r", vmin=-3, vmax=3)
+    every = max(1, len(null) // 8)
+    axes.set_yticks(np.arange(len(null))[::every] + 0.5, list(null)[::every], fontsize=7)
+    axes.invert_yaxis()
+    axes.figure.colorbar(image, ax=axes, pad=0.02)
 
 
 _SUB = "₁₂₃₄"

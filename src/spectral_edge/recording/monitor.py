@@ -1,0 +1,100 @@
+"""What people watch beside a spectrum: norms, learning rate, loss, where v_1 lies, how much of it is weight decay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from spectral_edge.parameters import ParameterSubset, layer_of
+from spectral_edge.recording.decay import DecayWindow
+from spectral_edge.recording.live import LiveValues
+from spectral_edge.spectrum import UpdateWindow
+
+__all__ = ["Monitor"]
+
+
+class Monitor:
+    """Adds to the live values of a window what is not its spectrum.
+
+    Args:
+        parameters: recorded, with their θ.
+        values: these or their masters, as the optimizers hold them.
+        optimizers: whose learning rates are read.
+
+    Cost after every W updates: two passes over D numbers, W D multiply-adds more where decay is kept.
+    """
+
+    def __init__(self, parameters: ParameterSubset, values: ParameterSubset, optimizers: Sequence[Optimizer]) -> None:
+        self._parameters = parameters
+        self._held = {id(p) for subset in (parameters, values) for p in subset.parameters.values()}
+        self._optimizers = optimizers
+        self._noted: dict[str, list[float | Tensor]] = {}
+
+    def note(self, values: Mapping[str, float | Tensor]) -> None:
+        """Take numbers of a training step, such as its loss; a tensor is read when the next line is written."""
+        for name, value in values.items():
+            self._noted.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else float(value))
+
+    def added_to(
+        self, values: LiveValues, window: UpdateWindow, remembered: Tensor | None, decay: DecayWindow | None
+    ) -> LiveValues:
+        """The same values, and what is watched beside them.
+
+        Args:
+            values: of the window.
+            window: full.
+            remembered: v_1 … v_k where they are vectors in the layout of the parameters.
+            decay: the window of decay parts, where they are kept.
+        """
+        first = None
+        if remembered is not None and remembered.ndim == 2 and remembered.shape[1] == self._parameters.dim:
+            first = remembered[0]
+        diagonal = window.gram_matrix.diagonal()
+        whole = not self._parameters.sharded
+        return replace(
+            values,
+            update_norm=float(diagonal.mean().sqrt()),
+            weight_norm=self._weight_norm() if whole else None,
+            learning_rate=self._learning_rate(),
+            layer_shares=self._layer_shares(first) if whole and first is not None else None,
+            decay_share=_decay_share(first, window, decay) if whole and first is not None and decay else None,
+            noted=self._means(),
+        )
+
+    def _weight_norm(self) -> float | None:
+        if any(parameter.is_meta for parameter in self._parameters.parameters.values()):
+            return None  # only shapes are here, and updates are given
+        squares = [torch.linalg.vector_norm(block.values, dtype=torch.float64) for block in self._parameters.weights()]
+        return float(torch.stack(squares).norm()) if squares else 0.0
+
+    def _learning_rate(self) -> float | None:
+        groups = (group for optimizer in self._optimizers for group in optimizer.param_groups)
+        rates = [float(group["lr"]) for group in groups if any(id(p) in self._held for p in group["params"])]
+        return max(rates, default=None)
+
+    def _layer_shares(self, direction: Tensor) -> dict[str, float]:
+        shares: dict[str, float] = {}
+        for shard, piece in zip(
+            self._parameters.shards, direction.split([s.dim for s in self._parameters.shards]), strict=True
+        ):
+            square = float(torch.linalg.vector_norm(piece, dtype=torch.float64)) ** 2
+            shares[layer_of(shard.name)] = shares.get(layer_of(shard.name), 0.0) + square
+        return shares
+
+    def _means(self) -> dict[str, float]:
+        found = {name: float(np.mean([float(value) for value in values])) for name, values in self._noted.items()}
+        self._noted.clear()
+        return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def _decay_share(direction: Tensor, window: UpdateWindow, decay: DecayWindow) -> float | None:
+    """E⟨d, v_1⟩²/(E⟨g, v_1⟩² + E⟨d, v_1⟩²) over a window's updates g + d; ``None`` where neither moves along it."""
+    whole, part = (w.inner_products(direction[None])[0].cpu().numpy() for w in (window, decay.window))
+    of_decay, of_gradient = float(np.square(part).mean()), float(np.square(whole - part).mean())
+    total = of_decay + of_gradient
+    return of_decay / total if total > 0 else None
