@@ -28,7 +28,7 @@ def test_purity_of_an_even_direction_is_one_over_the_number_of_heads():
 
 def test_purity_errors():
     layer = nn.Linear(2, 2)
-    with pytest.raises(ValueError, match="no heads"):
+    with pytest.raises(ValueError, match="not known"):
         se.head_purity(torch.ones(6), se.select_parameters(layer, ""))
     params = se.attention_weights(se.ModularTransformer(p=7, d_model=16, n_heads=4, d_mlp=8))
     with pytest.raises(ValueError, match="zero"):

@@ -28,7 +28,11 @@ def head_purity(direction: Tensor, parameters: ParameterSubset) -> float | Tenso
         ValueError: the subset does not know its heads, or a direction is zero.
     """
     if parameters.n_heads is None:
-        raise ValueError("head_purity: these parameters have no heads; select them with attention_weights(model)")
+        raise ValueError(
+            f"head_purity: how {parameters.names[0]} and the others are cut into heads is not known. It is for "
+            "attention_weights(model) of layers of nn.MultiheadAttention; projections of GPT-2, Llama and their like "
+            "do not say it, and are not supported. Shares by layer are in a recording's log (layer_shares)"
+        )
     directions = torch.atleast_2d(torch.as_tensor(direction)).double()
     if (directions == 0).all(dim=1).any():
         raise ValueError("head_purity: the direction is zero")
