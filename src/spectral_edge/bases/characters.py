@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spectral_edge.bases.coordinates import CoordinateSystem, coordinate_order, pair_coordinates
+from spectral_edge.tabular import Tabular
 
 if TYPE_CHECKING:
     import polars
@@ -64,7 +65,7 @@ def to_grid(values: ArrayLike, pairs: ArrayLike, p: int, coordinates: Coordinate
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CharacterSpectrum:
+class CharacterSpectrum(Tabular):
     """Power of each character (ω_a, ω_b) of Z_M x Z_M, as a share of the variance; k functions at once.
 
     Attributes:

@@ -10,6 +10,7 @@ import numpy as np
 
 from spectral_edge.comparison.result import Comparison
 from spectral_edge.statistics import mean_interval
+from spectral_edge.tabular import Tabular
 
 if TYPE_CHECKING:
     import polars
@@ -25,7 +26,7 @@ Key = tuple[int | None, str, str]
 
 
 @dataclass(frozen=True, eq=False)
-class OverRuns:
+class OverRuns(Tabular):
     """Effects of each (direction, statistic, null) over runs; made by :func:`over_runs`.
 
     Attributes:
@@ -43,8 +44,9 @@ class OverRuns:
         }
         return f"OverRuns({', '.join(f'{n} {answer}' for answer, n in counts.items())}; margin {self.margin})"
 
-    def _repr_html_(self) -> str:
-        return f"<p>{self!r}</p>{self.table._repr_html_()}"
+    def to_polars(self) -> polars.DataFrame:
+        """:attr:`table`."""
+        return self.table
 
 
 def over_runs(

@@ -14,9 +14,9 @@ from pydantic import Field
 
 from spectral_edge.statistics import NullDistribution, adjust
 from spectral_edge.store import Document, Frozen
+from spectral_edge.tabular import Tabular
 
 if TYPE_CHECKING:
-    import pandas
     import polars
     from matplotlib.figure import Figure
 
@@ -69,7 +69,7 @@ class NullRow:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Tabular):
     """Tested directions held against matched nulls, by one or more statistics; made by :func:`compare`.
 
     Attributes:
@@ -113,19 +113,9 @@ class Comparison:
         }
         return polars.DataFrame({name: polars.Series(values, dtype=kind) for name, (kind, values) in columns.items()})
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """The table for pandas.
-
-        Raises:
-            ImportError: pandas is not installed: ``pip install 'spectral-edge[pandas]'``.
-        """
-        try:
-            import pandas
-        except ImportError as problem:
-            raise ImportError(
-                "to_pandas needs pandas: pip install 'spectral-edge[pandas]'; .table is the same for polars"
-            ) from problem
-        return pandas.DataFrame(self.table.to_dict(as_series=False))
+    def to_polars(self) -> polars.DataFrame:
+        """:attr:`table`."""
+        return self.table
 
     def beyond(self, level: float = 0.05) -> polars.DataFrame:
         """Rows of the table whose adjusted p-value is at most ``level``.
@@ -193,9 +183,6 @@ class Comparison:
             f"Comparison({directions} directions, {', '.join(statistics)} against {', '.join(nulls)}, "
             f"{draws} draws{stopped})"
         )
-
-    def _repr_html_(self) -> str:
-        return f"<p>{self!r}</p>{self.table._repr_html_()}"
 
 
 def load_comparison(path: Path | str) -> Comparison:

@@ -16,6 +16,7 @@ from spectral_edge.language.regression import Halves, Score, fitted, gain, score
 from spectral_edge.modes import Forward, Inputs, Responder, as_rows, input_batches, moved, responder_of
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.spectrum import SpectralEdge
+from spectral_edge.tabular import Tabular
 
 if TYPE_CHECKING:
     import polars
@@ -29,7 +30,7 @@ _SHARES = (0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
-class ExplainedChange:
+class ExplainedChange(Tabular):
     """How much of a change of outputs directions carry, held out.
 
     Attributes:
@@ -57,6 +58,10 @@ class ExplainedChange:
         documents held out; of random directions, the middle 90 % of the draws, and r2 is their mean.
         """
         return _table(self.rows)
+
+    def to_polars(self) -> polars.DataFrame:
+        """:attr:`table`."""
+        return self.table
 
     @property
     def gains(self) -> polars.DataFrame:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from spectral_edge.language.tokens import TokenModes
 
-__all__ = ["check_tokenizer", "prompt_table", "tokens_of", "top_table"]
+__all__ = ["check_tokenizer", "prompt_table", "token_table", "tokens_of", "top_table"]
 
 _CONTEXT = 12
 
@@ -79,6 +79,25 @@ def top_table(modes: TokenModes, direction: int, n: int, tokenizer: Any) -> pola
         "context": polars.String,
     }  # fmt: skip
     return polars.DataFrame(rows, schema=schema)
+
+
+def token_table(modes: TokenModes) -> polars.DataFrame:
+    """Rows as :meth:`TokenModes.to_polars` says."""
+    import polars
+
+    direction, sequence, place = (~modes.signed.isnan()).nonzero(as_tuple=True)
+    chosen = direction.cpu(), sequence.cpu(), place.cpu()
+    return polars.DataFrame(
+        {
+            "direction": (chosen[0] + 1).numpy(),
+            "sequence": chosen[1].numpy(),
+            "position": (chosen[2] + 1).numpy(),
+            "id": modes.ids.cpu()[chosen[1], chosen[2] + 1].numpy(),
+            "signed": modes.signed.cpu()[chosen].double().numpy(),
+            "sensitivity": modes.sensitivity.cpu()[chosen].double().numpy(),
+            "log_probability": modes.log_probability.cpu()[chosen[1], chosen[2]].double().numpy(),
+        }
+    )
 
 
 def prompt_table(modes: TokenModes, direction: int, tokenizer: Any) -> polars.DataFrame:

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from spectral_edge.language.batch import TextBatch, next_token_logits
 from spectral_edge.language.page import write_token_page
-from spectral_edge.language.tables import check_tokenizer, prompt_table, top_table
+from spectral_edge.language.tables import check_tokenizer, prompt_table, token_table, top_table
 from spectral_edge.modes import DIRECTIONS_AT_ONCE, Inputs, Method, Responder, input_batches, responder_of
 from spectral_edge.parameters import ParameterSubset, unwrap_model
 from spectral_edge.spectrum import SpectralEdge
+from spectral_edge.tabular import Tabular
 
 if TYPE_CHECKING:
     import polars
@@ -28,7 +29,7 @@ _BYTES_AT_ONCE = 256 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class TokenModes:
+class TokenModes(Tabular):
     """The response of every next-token prediction to k directions, at ε = 0.
 
     Attributes:
@@ -79,6 +80,11 @@ class TokenModes:
         """
         self._check(direction, tokenizer)
         return prompt_table(self, direction, tokenizer)
+
+    def to_polars(self) -> polars.DataFrame:
+        """One row a direction and token that counts: direction, sequence, position, id, signed, sensitivity,
+        log_probability."""
+        return token_table(self)
 
     def html(self, path: str | Path, tokenizer: Any = None) -> Path:
         """Write a page with every token coloured by what a direction does to it; it needs no network.

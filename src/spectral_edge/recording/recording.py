@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import nn
 
@@ -21,9 +22,14 @@ from spectral_edge.recording.checkpoint_updates import CheckpointUpdates
 from spectral_edge.recording.checkpoint_windows import CheckpointWindows
 from spectral_edge.recording.checkpoints import find_checkpoints
 from spectral_edge.recording.configuration import RecordingConfig
+from spectral_edge.recording.live import LiveValues
 from spectral_edge.recording.stored_windows import StoredWindows
 from spectral_edge.spectrum import SpectralEdge
 from spectral_edge.store import RunCorruptError, RunDirectory, RunMissingError, StoreError, describe_environment
+from spectral_edge.tabular import Tabular
+
+if TYPE_CHECKING:
+    import polars
 
 __all__ = ["Recording"]
 
@@ -37,7 +43,7 @@ class _Windows(Protocol):
     def edge(self, step: int, window: int | None = None, center: bool = True) -> SpectralEdge: ...
 
 
-class Recording:
+class Recording(Tabular):
     """A recording on disk, of a process that has ended or still runs; nothing in it is trusted.
 
     Of checkpoints that any other program has left, :meth:`from_checkpoints` makes one.
@@ -144,6 +150,14 @@ class Recording:
             return [values.line(gram) for values, gram in self._windows.values()]
         assert self._run is not None
         return self._run.metrics()
+
+    def to_polars(self) -> polars.DataFrame:
+        """One row a window of new updates: the numbers that go to a tracker (:meth:`LiveValues.scalars`)."""
+        import polars
+
+        known = {f.name for f in fields(LiveValues)}
+        lines = [{name: value for name, value in line.items() if name in known} for line in self.values]
+        return polars.DataFrame([LiveValues(**line).scalars() for line in lines], infer_schema_length=None)
 
     @property
     def steps(self) -> list[int]:

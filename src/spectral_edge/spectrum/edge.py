@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,6 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_edge.spectrum.rows import HeldRows, Rows
+from spectral_edge.tabular import Tabular
+
+if TYPE_CHECKING:
+    import polars
 
 __all__ = ["SpectralEdge", "edge_from_gram", "gram_matrix", "singular_values_of", "spectral_edge"]
 
@@ -29,7 +34,7 @@ _MAX_POSITION = 10
 
 
 @dataclass(frozen=True)
-class SpectralEdge:
+class SpectralEdge(Tabular):
     """The spectrum of a (W, D) window X of updates, and its right singular vectors on demand.
 
     Attributes:
@@ -212,6 +217,19 @@ class SpectralEdge:
             exact: gives the edge of the updates themselves, for directions; may raise.
         """
         return replace(self, noise_floor=noise_floor, _exact=exact)
+
+    def to_polars(self) -> polars.DataFrame:
+        """One row a singular value: k, singular_value, gap_ratio and eigengap (σ_k² - σ_{k+1}²) to the next."""
+        import polars
+
+        n = len(self.singular_values)
+        ratios = [float(r) if np.isfinite(r) else None for r in self.gap_ratios]
+        return polars.DataFrame(
+            {
+                "k": range(1, n + 1), "singular_value": self.singular_values, "gap_ratio": [*ratios, None],
+                "eigengap": [*(self.eigengap(j) for j in range(1, n)), None],
+            }
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         sigma = ", ".join(f"{s:.4g}" for s in self.singular_values[:4])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spectral_edge.statistics.partition import as_modes, partition
+from spectral_edge.tabular import Tabular
 
 if TYPE_CHECKING:
     import polars
@@ -24,7 +25,7 @@ _ROUNDING = 64 * np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FourierProfile:
+class FourierProfile(Tabular):
     """The 1-D spectrum of k functions averaged over the groups of one grouping.
 
     Attributes:

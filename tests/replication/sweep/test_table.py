@@ -80,7 +80,7 @@ def test_in_pandas_seeds_are_a_level_and_what_is_missing_is_missing(root):
 
 def test_without_pandas_the_remedy_is_named(root, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"pip install 'spectral-edge\[pandas\]', or use to_polars"):
+    with pytest.raises(ImportError, match=r"pip install 'spectral-edge\[pandas\]'"):
         se.sweep_table(root).to_pandas()
 
 

@@ -12,6 +12,7 @@ from spectral_edge.statistics import mean_interval
 from spectral_edge.store import StoreError, storage_error
 from spectral_edge.subjects.trained_run import TrainedRun
 from spectral_edge.subjects.training_run import RunConfig
+from spectral_edge.tabular import Tabular
 
 if TYPE_CHECKING:
     import pandas
@@ -34,7 +35,7 @@ NUMBERS = (
 
 
 @dataclass(frozen=True)
-class SweepTable:
+class SweepTable(Tabular):
     """Runs, one a row.
 
     Attributes:
@@ -87,13 +88,7 @@ class SweepTable:
         Raises:
             ImportError: pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise ImportError(
-                "pandas is not installed: pip install 'spectral-edge[pandas]', or use to_polars"
-            ) from None
-        frame = pandas.DataFrame(self.rows).convert_dtypes()
+        frame = super().to_pandas().convert_dtypes()
         return frame.set_index(self.axes).sort_index() if self.rows else frame
 
     def write(self, path: Path | str) -> None:
