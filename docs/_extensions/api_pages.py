@@ -23,7 +23,8 @@ _FURTHER = {
     "grokking": ("grokking.stack.ModelStack",),
     "recording": (
         "recording.storage.KeptUpdates", "recording.cost.Cost", "recording.layout.LayoutGuard",
-        "recording.live.LiveSpectrum", "recording.archive.Archive", "recording.archive.RecordingConfig",
+        "recording.live.LiveSpectrum", "recording.monitor.Monitor", "recording.archive.Archive",
+        "recording.configuration.RecordingConfig",
     ),
     "serve": ("serve.security.Guard",),
     "report": (
