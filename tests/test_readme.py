@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import polars
+
 from spectral_edge.experiments.discovery import seven_points
 from spectral_edge.report import answers_table, discoveries_markdown
 from spectral_edge.store import Claims, Discoveries
@@ -17,6 +19,21 @@ def test_the_answers_of_the_quick_reproduction_are_the_committed_ones():
     decision, quick = (Claims.read(README.parent / "results" / name / "claims.json") for name in ("decision", "quick"))
     assert quick.answers == decision.answers
     assert {one.seed for one in quick.placed} == {42}
+
+
+def test_how_often_printed_frequencies_come_back_is_counted_in_the_reruns():
+    rows = polars.read_parquet(README.parent / "results" / "decision" / "paper_seed.parquet").filter(
+        arm="hybrid", checkpoint="stop", direction="v1", statistic="concentration", inputs="test", null="isotropic"
+    )
+    printed = {"add": ("sum", (25, 26)), "sub": ("difference", (16,)), "mul": ("discrete_log", (29,))}
+    again = {}
+    for task, (grouping, frequencies) in printed.items():
+        own = rows.filter(task=task, grouping=grouping)
+        assert len(own) == 10
+        again[task] = own.filter(polars.col("peak").is_in(frequencies)).height
+    text = " ".join(README.read_text().split())
+    said = "addition's printed frequency {add} times, subtraction's {sub} times and multiplication's {mul} time"
+    assert said.format(**again) in text
 
 
 def test_the_counts_of_discovery_are_those_of_the_committed_results():
