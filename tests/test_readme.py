@@ -36,6 +36,23 @@ def test_how_often_printed_frequencies_come_back_is_counted_in_the_reruns():
     assert said.format(**again) in text
 
 
+def test_what_the_answer_to_c3_hangs_on_is_that_of_the_reruns():
+    rows = polars.read_parquet(README.parent / "results" / "decision" / "paper_seed.parquet").filter(
+        arm="hybrid", checkpoint="stop", statistic="head_purity", null="isotropic"
+    )
+    pages = [" ".join((README.parent / name).read_text().split()) for name in ("README.md", "docs/protocol.md")]
+    said = {}
+    for task in ("add", "x2_y2"):
+        for directions in (("v1",), ("v1", "v2", "v3")):
+            own = rows.filter(polars.col("direction").is_in(directions), task=task).group_by("copy")
+            values = own.agg(polars.col("measured").mean())["measured"].to_numpy()
+            half = 2.2621572 * values.std(ddof=1) * (1 + 1 / 10) ** 0.5  # Student's t of nine degrees of freedom, 95 %
+            said[task, len(directions)] = f"{values.mean() - half:.3f} to {values.mean() + half:.3f}"
+    assert "{} in addition and {} in x²+y²".format(said["add", 1], said["x2_y2", 1]) in pages[1]
+    assert "{} and {}: for x²+y²".format(said["add", 3], said["x2_y2", 3]) in pages[1]
+    assert "{} in x²+y², which holds 0.14".format(said["x2_y2", 3]) in pages[0]
+
+
 def test_the_counts_of_discovery_are_those_of_the_committed_results():
     rows = Discoveries.read(README.parent / "results" / "discovery" / "discoveries.json").rows
     renamed = [row for row in rows if row.renaming is not None]
