@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,12 @@ if TYPE_CHECKING:
 __all__ = ["Tabular"]
 
 
-class Tabular:
+class Tabular(ABC):
     """A result with a table; a class gives ``to_polars`` and a ``__repr__`` of one line."""
 
+    @abstractmethod
     def to_polars(self) -> polars.DataFrame:
         """The table."""
-        raise NotImplementedError
 
     def to_pandas(self) -> pandas.DataFrame:
         """The table for pandas.

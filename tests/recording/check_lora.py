@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 import torch
+import torch.distributed.tensor
 from peft import LoraConfig, get_peft_model
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
@@ -195,6 +196,29 @@ def test_what_is_no_product_is_refused_by_name():
     moved = [p for n, p in frozen.named_parameters() if "lora_B" in n]
     with pytest.raises(ValueError, match="in no optimizer"):
         se.watch(frozen, torch.optim.AdamW(moved), parameters="lora", verbose=False)
+
+
+def test_the_logged_length_of_the_weights_is_that_of_the_products(tmp_path):
+    _, moments = trained(adapted(), steps=12, run_dir=tmp_path / "run")
+    (line,) = se.Recording(tmp_path / "run").values
+    assert line["weight_norm"] == pytest.approx(float(moments[-1].norm()), rel=1e-5)
+    lengths = (moments[1:] - moments[:-1]).square().sum(1)
+    assert line["update_norm"] == pytest.approx(float(lengths.mean().sqrt()), rel=1e-4)
+
+
+def test_sharded_adapters_are_refused(tmp_path):
+    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        model = adapted()
+        mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (1,))
+        layer = next(module for module in model.modules() if hasattr(module, "lora_A") and len(module.lora_A))
+        linear = layer.lora_A["default"]
+        linear.weight = torch.nn.Parameter(torch.distributed.tensor.distribute_tensor(linear.weight.detach(), mesh))
+        with pytest.raises(ValueError, match="sharded over processes"):
+            se.watch(model, torch.optim.AdamW(model.parameters()), parameters="lora", verbose=False)
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def test_adapters_merged_in_mid_run_end_the_recording(caplog):

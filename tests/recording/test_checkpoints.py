@@ -125,6 +125,13 @@ def test_an_edge_in_the_order_of_names_is_refused_until_it_gets_its_own_paramete
     norm = {"size": lambda h: float(h.square().sum())}
     with pytest.raises(ValueError, match="another order"):
         se.compare(model, found.edge(), x, norm, nulls="isotropic", draws=4, k=1)
+    for given in (found.edge(), live.edge().in_layout(tuple(found.config.parameters))):
+        with pytest.raises(ValueError, match="another order"):  # directions of one's own do not hide the window's
+            se.explained_change(
+                model, given, x, forward=lambda m, x: m(x), parameters=live.parameters, directions=torch.eye(1056)[:1]
+            )
+    with pytest.raises(ValueError, match="another order"):
+        list(se.iterate_random_directions(2, live.parameters, "span", edge=found.edge()))
     ordered = se.compare(
         model, found.edge(), x, norm, parameters=found.parameters_of(model), nulls="isotropic", draws=4, k=1, quiet=True
     )

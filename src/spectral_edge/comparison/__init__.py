@@ -3,6 +3,7 @@
 from spectral_edge.comparison.characters import CharacterShare
 from spectral_edge.comparison.compare import compare
 from spectral_edge.comparison.covariates import Covariates
+from spectral_edge.comparison.documents import Documents
 from spectral_edge.comparison.draws import iterate_random_directions
 from spectral_edge.comparison.evaluate import evaluate
 from spectral_edge.comparison.fourier import Concentration, CyclicStatistic, Peakedness, VarianceShare
@@ -32,6 +33,7 @@ __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
     "EffectiveRank",
     "ComponentShare",
     "Covariates",
+    "Documents",
     "Similarity",
     "CyclicStatistic",
     "of_direction",

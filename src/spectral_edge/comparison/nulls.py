@@ -139,6 +139,7 @@ class Span(_Rotated):
             raise CannotDrawError(
                 "it needs the window of updates; pass a SpectralEdge in place of a tensor, or Span(edge)"
             )
+        edge.check_layout(space.parameters.names)
         rank = edge.identifiable
         if rank < 2:
             raise CannotDrawError("the window has one identifiable direction, so its span has no other")

@@ -142,6 +142,7 @@ def explained_change(
     [1.0]
     """
     respond = responder_of(model, inputs, parameters=parameters, forward=forward, batch_size=batch_size)
+    edge.check_layout(respond.parameters.names)
     displacement = edge.displacement().to(respond.parameters.flatten())
     respond.checked(displacement[None])
     chosen = respond.of_edge(edge, k) if directions is None else respond.checked(directions)

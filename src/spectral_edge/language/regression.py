@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_edge.comparison import Documents
+
 __all__ = ["Halves", "Score", "fitted", "gain", "score"]
 
 Floats = NDArray[np.float64]
@@ -60,7 +62,7 @@ class Halves:
         for name, given in (("sources", sources), ("documents", documents)):
             if given is not None and len(given) != len(values):
                 raise ValueError(f"{name}: {len(given)} names for {len(values)} inputs; one is needed for each")
-        document = np.arange(len(values)) if documents is None else _numbered(documents)
+        document = np.arange(len(values)) if documents is None else Documents(documents).of_input
         n = int(document.max()) + 1
         names = np.full(n, _ALL, dtype=object)
         if sources is not None:
@@ -163,9 +165,3 @@ def _r2(sums: Floats) -> Floats:
 
 def _resamples(n: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).integers(0, n, (_RESAMPLES, n))
-
-
-def _numbered(names: Sequence[Any]) -> NDArray[np.int64]:
-    """(N,) numbers from 0 in the order in which names first come."""
-    order = {name: place for place, name in enumerate(dict.fromkeys(list(names)))}
-    return np.array([order[name] for name in names], dtype=np.int64)

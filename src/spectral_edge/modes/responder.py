@@ -23,7 +23,7 @@ from spectral_edge.modes.derivative import (
 from spectral_edge.modes.difference_quotient import difference_quotient, epsilon_of, warn_if_coarse
 from spectral_edge.modes.finishing import finish
 from spectral_edge.modes.inputs import Forward, Inputs, default_forward, input_batches, inputs_on
-from spectral_edge.parameters import ParameterSubset, attention_weights, plain_name, reshard, to_local, unwrap_model
+from spectral_edge.parameters import ParameterSubset, attention_weights, reshard, to_local, unwrap_model
 from spectral_edge.spectrum import SpectralEdge
 
 __all__ = ["DIRECTIONS_AT_ONCE", "INPUTS_AT_ONCE", "Method", "Responder", "all_finite", "in_threads", "responder_of"]
@@ -87,15 +87,9 @@ class Responder:
         """The first k directions of an edge, its position k* of them if left out, checked.
 
         Raises:
-            ValueError: as :meth:`checked`, or the edge is of other parameters, or of the same in another order.
+            ValueError: as :meth:`checked`, or as :meth:`~spectral_edge.spectrum.SpectralEdge.check_layout`.
         """
-        names = self.parameters.names
-        if edge.layout is not None and edge.layout != tuple(map(plain_name, names)):
-            order = "the same parameters in another order" if set(edge.layout) == set(names) else "other parameters"
-            raise ValueError(
-                f"the edge is of {order} ({', '.join(edge.layout[:4])}, …) than these ({', '.join(names[:4])}, …); "
-                "pass parameters=recording.parameters_of(model)"
-            )
+        edge.check_layout(self.parameters.names)
         return self.checked(edge.directions(edge.position if k is None else k))
 
     def on(self, inputs: Inputs) -> Responder:

@@ -1,12 +1,12 @@
 """Named parameter subset <-> one flat vector: the only flatten in the project, and what of it this process holds."""
 
 from spectral_edge.parameters.adapters import Adapter, adapted_weights, adapters_of, plain_name
-from spectral_edge.parameters.layers import layer_of, layer_sizes
+from spectral_edge.parameters.layers import by_numbers, layer_of, layer_sizes
 from spectral_edge.parameters.precision import spacing
 from spectral_edge.parameters.selection import (
     Selector,
     attention_weights,
-    named_parameters,
+    select_names,
     select_parameters,
     unwrap_model,
 )
@@ -23,11 +23,12 @@ __all__ = [
     "adapters_of",
     "agree",
     "attention_weights",
+    "by_numbers",
     "layer_of",
     "layer_sizes",
-    "named_parameters",
     "plain_name",
     "reshard",
+    "select_names",
     "select_parameters",
     "spacing",
     "sum_over",

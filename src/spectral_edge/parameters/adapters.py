@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spectral_edge.parameters.selection import unwrap_model
+from spectral_edge.parameters.sharding import shard_of
 from spectral_edge.parameters.subset import Block, ParameterSubset
 
 __all__ = ["Adapter", "adapted_weights", "adapters_of", "plain_name"]
@@ -45,7 +46,8 @@ def adapters_of(model: nn.Module) -> list[Adapter]:
     """The active LoRA adapters of a model, in the order of its modules.
 
     Raises:
-        ValueError: there are none; several are active in one layer; one is DoRA, merged, or on a quantised weight.
+        ValueError: there are none; several are active in one layer; one is DoRA, merged, sharded, or on a quantised
+            weight.
     """
     found = []
     for name, module in unwrap_model(model).named_modules():
@@ -75,12 +77,15 @@ def _adapter(name: str, layer: Any) -> Adapter:
             f"{name}: its base weight is {base.dtype} of shape {tuple(base.shape)}, which cannot be moved along a "
             "direction; load the model without quantisation, and adapt matrices"
         )
+    right, left = layer.lora_A[key].weight, layer.lora_B[key].weight
+    if any(shard_of(name, weight).mesh is not None for weight in (base, right, left)):
+        raise ValueError(f"{name}: it is sharded over processes, and products of sharded factors are not supported")
     return Adapter(
         f"{name}.base_layer.weight",
         base,
         (f"{name}.lora_A.{key}.weight", f"{name}.lora_B.{key}.weight"),
-        layer.lora_A[key].weight,
-        layer.lora_B[key].weight,
+        right,
+        left,
         float(layer.scaling[key]),
         bool(getattr(layer, "fan_in_fan_out", False)),
     )

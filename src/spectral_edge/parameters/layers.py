@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-__all__ = ["layer_of", "layer_sizes"]
+__all__ = ["by_numbers", "layer_of", "layer_sizes"]
 
 _NUMBERED = re.compile(r"^(?:.*?\.)?\d+(?=\.)")
 
@@ -19,6 +19,15 @@ def layer_of(name: str) -> str:
     """
     found = _NUMBERED.match(name)
     return found.group() if found else name.rpartition(".")[0] or name
+
+
+def by_numbers(name: str) -> list[str | int]:
+    """Key by which names are sorted as people would: numbers in them as numbers.
+
+    >>> sorted(["h.10.q", "h.9.q"], key=by_numbers)
+    ['h.9.q', 'h.10.q']
+    """
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def layer_sizes(shapes: Mapping[str, Sequence[int]]) -> dict[str, float]:

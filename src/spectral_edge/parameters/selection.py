@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 
 from torch import nn
 
+from spectral_edge.parameters.layers import by_numbers
 from spectral_edge.parameters.subset import ParameterSubset
 
-__all__ = ["Selector", "attention_weights", "named_parameters", "select_parameters", "unwrap_model"]
+__all__ = ["Selector", "attention_weights", "select_names", "select_parameters", "unwrap_model"]
 
 Selector = str | Callable[[str, nn.Parameter], bool]
 
@@ -99,7 +100,7 @@ def select_parameters(model: nn.Module, which: Selector) -> ParameterSubset:
     return ParameterSubset(chosen)
 
 
-def named_parameters(shapes: Mapping[str, tuple[int, ...]], which: Selector) -> tuple[str, ...]:
+def select_names(shapes: Mapping[str, tuple[int, ...]], which: Selector) -> tuple[str, ...]:
     """Select parameters where there are only names and shapes, as in a file; numbers in names are ordered as numbers.
 
     Args:
@@ -109,7 +110,7 @@ def named_parameters(shapes: Mapping[str, tuple[int, ...]], which: Selector) -> 
     Raises:
         ValueError: nothing matches, or a predicate is given, which needs a model.
 
-    >>> named_parameters({"h.10.attn.q.weight": (2, 2), "h.9.attn.q.weight": (2, 2), "head.weight": (2, 2)}, "attn")
+    >>> select_names({"h.10.attn.q.weight": (2, 2), "h.9.attn.q.weight": (2, 2), "head.weight": (2, 2)}, "attn")
     ('h.9.attn.q.weight', 'h.10.attn.q.weight')
     """
     if not isinstance(which, str):
@@ -121,4 +122,4 @@ def named_parameters(shapes: Mapping[str, tuple[int, ...]], which: Selector) -> 
     if not found:
         shown = ", ".join(list(shapes)[:12]) + (f", … ({len(shapes)} in all)" if len(shapes) > 12 else "")
         raise ValueError(f"parameters: {which!r} matches no name; there are {shown}")
-    return tuple(sorted(found, key=lambda name: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)]))
+    return tuple(sorted(found, key=by_numbers))

@@ -5,20 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from spectral_edge.parameters import by_numbers
 from spectral_edge.recording.checkpoints import StoredCheckpoint, check_steps
 from spectral_edge.spectrum import Factors, LowRankUpdates
 from spectral_edge.store import RunCorruptError, RunMissingError, decode_json, read_file
 
-__all__ = ["ADAPTERS", "CheckpointAdapters"]
-
-ADAPTERS = "adapters"
-"""What a recording of adapters on disk is of: their files do not say which class the model below them has."""
+__all__ = ["CheckpointAdapters"]
 
 _RIGHT = re.compile(r"^(?:base_model\.model\.)?(.+)\.lora_A\.(?:[^.]+\.)?weight$")
 
@@ -32,14 +31,14 @@ class CheckpointAdapters:
         snapshots: the factors of each, in memory: r (m + n) numbers a layer.
         names: of the base weights that they are added to, in layout order.
         rates: steps are uneven, so each update is divided by the training steps that it took.
-        model: what the recording says it is of.
+        model: adapters do not say which class the model below them has.
     """
 
     checkpoints: tuple[StoredCheckpoint, ...]
     snapshots: tuple[tuple[Factors, ...], ...] = field(repr=False)
     names: tuple[str, ...] = field(repr=False)
     rates: bool
-    model: str = ADAPTERS
+    model: str = "adapters"
 
     @classmethod
     def of(cls, checkpoints: Sequence[StoredCheckpoint]) -> CheckpointAdapters:
@@ -60,7 +59,7 @@ class CheckpointAdapters:
                         f"{first[name].shape if name in first else 'missing'}. Checkpoints must adapt the same layers."
                     )
         snapshots = tuple(tuple(found[name] for name in first) for found in read)
-        names = tuple(f"{name}.weight" for name in first)
+        names = tuple(f"{name}.base_layer.weight" for name in first)  # as a model with adapters calls them
         return cls(tuple(checkpoints), snapshots, names, check_steps(checkpoints))
 
     @property
@@ -69,36 +68,22 @@ class CheckpointAdapters:
         return {name: f.shape for name, f in zip(self.names, self.snapshots[0], strict=True)}
 
     @property
-    def steps(self) -> list[int]:
-        """Training step at which each update ends."""
-        return [checkpoint.step for checkpoint in self.checkpoints[1:]]
-
-    @property
     def dim(self) -> int:
         """D."""
         return self._updates.dim
 
-    @property
+    @cached_property
     def _updates(self) -> LowRankUpdates:
         took = tuple(float(b.step - a.step) for a, b in pairwise(self.checkpoints))
         return LowRankUpdates(self.snapshots, took if self.rates else ())
 
-    def until(self, step: int, window: int) -> LowRankUpdates:
-        """The ``window`` updates that end at ``step``."""
-        end = self.steps.index(step) + 1
-        return self._updates.between(end - window, end)
+    def between(self, first: int, last: int) -> LowRankUpdates:
+        """The updates ``first`` to ``last - 1``."""
+        return self._updates.between(first, last)
 
     def gram_matrix(self) -> Tensor:
-        """G_ij = ⟨ΔW_i, ΔW_j⟩ of all updates, (N - 1, N - 1) float64.
-
-        Raises:
-            ValueError: two neighbouring checkpoints hold the same products.
-        """
-        gram = self._updates.gram_matrix()
-        for place in (gram.diagonal() == 0).nonzero().flatten().tolist():
-            before, after = self.checkpoints[place : place + 2]
-            raise ValueError(f"{before.place} and {after.place} hold the same adapters; leave one out")
-        return gram
+        """G_ij = ⟨ΔW_i, ΔW_j⟩ of all updates, (N - 1, N - 1) float64."""
+        return self._updates.gram_matrix()
 
 
 def _factors(checkpoint: StoredCheckpoint) -> dict[str, Factors]:
@@ -110,7 +95,7 @@ def _factors(checkpoint: StoredCheckpoint) -> dict[str, Factors]:
         )
     config = _config(checkpoint.place)
     factors = {}
-    for module in sorted(found, key=lambda name: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)]):
+    for module in sorted(found, key=by_numbers):
         names = found[module], found[module].replace(".lora_A.", ".lora_B.")
         if names[1] not in checkpoint.shapes:
             raise RunCorruptError(f"{checkpoint.place}: {names[1]} is missing beside {names[0]}.")

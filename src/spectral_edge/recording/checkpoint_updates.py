@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spectral_edge.parameters import ParameterSubset, Selector, named_parameters, select_parameters, unwrap_model
+from spectral_edge.parameters import ParameterSubset, Selector, select_names, select_parameters, unwrap_model
 from spectral_edge.recording.checkpoints import StoredCheckpoint, check_steps
 from spectral_edge.store import RunCorruptError
 
@@ -60,7 +60,7 @@ class CheckpointUpdates:
             wanted, prefix = select_parameters(built, parameters).names, getattr(built, "base_model_prefix", "")
             owner = type(built).__name__
         else:
-            wanted, prefix, owner = named_parameters(first.shapes, parameters), "", "names in the files"
+            wanted, prefix, owner = select_names(first.shapes, parameters), "", "names in the files"
         names = {name: _stored_name(name, prefix, first) for name in wanted}
         found = cls(tuple(checkpoints), names, owner, check_steps(checkpoints))
         for other in checkpoints[1:]:
@@ -84,11 +84,6 @@ class CheckpointUpdates:
         return {name: self.checkpoints[0].shapes[stored] for name, stored in self.names.items()}
 
     @property
-    def steps(self) -> list[int]:
-        """Training step at which each update ends."""
-        return [checkpoint.step for checkpoint in self.checkpoints[1:]]
-
-    @property
     def dim(self) -> int:
         """D."""
         return sum(torch.Size(shape).numel() for shape in self.shapes.values())
@@ -108,10 +103,9 @@ class CheckpointUpdates:
         """Columns read at once, so that all checkpoints together take 32 MB."""
         return max(1, _HELD // len(self.checkpoints))
 
-    def until(self, step: int, window: int) -> CheckpointUpdates:
-        """The ``window`` updates that end at ``step``."""
-        end = self.steps.index(step) + 1
-        return replace(self, checkpoints=self.checkpoints[end - window : end + 1])
+    def between(self, first: int, last: int) -> CheckpointUpdates:
+        """The updates ``first`` to ``last - 1``."""
+        return replace(self, checkpoints=self.checkpoints[first : last + 1])
 
     def read(self, columns: slice) -> list[Tensor]:
         """Some columns of the updates, (N - 1, n) float64.
@@ -128,7 +122,6 @@ class CheckpointUpdates:
         """G_ij = ⟨update_i, update_j⟩ of all updates, (N - 1, N - 1) float64; N² D multiply-adds.
 
         Raises:
-            ValueError: two neighbouring checkpoints hold the same weights.
             StoreError: as :meth:`read`.
         """
         n = len(self.checkpoints) - 1
@@ -136,12 +129,6 @@ class CheckpointUpdates:
         for start in range(0, self.dim, self.block):
             (moved,) = self.read(slice(start, start + self.block))
             gram.addmm_(moved, moved.T)
-        for place in (gram.diagonal() == 0).nonzero().flatten().tolist():
-            before, after = self.checkpoints[place : place + 2]
-            raise ValueError(
-                f"{before.place} and {after.place} hold the same weights in these parameters; leave one out, or choose "
-                "parameters that were trained"
-            )
         return gram
 
     def displacement(self) -> Tensor:

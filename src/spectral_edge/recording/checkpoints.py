@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import torch
@@ -47,9 +47,9 @@ class StoredCheckpoint:
             StoreError: a file is damaged or gone.
         """
         found = []
-        for name, start, stop in pieces:
-            with _opened(self.files[name]) as file:
-                found.append(_entries(file, name, self.shapes[name], start, stop))
+        for path, of_file in groupby(pieces, key=lambda piece: self.files[piece[0]]):
+            with _opened(path) as file:
+                found += [_entries(file, name, self.shapes[name], start, stop) for name, start, stop in of_file]
         return torch.cat(found)
 
     def read_whole(self, name: str) -> Tensor:
@@ -172,7 +172,9 @@ def _checkpoint(step: int, place: Path) -> StoredCheckpoint:
         with _opened(path) as file:
             for name in file.keys():  # noqa: SIM118 - it is no mapping
                 if name in files:
-                    raise RunCorruptError(f"{place}: {name!r} is in {files[name].name} and in {path.name}.")
+                    raise RunCorruptError(
+                        f"{place}: {name!r} is in {files[name].name} and in {path.name}. Pass one file."
+                    )
                 files[name] = path
                 shapes[name] = tuple(file.get_slice(name).get_shape())
     return StoredCheckpoint(step, place, files, shapes)

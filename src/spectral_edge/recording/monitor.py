@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from spectral_edge.parameters import ParameterSubset, layer_of
+from spectral_edge.parameters import Adapter, ParameterSubset, layer_of
 from spectral_edge.recording.decay import DecayWindow
 from spectral_edge.recording.live import LiveValues
-from spectral_edge.spectrum import UpdateWindow
+from spectral_edge.spectrum import Factors, UpdateWindow, inner_product
 
 __all__ = ["Monitor"]
 
@@ -25,11 +25,19 @@ class Monitor:
         parameters: recorded, with their θ.
         values: these or their masters, as the optimizers hold them.
         optimizers: whose learning rates are read.
+        adapters: whose products are recorded, if any.
 
     Cost after every W updates: two passes over D numbers, W D multiply-adds more where decay is kept.
     """
 
-    def __init__(self, parameters: ParameterSubset, values: ParameterSubset, optimizers: Sequence[Optimizer]) -> None:
+    def __init__(
+        self,
+        parameters: ParameterSubset,
+        values: ParameterSubset,
+        optimizers: Sequence[Optimizer],
+        adapters: Sequence[Adapter] = (),
+    ) -> None:
+        self._adapters = adapters
         self._parameters = parameters
         self._held = {id(p) for subset in (parameters, values) for p in subset.parameters.values()}
         self._optimizers = optimizers
@@ -69,7 +77,10 @@ class Monitor:
     def _weight_norm(self) -> float | None:
         if any(parameter.is_meta for parameter in self._parameters.parameters.values()):
             return None  # only shapes are here, and updates are given
-        squares = [torch.linalg.vector_norm(block.values, dtype=torch.float64) for block in self._parameters.weights()]
+        if self._adapters:  # of the products, which are not multiplied out
+            products = (Factors(a.left.detach(), a.right.detach(), a.scale) for a in self._adapters)
+            return sum(inner_product(product, product) for product in products) ** 0.5
+        squares = [torch.linalg.vector_norm(block.values, dtype=torch.float64) for block in self._parameters.blocks()]
         return float(torch.stack(squares).norm()) if squares else 0.0
 
     def _learning_rate(self) -> float | None:

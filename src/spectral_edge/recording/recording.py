@@ -17,7 +17,7 @@ from spectral_edge.parameters import (
     plain_name,
     unwrap_model,
 )
-from spectral_edge.recording.checkpoint_adapters import ADAPTERS, CheckpointAdapters
+from spectral_edge.recording.checkpoint_adapters import CheckpointAdapters
 from spectral_edge.recording.checkpoint_updates import CheckpointUpdates
 from spectral_edge.recording.checkpoint_windows import CheckpointWindows
 from spectral_edge.recording.checkpoints import find_checkpoints
@@ -121,9 +121,9 @@ class Recording(Tabular):
             if parameters == "lora"
             else CheckpointUpdates.of(checkpoints, parameters, model)
         )
-        size = min(_WINDOW, len(updates.steps)) if window is None else window
-        if not 2 <= size <= len(updates.steps):
-            n = len(updates.steps)
+        n = len(checkpoints) - 1
+        size = min(_WINDOW, n) if window is None else window
+        if not 2 <= size <= n:
             raise ValueError(f"window = {size}: {n + 1} checkpoints make {n} updates; choose 2 to {n}")
         first, second = updates.checkpoints[:2]
         found = cls.__new__(cls)
@@ -152,12 +152,20 @@ class Recording(Tabular):
         return self._run.metrics()
 
     def to_polars(self) -> polars.DataFrame:
-        """One row a window of new updates: the numbers that go to a tracker (:meth:`LiveValues.scalars`)."""
+        """One row a window of new updates: the numbers that go to a tracker (:meth:`LiveValues.scalars`).
+
+        Raises:
+            StoreError: the log is damaged.
+        """
         import polars
 
         known = {f.name for f in fields(LiveValues)}
         lines = [{name: value for name, value in line.items() if name in known} for line in self.values]
-        return polars.DataFrame([LiveValues(**line).scalars() for line in lines], infer_schema_length=None)
+        try:
+            rows = [LiveValues(**line).scalars() for line in lines]
+        except (AttributeError, TypeError) as problem:  # a line is what somebody wrote there
+            raise RunCorruptError(f"{self._place}: a line of the log is no record of a window ({problem}).") from None
+        return polars.DataFrame(rows, infer_schema_length=None)
 
     @property
     def steps(self) -> list[int]:
@@ -183,6 +191,8 @@ class Recording(Tabular):
             if not steps:
                 raise RunMissingError(f"{self._place}: no window is full yet.")
             step = steps[-1]
+        if window is not None and window < 2:
+            raise ValueError(f"window = {window}, but a spectrum needs at least 2 updates")
         return self._windows.edge(step, window, center)
 
     def parameters_of(self, model: nn.Module) -> ParameterSubset:
@@ -192,7 +202,7 @@ class Recording(Tabular):
             ValueError: the model lacks a parameter or has it in another shape.
         """
         names = [plain_name(name) for name in self.config.parameters]
-        if self.config.model == ADAPTERS or names != list(self.config.parameters):
+        if names != list(self.config.parameters):  # below adapters
             found = adapted_weights(model, names)
         else:
             own = dict(unwrap_model(model).named_parameters(remove_duplicate=False))
@@ -209,7 +219,7 @@ class Recording(Tabular):
             attention = attention_weights(model)
         except ValueError:
             return found
-        return attention if attention.names == tuple(names) else found
+        return attention if attention.names == tuple(self.config.parameters) else found
 
     def save(self, path: Path | str) -> Path:
         """Write the spectra of all windows as a run directory, for ``Recording(path)``, ``report`` and ``serve``.

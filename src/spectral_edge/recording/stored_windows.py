@@ -46,12 +46,10 @@ class StoredWindows:
             products: over all processes; ``None`` to read what one process can.
 
         Raises:
-            ValueError: the window is too small, or larger than what is kept.
+            ValueError: the window is larger than what is kept.
             StoreError: nothing is kept of that step, or it is damaged.
         """
         size = self._config.window if window is None else window
-        if size < 2:
-            raise ValueError(f"window = {size}, but a spectrum needs at least 2 updates")
         sharded = self._config.processes > 1
         if self._config.keep_updates and (products is not None or not sharded):
             rows = self._rows(step, size)

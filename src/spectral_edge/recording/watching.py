@@ -174,7 +174,7 @@ def watch(
             callback=callback if first else None,
             automatic=automatic and bool(optimizers),
             identity=config.identity(tuple(shard.offset for shard in values.shards)),
-            monitor=Monitor(recorded, values, optimizers),
+            monitor=Monitor(recorded, values, optimizers, adapters),
         )
         part = DecayPart(optimizers, values, subset, recorder.guarded) if decay else None
         if part is not None:  # corrected before the recorder takes a step's update …

@@ -9,7 +9,7 @@ from spectral_edge.spectrum.displacement import (
 )
 from spectral_edge.spectrum.edge import SpectralEdge, edge_from_gram, gram_matrix, singular_values_of, spectral_edge
 from spectral_edge.spectrum.inner_products import InnerProducts
-from spectral_edge.spectrum.low_rank import Factors, LowRankUpdates
+from spectral_edge.spectrum.low_rank import Factors, LowRankUpdates, inner_product
 from spectral_edge.spectrum.rows import Rows
 from spectral_edge.spectrum.sketch import CountSketch, noise_floor
 from spectral_edge.spectrum.update_parts import gradient_share
@@ -31,6 +31,7 @@ __all__ = [
     "edge_from_gram",
     "gradient_share",
     "gram_matrix",
+    "inner_product",
     "noise_floor",
     "random_gap_ratios",
     "rolling_singular_values",

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spectral_edge.parameters import plain_name
 from spectral_edge.spectrum.rows import HeldRows, Rows
 from spectral_edge.tabular import Tabular
 
@@ -204,6 +205,24 @@ class SpectralEdge(Tabular):
         wanted = torch.from_numpy(np.linalg.norm(combination, axis=1)).to(squares.device)
         # In its own type: dividing by float64 would make four more copies of it.
         return out if self._sharded else out.div_((squares.sqrt() / wanted)[:, None].to(out.dtype))
+
+    def check_layout(self, names: Sequence[str]) -> None:
+        """Refuse parameters whose order is known not to be that of the columns; adapters do not change a name.
+
+        Args:
+            names: of parameters, in their order.
+
+        Raises:
+            ValueError: they are others, or in another order.
+        """
+        own, given = self.layout, tuple(map(plain_name, names))
+        if own is None or tuple(map(plain_name, own)) == given:
+            return
+        what = "the same parameters in another order" if set(map(plain_name, own)) == set(given) else "other parameters"
+        raise ValueError(
+            f"the edge is of {what} ({', '.join(own[:4])}, …) than these ({', '.join(names[:4])}, …); "
+            "pass parameters=recording.parameters_of(model)"
+        )
 
     def in_layout(self, names: tuple[str, ...]) -> SpectralEdge:
         """This edge, saying which parameters its columns are."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
 
-__all__ = ["Factors", "LowRankUpdates"]
+__all__ = ["Factors", "LowRankUpdates", "inner_product"]
 
 # Entries of a block of columns of the updates that are worth making at once.
 _BLOCK = 1 << 18
@@ -104,7 +104,7 @@ class LowRankUpdates:
 
     def gram_matrix(self, others: LowRankUpdates | None = None) -> Tensor:
         """G_ij = ⟨update_i, update_j⟩, float64, or with other updates of the same layers; N² r² (m + n) a layer."""
-        mine, theirs = self._updates(), None if others is None else others._updates()
+        mine, theirs = self._updates, None if others is None else others._updates
         rows = [
             [
                 sum(inner_product(a, b) for a, b in zip(one, other, strict=True))
@@ -119,6 +119,7 @@ class LowRankUpdates:
             gram[i, : i + 1] = gram[: i + 1, i] = torch.tensor(row, dtype=torch.float64)
         return gram
 
+    @cached_property
     def _updates(self) -> list[list[Factors]]:
         took = self.divided_by or (1.0,) * (len(self.snapshots) - 1)
         return [
@@ -130,7 +131,7 @@ class LowRankUpdates:
         """Some columns of the updates, (N - 1, n) float64."""
         start, stop, _ = columns.indices(self.dim)
         begins = [0, *accumulate(m * n for m, n in (factors.shape for factors in self.snapshots[0]))]
-        updates = self._updates()
+        updates = self._updates
         pieces = []
         for layer, (begin, end) in enumerate(pairwise(begins)):
             if begin < stop and end > start:
@@ -150,8 +151,3 @@ class LowRankUpdates:
 
 def _divided(factors: Factors, by: float) -> Factors:
     return Factors(factors.left, factors.right, factors.scale / by, factors.transposed)
-
-
-def products_of(snapshot: Sequence[Factors]) -> Tensor:
-    """The products of one snapshot as a vector (D,), float32."""
-    return torch.cat([factors.rows(0, factors.shape[0]).flatten().float() for factors in snapshot])

@@ -21,6 +21,7 @@ from spectral_edge.experiments.language.plants import PLANTS, unchanged
 from spectral_edge.language import explained_change, token_log_probabilities
 from spectral_edge.parameters import select_parameters
 from spectral_edge.recording import Recorder, watch
+from spectral_edge.replication.decision.tables import write_table
 from spectral_edge.spectrum import SpectralEdge
 from spectral_edge.store import decode_tensors, encode_tensors, read_file, write_atomically
 
@@ -99,19 +100,9 @@ def measure_seed(out: Path, seed: int, config: LanguageConfig) -> None:
             model.load_state_dict(decode_tensors(read_file(base), base))
         tables = _run_arm(model, arm, seed, config)
         for kind, rows in tables.items():
-            _write(table_path(out, seed, arm, kind), [{"seed": seed, "arm": arm} | row for row in rows])
+            write_table(table_path(out, seed, arm, kind), [{"seed": seed, "arm": arm} | row for row in rows])
         if arm == "base":
             write_atomically(base, encode_tensors(model.state_dict(), base))
-
-
-def _write(path: Path, rows: Rows) -> None:
-    import io
-
-    import polars
-
-    buffer = io.BytesIO()
-    polars.DataFrame(rows, infer_schema_length=None).write_parquet(buffer)
-    write_atomically(path, buffer.getvalue())
 
 
 def _run_arm(model: nn.Module, arm: str, seed: int, config: LanguageConfig) -> dict[str, Rows]:

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from spectral_edge.engines import call_all
 from spectral_edge.experiments.language.corpus import code, prose
 from spectral_edge.experiments.language.measurement import ARMS, KINDS, LanguageConfig, measure_seed, table_path
 from spectral_edge.experiments.language.plants import PLANTS
+from spectral_edge.replication.decision import PROTOCOL
+from spectral_edge.replication.decision.rules import ThreeWay, decide
 from spectral_edge.statistics import mean_interval
 from spectral_edge.store import (
     ConfigMismatchError,
@@ -49,8 +51,6 @@ _MOST, _FEWEST = 5 / 6, 1 / 6
 _DIRECTIONS = ("isotropic", "span", "weights")
 _ADDED_AT, _READ_AT = 100, 300  # where windows of the first training end whose rows decide
 _ADDED_MARGIN, _READ_MARGIN = 0.02, 0.05
-
-ThreeWay = Literal["yes", "no", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -265,14 +265,7 @@ def _by_seed(table: polars.DataFrame, column: str) -> NDArray[np.float64]:
 
 
 def _strongest(question: str, excess: dict[str, NDArray[np.float64]], margin: float) -> LanguageAnswer:
-    """yes: the 90 % interval of the smallest mean excess lies above 0 and its mean reaches the margin; no: its upper
-    end lies below the margin; undecided otherwise, and with fewer than five seeds."""
-    name, values = min(excess.items(), key=lambda item: float(item[1].mean()))
-    mean, n = float(values.mean()), len(values)
-    low, high = mean_interval(values, _INTERVAL)
-    answer: ThreeWay = "undecided"
-    if n >= 5 and low > 0 and mean >= margin:
-        answer = "yes"
-    elif n >= 5 and high < margin:
-        answer = "no"
-    return LanguageAnswer(question, answer, mean, low, high, n, f"over {name}, margin {margin:g}")
+    """By the rule of the decision: from the smallest mean excess, undecided where other seeds would often disagree."""
+    found = decide(np.stack(list(excess.values())), margin, PROTOCOL)
+    because = f"over {list(excess)[found.strongest]}, margin {margin:g}"
+    return LanguageAnswer(question, found.answer, found.effect, found.low, found.high, found.n, because)
