@@ -1,3 +1,7 @@
+from spectral_edge.arithmetic import use_portable_arithmetic
+
+use_portable_arithmetic()  # before NumPy and PyTorch are loaded: bits are those of the processes that tests start
+
 import pytest
 import torch
 

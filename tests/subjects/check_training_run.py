@@ -13,16 +13,9 @@ import torch
 
 from spectral_edge.store import RunLockedError
 from spectral_edge.subjects import train_run, training_run
+from support.tiny_runs import contents
 
 SCRIPT = Path(__file__).parents[1] / "support" / "train_slowly.py"
-
-
-def contents(path):
-    """Every file of a run that the result consists of."""
-    left_out = {"status.json", "environment.json", "lock"}
-    return {
-        f.relative_to(path): f.read_bytes() for f in sorted(path.rglob("*")) if f.is_file() and f.name not in left_out
-    }
 
 
 def start(path, config_file):

@@ -36,14 +36,6 @@ def command(*arguments, **options):
     )
 
 
-def contents(path):
-    """Every file of a run that the result consists of."""
-    left_out = {"status.json", "environment.json", "lock"}
-    return {
-        f.relative_to(path): f.read_bytes() for f in sorted(path.rglob("*")) if f.is_file() and f.name not in left_out
-    }
-
-
 def until(condition, what, seconds=90.0):
     deadline = time.monotonic() + seconds
     while not (value := condition()):

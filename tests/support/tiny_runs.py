@@ -3,6 +3,7 @@
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.replication import AnalysisConfig
 from spectral_edge.replication.decision import PROTOCOL
+from spectral_edge.store import sha256_file
 from spectral_edge.subjects import RunConfig
 
 TINY = {"p": 13, "d_model": 16, "n_heads": 2, "d_mlp": 16, "batch_size": 32, "eval_every": 5, "max_steps": 60}
@@ -18,3 +19,10 @@ def tiny(operation="add", **changes):
 
 EVIDENCE_RUNS = [tiny("add.renamed1"), tiny("mul"), tiny("dihedral", p=14), tiny("random_table")]
 """What basis discovery is tried on: a renamed group, a known one, one that is not abelian, and none."""
+
+
+def contents(path):
+    """The SHA-256 of every file of a run that the result consists of: short to compare and to show."""
+    left_out = {"status.json", "environment.json", "lock"}
+    files = (f for f in sorted(path.rglob("*")) if f.is_file() and f.name not in left_out)
+    return {str(f.relative_to(path)): sha256_file(f) for f in files}

@@ -20,7 +20,8 @@ from spectral_edge.engines.dask import DaskEngine
 from spectral_edge.engines.engine import arithmetic_settings
 from spectral_edge.replication.sweep import run_sweep
 from spectral_edge.subjects import run_folder
-from support.sweeping import LONG, contents, holder_in_mid_run, tiny_spec, trajectory_files, until
+from support.sweeping import LONG, holder_in_mid_run, tiny_spec, trajectory_files, until
+from support.tiny_runs import contents
 
 WORKER = ("--no-nanny", "--nthreads", "1")
 

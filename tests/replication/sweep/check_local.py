@@ -12,7 +12,6 @@ from spectral_edge.subjects import run_folder
 from support.sweeping import (
     LONG,
     command,
-    contents,
     holder_in_mid_run,
     step_of,
     tiny_spec,
@@ -20,6 +19,7 @@ from support.sweeping import (
     until,
     written,
 )
+from support.tiny_runs import contents
 
 
 def test_a_worker_killed_in_mid_run_is_named_and_the_same_sweep_continues_from_its_checkpoint(

@@ -13,7 +13,8 @@ from spectral_edge.engines.slurm import SlurmEngine
 from spectral_edge.replication.sweep import run_sweep, sweep_states
 from spectral_edge.store import read_lock
 from spectral_edge.subjects import run_folder
-from support.sweeping import LONG, contents, holder_in_mid_run, tiny_spec, trajectory_files, until, written
+from support.sweeping import LONG, holder_in_mid_run, tiny_spec, trajectory_files, until, written
+from support.tiny_runs import contents
 
 # Starts every task of the array at once, as a cluster with room would, from its own copy: submitit moves its file away.
 SBATCH = """#!/bin/bash

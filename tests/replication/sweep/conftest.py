@@ -2,7 +2,8 @@ import pytest
 
 from spectral_edge.engines import LocalEngine
 from spectral_edge.subjects import train_run
-from support.sweeping import LONG, contents, tiny_spec
+from support.sweeping import LONG, tiny_spec
+from support.tiny_runs import contents
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,9 @@ from spectral_edge.replication.sweep.unit import complete_unit
 from spectral_edge.store import StoreError, hold_lock, read_lock
 from spectral_edge.subjects import run_folder, train_run
 from support.sweeping import (
-    contents,
     tiny_spec,
 )
-from support.tiny_runs import TINY_ANALYSIS
+from support.tiny_runs import TINY_ANALYSIS, contents
 
 
 def test_a_second_call_computes_nothing_and_changes_no_file(tmp_path, engine):
