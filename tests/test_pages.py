@@ -18,6 +18,7 @@ PRINTED = {
     "early_warning.md": ["32\n"],
     "watching.md": [
         "torch.Size([3, 100])",
+        "cosine of the two v1: ",
         "[10, 20, 30, 40]",
         "recording 384 parameters in 2 tensors",
         "Recording(Sequential, 2 tensors, dim=144, W=5, every 100 steps)",

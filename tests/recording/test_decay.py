@@ -255,6 +255,6 @@ def test_what_decay_cannot_be_had_for_is_said(tmp_path):
 def test_the_announced_memory_counts_both_windows():
     plain = se.watch(*two_groups(), parameters=".", window=3, verbose=False)
     costs = [recorder.cost.memory for recorder in (watched()[2], plain)]
-    kept = watched()[2]._kept._decay
+    kept = watched()[2]._kept.decay
     held = kept.window.updates.new_empty(3, 26).nbytes + kept.part.total.nbytes
     assert costs[0] - costs[1] == held

@@ -107,6 +107,30 @@ def decay_is_that_of_the_whole(folder: Path) -> None:
             assert abs(found - expected).max() < 1e-5 * expected[0], (part, found, expected)
 
 
+def gradients_by_source_are_those_of_the_whole(folder: Path) -> None:
+    """Of two losses, against autograd on a whole model with the same weights."""
+    model, alone = fsdp(), mlp()
+    optimizer = adamw(model)
+    losses = {"a": lambda m, x: m(x).square().mean(), "b": lambda m, x: m(x + 1).sin().mean()}
+    asked = {name: [] for name in losses}
+    with se.watch(model, optimizer, parameters=".", window=WINDOW, sources=tuple(losses), verbose=False) as recorder:
+        for step in range(WINDOW):
+            optimizer.zero_grad()
+            alone.load_state_dict(full_state(model))
+            x = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+            for name, loss in losses.items():
+                gradients = torch.autograd.grad(loss(alone, x), list(alone.parameters()))
+                asked[name].append(-torch.cat([g.flatten() for g in gradients]))
+                with recorder.source(name):
+                    loss(model, x).backward()
+            optimizer.step()
+        assert recorder.stopped is None, recorder.stopped
+        for name, rows in asked.items():
+            expected = se.spectral_edge(torch.stack(rows), center=False).singular_values
+            found = recorder.edge(of="gradient", source=name, center=False).singular_values
+            assert abs(found - expected).max() < 1e-5 * expected[0], (name, found, expected)
+
+
 def tensor_parallel_is_the_whole(folder: Path) -> None:
     same_as_whole(tensor_parallel())
 
@@ -356,6 +380,7 @@ def states_of_other_processes_are_refused(folder: Path) -> None:
 SCENARIOS = [
     fsdp_is_the_whole,
     decay_is_that_of_the_whole,
+    gradients_by_source_are_those_of_the_whole,
     tensor_parallel_is_the_whole,
     hybrid_is_the_whole,
     two_meshes_are_the_whole,

@@ -58,7 +58,7 @@ class Plan:
         anchor_bytes: bytes of an entry of the parameters.
         live: whether the spectrum of each window is logged, which keeps three directions.
         in_directory: whether there is a run directory to keep them in.
-        decay: whether the decay part of each update is kept, too.
+        parts: of each update that are kept, too: its decay, the gradients of each source.
     """
 
     dim: int
@@ -68,7 +68,7 @@ class Plan:
     anchor_bytes: int
     live: bool
     in_directory: bool
-    decay: bool = False
+    parts: int = 0
 
     def bytes(self) -> tuple[int, int]:
         """In memory, and in memory-mapped files."""
@@ -82,7 +82,7 @@ class Plan:
                 memory, disk = anchor, 4 * rows
             case "sketch":
                 memory, disk = 8 * (self.window + 2) * self.sketch_size, (4 * rows + anchor) * self.in_directory
-        memory += (4 * rows + max(4, self.anchor_bytes) * self.dim) * self.decay
+        memory += (4 * rows + max(4, self.anchor_bytes) * self.dim) * self.parts
         directions = 3 * (8 * self.sketch_size if self.storage == "sketch" else 4 * self.dim) * self.live
         return (memory, disk + directions) if self.in_directory else (memory + directions, disk)
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from spectral_edge.parameters import ParameterSubset
-from spectral_edge.spectrum import UpdateWindow
+from spectral_edge.recording.parts import RunningSum
 
-__all__ = ["DecayPart", "DecayWindow", "UpdatePart", "check_decoupled"]
-
-UpdatePart = Literal["update", "decay", "gradient"]
-"""An update as it is, its weight decay, or the rest of it, which is what gradients did."""
+__all__ = ["DecayPart", "check_decoupled"]
 
 # Each multiplies parameters by 1 - ηλ before its step. Transformers' optimizer of the name Adafactor has another η.
 _DECOUPLED = (torch.optim.AdamW, torch.optim.Adafactor, *([torch.optim.Muon] if hasattr(torch.optim, "Muon") else []))
@@ -27,7 +24,7 @@ Guard = Callable[[Callable[[], None]], None]
 Held = dict[int, tuple[int, Tensor]]
 
 
-class DecayPart:
+class DecayPart(RunningSum):
     """The sum over training steps of -ηλθ, η the learning rate and λ the decay of the moment, since last taken.
 
     Decoupled weight decay: a step is θ ← θ - ηλθ - η·(what gradients say), so that the update of a stride has two
@@ -68,12 +65,10 @@ class DecayPart:
         optimizers = list(optimizers)
         for optimizer in optimizers:
             check_decoupled(optimizer)
+        super().__init__(parameters)
         self._parameters = parameters
         self._guard: Guard = guard or (lambda action: action())
         self._rates: dict[int, Any] = {}  # by number of a parameter, of the step under way
-        first = next(iter(parameters.parameters.values()))
-        dtype = torch.promote_types(first.dtype, torch.float32)
-        self._total = torch.zeros(parameters.dim, dtype=dtype, device=first.device)
         known = [parameters] if holders is None else [parameters, holders]
         self._held = [(optimizer, _held(optimizer, known)) for optimizer in optimizers]
         # A closure computes gradients inside the step: which parameters have one is known after it.
@@ -82,24 +77,6 @@ class DecayPart:
     def start(self) -> None:
         """Count from the next step on."""
         self._hooks += [o.register_step_pre_hook(partial(self._before, held)) for o, held in self._held]
-
-    def take(self) -> Tensor:
-        """Return the sum (D,) and begin a new one."""
-        taken, self._total = self._total, torch.zeros_like(self._total)
-        return taken
-
-    def clear_where(self, taken: Tensor) -> None:
-        """Begin a new sum where ``taken``, () boolean on the device, is true; nobody waits for the device.
-
-        What is not finite is forgotten: it is of steps that were undone.
-        """
-        kept = torch.nan_to_num(self._total, nan=0.0, posinf=0.0, neginf=0.0)
-        self._total = torch.where(taken, torch.zeros_like(kept), kept)
-
-    @property
-    def total(self) -> Tensor:
-        """The sum so far, (D,); the next step changes it."""
-        return self._total
 
     def read_from(self, parameters: ParameterSubset) -> None:
         """Read these tensors from now on, of the same layout."""
@@ -155,72 +132,6 @@ class DecayPart:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class DecayWindow:
-    """The decay parts of the last W updates, beside the window of the updates themselves.
-
-    Args:
-        part: that adds up between updates.
-        size: W.
-        parameters: layout, place and shards.
-
-    Memory: W D numbers.
-    """
-
-    TOTAL: ClassVar[str] = "decay.total"
-    """The entry of a state that only a recorder with decay has."""
-
-    def __init__(self, part: DecayPart, size: int, parameters: ParameterSubset) -> None:
-        self.part = part
-        shards = parameters.shards if parameters.sharded else ()
-        total = part.total
-        self.window = UpdateWindow(size, parameters.dim, device=total.device, shards=shards)
-
-    def take(self, step: int, kept: Tensor | None) -> None:
-        """Append the part of the update that ends at ``step``, unless ``kept``, on the device, is false."""
-        if kept is None:
-            self.window.push(self.part.take(), step)
-            return
-        self.window.push_if(kept, [(slice(None), self.part.total)], step)
-        self.part.clear_where(kept)
-
-    def of(self, part: UpdatePart, updates: UpdateWindow) -> UpdateWindow:
-        """The window of one part: of decay, or, a copy of W D numbers, of the rest of the updates.
-
-        Raises:
-            ValueError: the part is unknown.
-        """
-        if part == "decay":
-            return self.window
-        if part != "gradient":
-            raise ValueError(f"Recorder.edge: of={part!r} is unknown; choose 'update', 'decay' or 'gradient'")
-        own = self.window
-        rest = UpdateWindow(own.size, own.dim, dtype=own.wide_dtype, device=own.device, shards=own.shards)
-        for update, decay, step in zip(updates.updates, own.updates, updates.steps, strict=True):
-            rest.push(update.to(decay.dtype) - decay, step)
-        return rest
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Everything needed to continue bitwise."""
-        rows = {f"decay.{name}": value for name, value in self.window.state_dict().items()}
-        return rows | {self.TOTAL: self.part.total.clone()}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore :meth:`state_dict`.
-
-        Raises:
-            ValueError: an entry is missing or of another shape or type; nothing is changed then.
-        """
-        total = state.get(self.TOTAL)
-        if total is None or (total.shape, total.dtype) != (self.part.total.shape, self.part.total.dtype):
-            raise ValueError("Recorder.load_state_dict: the state has no decay of this shape; save it with decay=True")
-        self.window.load_state_dict(_below("decay.", state))
-        self.part.total.copy_(total)
-
-
-def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def _held(optimizer: Optimizer, subsets: list[ParameterSubset]) -> Held:

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from spectral_edge.parameters import Adapter, ParameterSubset, layer_of
-from spectral_edge.recording.decay import DecayWindow
 from spectral_edge.recording.live import LiveValues
+from spectral_edge.recording.parts import PartWindow
 from spectral_edge.spectrum import Factors, UpdateWindow, inner_product
 
 __all__ = ["Monitor"]
@@ -49,7 +49,7 @@ class Monitor:
             self._noted.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else float(value))
 
     def added_to(
-        self, values: LiveValues, window: UpdateWindow, remembered: Tensor | None, decay: DecayWindow | None
+        self, values: LiveValues, window: UpdateWindow, remembered: Tensor | None, decay: PartWindow | None
     ) -> LiveValues:
         """The same values, and what is watched beside them.
 
@@ -103,7 +103,7 @@ class Monitor:
         return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
-def _decay_share(direction: Tensor, window: UpdateWindow, decay: DecayWindow) -> float | None:
+def _decay_share(direction: Tensor, window: UpdateWindow, decay: PartWindow) -> float | None:
     """E⟨d, v_1⟩²/(E⟨g, v_1⟩² + E⟨d, v_1⟩²) over a window's updates g + d; ``None`` where neither moves along it."""
     whole, part = (w.inner_products(direction[None])[0].cpu().numpy() for w in (window, decay.window))
     of_decay, of_gradient = float(np.square(part).mean()), float(np.square(whole - part).mean())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -14,10 +15,11 @@ from torch import Tensor
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.recording.archive import Archive
 from spectral_edge.recording.cost import Cost
-from spectral_edge.recording.decay import DecayWindow, UpdatePart
+from spectral_edge.recording.gradients import SourceGradient
 from spectral_edge.recording.layout import LayoutGuard
 from spectral_edge.recording.live import LiveSpectrum, LiveValues
 from spectral_edge.recording.monitor import Monitor
+from spectral_edge.recording.parts import PartWindow, UpdatePart
 from spectral_edge.recording.resolution import warn_if_coarse
 from spectral_edge.recording.sources import Flag, Source
 from spectral_edge.recording.storage import KeptUpdates
@@ -84,10 +86,10 @@ class Recorder:
         self._told = False  # whether the other processes know that this one has stopped
         self._closing = contextlib.ExitStack()
 
-    def keep_decay(self, decay: DecayWindow) -> None:
-        """Keep the decay part of each update from now on; :func:`watch` calls it."""
-        self._kept.keep_decay(decay)
-        self.on_close(decay.part.close)
+    def keep_part(self, part: PartWindow) -> None:
+        """Keep a part of each update from now on; :func:`watch` calls it."""
+        self._kept.keep_part(part)
+        self.on_close(part.part.close)
 
     @property
     def window(self) -> UpdateWindow:
@@ -147,6 +149,28 @@ class Recorder:
             values: names and numbers, or tensors of one number.
         """
         self.guarded(partial(self._monitor.note, values))
+
+    @contextlib.contextmanager
+    def source(self, name: str, scale: float = 1.0) -> Iterator[None]:
+        """Count what backward passes in this block add to the gradients as one source's, for ``edge(of="gradient")``.
+
+        Call ``zero_grad`` before the blocks, not in them; see :class:`SourceGradient`.
+
+        Args:
+            name: one of the ``sources`` that :func:`watch` was given.
+            scale: what the loss is multiplied by, ``scaler.get_scale()`` with a gradient scaler.
+
+        Raises:
+            ValueError: the source is unknown, or ``scale`` is not above 0. Nothing else raises from here.
+        """
+        gradient = cast(SourceGradient, self._kept.part_of_source(name).part)
+        if not scale > 0:
+            raise ValueError(f"Recorder.source: scale = {scale}; it is what the loss is multiplied by, above 0")
+        self.guarded(partial(gradient.begin, scale))
+        try:
+            yield
+        finally:
+            self.guarded(gradient.end)
 
     def update(self, delta: Tensor | Mapping[str, Tensor], step: int | None = None) -> None:
         """Record an update that you have measured yourself, where parameters cannot be read (FSDP1, DeepSpeed).
@@ -297,7 +321,9 @@ class Recorder:
 
     # What the user reads
 
-    def edge(self, step: int | None = None, *, center: bool = True, of: UpdatePart = "update") -> SpectralEdge:
+    def edge(
+        self, step: int | None = None, *, center: bool = True, of: UpdatePart = "update", source: str | None = None
+    ) -> SpectralEdge:
         """The spectral edge of the last W updates, or of the W that end at a recorded step, from the run directory.
 
         If recording has stopped, that of the last W before it did. Where parameters are sharded, all processes must
@@ -308,6 +334,8 @@ class Recorder:
             center: subtract the mean of the window.
             of: the updates, their weight decay alone, or the rest of them, which is what gradients did; the parts need
                 ``watch(…, decay=True)`` and are of now.
+            source: with ``of="gradient"``, the gradients of this source alone, as :meth:`source` has seen them, before
+                clipping and without the optimizer's metric: of the last W updates in which it took part.
 
         Raises:
             ValueError: fewer than W updates have been recorded yet, or a step without a run directory, or a part that
@@ -316,14 +344,14 @@ class Recorder:
             StoreError: nothing is kept of that step.
         """
         if step is not None:
-            if of != "update":
+            if of != "update" or source is not None:
                 raise ValueError(f"Recorder.edge: of={of!r} is known of the last W updates only; leave step out")
             if self._archive is None:
                 raise ValueError("Recorder.edge: earlier steps are read from disk; give watch a run_dir")
             return self._archive.edge(step, center=center, products=self._products)
         if not self.window.full and self.stopped is not None:
             raise RecordingStoppedError(f"recording stopped at training step {self.steps}: {self.stopped}")
-        return self._kept.edge(center, of)
+        return self._kept.edge(center, of, source)
 
     # State
 

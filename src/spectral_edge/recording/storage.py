@@ -12,12 +12,12 @@ from torch import Tensor
 
 from spectral_edge.parameters import Adapter, Block, ParameterSubset
 from spectral_edge.recording.adapters import AdapterWindow
-from spectral_edge.recording.decay import DecayWindow, UpdatePart
 from spectral_edge.recording.files import mapped_tensor
+from spectral_edge.recording.parts import PartWindow, UpdatePart, below
 from spectral_edge.recording.sources import ParameterUpdates, SketchedUpdates, Source
 from spectral_edge.spectrum import CountSketch, InnerProducts, SpectralEdge, UpdateWindow, noise_floor
 
-__all__ = ["KeptUpdates", "Storage"]
+__all__ = ["KeptUpdates", "Storage", "source_part"]
 
 Storage = Literal["float32", "bfloat16", "disk", "sketch"]
 
@@ -68,7 +68,7 @@ class KeptUpdates:
         self._sketch = CountSketch(sketch_size, values.shards, device) if storage == "sketch" else None
         self._source: Source | None = None
         self._exact_source: ParameterUpdates | None = None
-        self._decay: DecayWindow | None = None
+        self._parts: dict[str, PartWindow] = {}
         if self._sketch is not None:
             self.window = UpdateWindow(window, sketch_size, dtype=torch.float64, device=device)
             self.exact = None if rows is None else UpdateWindow(window, values.dim, rows=rows, shards=shards)
@@ -82,20 +82,20 @@ class KeptUpdates:
         if reads:
             self.read_from(values)
 
-    def keep_decay(self, decay: DecayWindow) -> None:
-        """Keep the decay part of each update, too, from now on."""
-        self._decay = decay
+    def keep_part(self, part: PartWindow) -> None:
+        """Keep a part of each update, too, from now on."""
+        self._parts[part.name] = part
 
     @property
-    def decay(self) -> DecayWindow | None:
+    def decay(self) -> PartWindow | None:
         """The decay parts of the window's updates, where they are kept."""
-        return self._decay
+        return self._parts.get("decay")
 
     def read_from(self, values: ParameterSubset) -> None:
         """Read these tensors from now on: the next update begins where they are now."""
         self.values = values
-        if self._decay is not None:
-            self._decay.part.read_from(values)
+        for part in self._parts.values():
+            part.part.read_from(values)
         if self._sketch is None:
             self._source = ParameterUpdates(values)
             return
@@ -132,10 +132,10 @@ class KeptUpdates:
                 if self.exact is not None and self._exact_source is not None:
                     self.exact.push_row(self._exact_source.write, step)
                 self.window.push_row(self.source.write, step)
-            if self._decay is not None:
-                self._decay.take(step, kept)
+            for part in self._parts.values():
+                part.take(step, kept)
         except BaseException:
-            for window in (self.window, self.exact, None if self._decay is None else self._decay.window):
+            for window in (self.window, self.exact, *(part.window for part in self._parts.values())):
                 if window is not None:
                     window.clear()
             raise
@@ -154,21 +154,44 @@ class KeptUpdates:
             column += shard.dim
         self.window.push(self._sketch(blocks), step)
 
-    def edge(self, center: bool, of: UpdatePart = "update") -> SpectralEdge:
+    def edge(self, center: bool, of: UpdatePart = "update", source: str | None = None) -> SpectralEdge:
         """The edge of the window or of a part of it; of sketches, with its noise floor and directions from the file.
 
         Raises:
-            ValueError: the decay of each update is not kept, or the part is unknown.
+            ValueError: the part of each update is not kept, or unknown.
         """
+        if source is not None:
+            return self._of_source(of, source).window.edge(center)
+        if of not in ("update", "decay", "gradient"):
+            raise ValueError(f"Recorder.edge: of={of!r} is unknown; choose 'update', 'decay' or 'gradient'")
         if of != "update":
-            if self._decay is None:
+            if self.decay is None:
                 raise ValueError(f"Recorder.edge: of={of!r} needs the decay of each step; give watch decay=True")
-            return self._decay.of(of, self.window).edge(center)
+            return (self.decay.window if of == "decay" else self.decay.taken_from(self.window)).edge(center)
         if self._sketch is None:
             return self.window.edge(center)
         found = self.window.edge(center, copy=False)
         exact = partial(self._exact_edge, center, self.window.pushed)
         return found.as_sketch(noise_floor(found, self._sketch.size), exact)
+
+    def part_of_source(self, source: str) -> PartWindow:
+        """What is kept of a source of gradients.
+
+        Raises:
+            ValueError: it is unknown.
+        """
+        if (part := self._parts.get(source_part(source))) is None:
+            known = [name.removeprefix(source_part("")) for name in self._parts if name != "decay"]
+            raise ValueError(
+                f"Recorder: source {source!r} is unknown, known are {known}; name the sources of gradients in "
+                f"watch(…, sources=({source!r}, …))"
+            )
+        return part
+
+    def _of_source(self, of: UpdatePart, source: str) -> PartWindow:
+        if of != "gradient":
+            raise ValueError(f"Recorder.edge: a source has gradients only; ask for of='gradient', not {of!r}")
+        return self.part_of_source(source)
 
     def noise_floor(self, edge: SpectralEdge) -> float | None:
         """Of an edge of the window; ``None`` if it is exact."""
@@ -196,11 +219,13 @@ class KeptUpdates:
             state |= {f"exact.{name}": value for name, value in self.exact.state_dict().items()}
             if self._exact_source is not None:
                 state["exact_anchor"] = self._exact_source.anchor
-        return state if self._decay is None else state | self._decay.state_dict()
+        for part in self._parts.values():
+            state |= part.state_dict()
+        return state
 
     def can_have(self, state: Mapping[str, Tensor]) -> bool:
         """Whether a state was saved with the same parts of the updates."""
-        return self._decay is None or DecayWindow.TOTAL in state
+        return all(part.total_name in state for part in self._parts.values())
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore :meth:`state_dict`.
@@ -214,16 +239,19 @@ class KeptUpdates:
                 given = state.get(name)
                 if given is None or (given.shape, given.dtype) != (source.anchor.shape, source.anchor.dtype):
                     raise ValueError(f"Recorder.load_state_dict: {name} is missing or of another shape or type")
-        self.window.check_state(_below("window.", state))
-        if self._decay is not None:
-            self._decay.load_state_dict(state)
+        self.window.check_state(below("window.", state))
+        for part in self._parts.values():
+            part.check_state(state)
+        for part in self._parts.values():
+            part.load_state_dict(state)
         if self._sketch is not None and self.exact is not None:
-            self.exact.load_state_dict(_below("exact.", state))
-        self.window.load_state_dict(_below("window.", state))
+            self.exact.load_state_dict(below("exact.", state))
+        self.window.load_state_dict(below("window.", state))
         for name, source in anchors.items():
             if source is not None:
                 source.anchor.copy_(state[name])
 
 
-def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+def source_part(source: str) -> str:
+    """The name of the part that is a source's gradients."""
+    return f"gradient of {source}"

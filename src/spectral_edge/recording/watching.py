@@ -27,12 +27,14 @@ from spectral_edge.parameters import (
 from spectral_edge.recording.archive import Archive
 from spectral_edge.recording.configuration import RecordingConfig
 from spectral_edge.recording.cost import Cost, Plan, available_memory, refuse_if_above
-from spectral_edge.recording.decay import DecayPart, DecayWindow, check_decoupled
+from spectral_edge.recording.decay import DecayPart, check_decoupled
+from spectral_edge.recording.gradients import SourceGradient
 from spectral_edge.recording.layout import LayoutGuard, master_of
 from spectral_edge.recording.live import LiveSpectrum, LiveValues
 from spectral_edge.recording.monitor import Monitor
+from spectral_edge.recording.parts import PartWindow
 from spectral_edge.recording.recorder import Recorder
-from spectral_edge.recording.storage import KeptUpdates, Storage
+from spectral_edge.recording.storage import KeptUpdates, Storage, source_part
 
 __all__ = ["restore", "watch"]
 
@@ -54,6 +56,7 @@ def watch(
     masters: Mapping[str, Tensor] | None = None,
     automatic: bool = True,
     decay: bool = False,
+    sources: Sequence[str] = (),
     memory_limit: int | None = None,
     verbose: bool = True,
 ) -> Recorder:
@@ -88,6 +91,9 @@ def watch(
         automatic: whether hooks on the optimizers end training steps; otherwise call :meth:`Recorder.commit`.
         decay: keep the part of each update that is weight decay as well, for ``edge(of="decay")`` and
             ``edge(of="gradient")``. Optimizers with decoupled decay only; storage in memory.
+        sources: names of data sets, tasks or terms of the loss whose gradients are kept apart, for
+            ``edge(of="gradient", source=name)``: run their backward passes inside :meth:`Recorder.source`. Storage in
+            memory.
         memory_limit: bytes; by default half of what can be had now.
         verbose: print to stderr what recording will cost, in the first process.
 
@@ -97,8 +103,9 @@ def watch(
         MemoryError: above the limit; names settings that would fit.
         StoreError: ``run_dir`` holds another recording, or cannot be written.
 
-    Memory: (W + 1) D numbers, twice that with ``decay``, or as printed. Cost of a recorded step: a few passes over D
-    numbers; the spectrum, W² D multiply-adds, when asked for or after every W updates. ``decay`` costs a pass a step.
+    Memory: (W + 1) D numbers, as much again for ``decay`` and for each source, or as printed. Cost of a recorded step:
+    a few passes over D numbers; the spectrum, W² D multiply-adds, when asked for or after every W updates. ``decay``
+    costs a pass a step, a source two passes a block.
 
     >>> model = nn.Linear(4, 2)
     >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -113,10 +120,11 @@ def watch(
     _check_settings(window, every, storage, sketch_size, run_dir, keep_updates)
     optimizers = _torch_optimizers(optimizer)
     _check_decay(decay, storage, optimizers)
+    _check_sources(sources, storage, optimizers)
     _refuse_unreadable(model, optimizer, optimizers)
     reshard(model)
     adapters = adapters_of(model) if parameters == "lora" else []
-    _check_adapters(adapters, storage, keep_updates, decay, optimizers)
+    _check_adapters(adapters, storage, keep_updates, decay or bool(sources), optimizers)
     chosen = _chosen(model, parameters, adapters)
     subset, values = _moved_by(chosen, optimizers, masters or {})
     if adapters and len(subset.parameters) < len(chosen.parameters):
@@ -133,7 +141,7 @@ def watch(
         anchor_bytes=max(parameter.element_size() for parameter in values.parameters.values()),
         live=live,
         in_directory=run_dir is not None,
-        decay=decay,
+        parts=decay + len(sources),
     )
     device = next(iter(values.parameters.values())).device
     cost = plan.cost(device)
@@ -178,7 +186,9 @@ def watch(
         )
         part = DecayPart(optimizers, values, subset, recorder.guarded) if decay else None
         if part is not None:  # corrected before the recorder takes a step's update …
-            recorder.keep_decay(DecayWindow(part, window, values))
+            recorder.keep_part(PartWindow("decay", part, window, values))
+        for source in sources:
+            recorder.keep_part(PartWindow(source_part(source), SourceGradient(subset), window, subset))
         _attach(recorder, optimizers)
         if part is not None:  # … and counted after the recorder has ended the step before
             part.start()
@@ -230,14 +240,14 @@ def _chosen(model: nn.Module, parameters: Selector | ParameterSubset, adapters: 
 
 
 def _check_adapters(
-    adapters: Sequence[Adapter], storage: str, keep_updates: bool, decay: bool, optimizers: list[Optimizer]
+    adapters: Sequence[Adapter], storage: str, keep_updates: bool, parts: bool, optimizers: list[Optimizer]
 ) -> None:
     if not adapters:
         return
-    if storage != "float32" or keep_updates or decay:
+    if storage != "float32" or keep_updates or parts:
         raise ValueError(
-            "watch: parameters='lora' keeps the factors of adapters in memory; leave out storage, keep_updates and "
-            "decay. Adapters that you save can be read again: Recording.from_checkpoints(…, parameters='lora')"
+            "watch: parameters='lora' keeps the factors of adapters in memory; leave out storage, keep_updates, decay "
+            "and sources. Adapters that you save can be read again: Recording.from_checkpoints(…, parameters='lora')"
         )
     if not optimizers:
         raise ValueError("watch: parameters='lora' reads the factors of adapters, and no optimizer moves them")
@@ -250,6 +260,15 @@ def _check_decay(decay: bool, storage: str, optimizers: list[Optimizer]) -> None
         raise ValueError("watch: decay=True reads learning rate and decay of an optimizer, and none was given")
     for optimizer in optimizers if decay else ():
         check_decoupled(optimizer)
+
+
+def _check_sources(sources: Sequence[str], storage: str, optimizers: list[Optimizer]) -> None:
+    if isinstance(sources, str) or len(set(sources)) < len(sources) or not all(sources):
+        raise ValueError(f"watch: sources = {sources!r}; give different names, such as ('prose', 'code')")
+    if sources and storage not in ("float32", "bfloat16"):
+        raise ValueError(f"watch: sources keep a window each in memory, and storage is {storage!r}; use 'float32'")
+    if sources and not optimizers:
+        raise ValueError("watch: gradients of sources are kept beside updates of an optimizer, and none was given")
 
 
 def _torch_optimizers(optimizer: Any) -> list[Optimizer]:
