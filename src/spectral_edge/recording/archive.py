@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from spectral_edge.recording.configuration import RecordingConfig
 from spectral_edge.recording.live import LiveValues
@@ -66,6 +69,15 @@ class Archive:
         if self._logs:
             self._run.append_metrics(values.line(window.gram_matrix))
             self._run.write_status({"state": "running", "step": values.step})
+
+    def keep_modes(self, step: int, modes: Mapping[str, Tensor], labels: list[Any]) -> None:
+        """Write what the window's directions do to some inputs.
+
+        Raises:
+            StoreError: an earlier recording is in the way, or the disk refuses.
+        """
+        self._refuse_to_overwrite()
+        self._run.write_modes(step, modes, labels)
 
     def _refuse_to_overwrite(self) -> None:
         if self._earlier is not None:

@@ -10,19 +10,20 @@ from types import TracebackType
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from spectral_edge.modes import Forward, Inputs
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.recording.archive import Archive
 from spectral_edge.recording.cost import Cost
 from spectral_edge.recording.gradients import SourceGradient
+from spectral_edge.recording.kept_modes import Labels, ModeKeeper
 from spectral_edge.recording.layout import LayoutGuard
-from spectral_edge.recording.live import LiveSpectrum, LiveValues
-from spectral_edge.recording.monitor import Monitor
 from spectral_edge.recording.parts import PartWindow, UpdatePart
 from spectral_edge.recording.resolution import warn_if_coarse
 from spectral_edge.recording.sources import Flag, Source
 from spectral_edge.recording.storage import KeptUpdates
+from spectral_edge.recording.window_log import WindowLog
 from spectral_edge.spectrum import SpectralEdge, UpdateWindow
 
 __all__ = ["Recorder", "RecordingStoppedError"]
@@ -57,14 +58,13 @@ class Recorder:
         every: int,
         cost: Cost,
         guard: LayoutGuard | None,
-        live: LiveSpectrum | None,
+        log: WindowLog | None,
         archive: Archive | None,
-        callback: Callable[[LiveValues], None] | None,
         automatic: bool,
         identity: int,
-        monitor: Monitor,
+        model: nn.Module,
     ) -> None:
-        self._monitor = monitor
+        self._model = model
         self.parameters = parameters
         self.every = every
         self.cost = cost
@@ -74,9 +74,8 @@ class Recorder:
         self._values = values
         self._kept = kept
         self._guard = guard  # None where there is no optimizer: updates are given
-        self._live = live
+        self._log = log  # None where nobody wants to see each window
         self._archive = archive
-        self._callback = callback
         self._identity = identity
         self._products = kept.inner_products()
         self._recorded = 0
@@ -148,7 +147,36 @@ class Recorder:
         Args:
             values: names and numbers, or tensors of one number.
         """
-        self.guarded(partial(self._monitor.note, values))
+        if self._log is not None:
+            self.guarded(partial(self._log.note, values))
+
+    def keep_modes(self, inputs: Inputs, forward: Forward | None = None, *, k: int = 3, labels: Labels = ()) -> None:
+        """Keep what v_1 … v_k of each window from now on do to some inputs, for :meth:`Recording.modes` and its report.
+
+        After every W recorded updates, at the weights of then. If that fails one day, it is logged and no more are
+        kept; the recording goes on.
+
+        Args:
+            inputs: a tensor or a mapping of tensors; a hundred will do.
+            forward: ``forward(model, batch) -> (n, …)``, what is looked at; the output if left out. For a language
+                model :func:`~spectral_edge.language.token_log_probabilities`.
+            k: directions.
+            labels: what the report calls each input; of a language model the tokens of each sequence, as texts.
+
+        Raises:
+            ValueError: there is no ``run_dir`` to keep them in; parameters are sharded; ``k`` is below 1; labels do not
+                fit. What ``forward`` raises comes through, too: it is tried now.
+
+        Cost after every W updates: as :func:`~spectral_edge.modes.functional_modes` of k directions.
+        """
+        if self._archive is None or self._log is None:
+            raise ValueError("Recorder.keep_modes: modes are kept on disk; give watch a run_dir")
+        if self._products.sharded:
+            raise ValueError(
+                "Recorder.keep_modes: parameters are sharded, and nothing is gathered inside a training step; call "
+                "se.functional_modes with recorder.edge().directions(k) where you evaluate"
+            )
+        self._log.keep_modes(ModeKeeper(self._model, self.parameters, inputs, forward, k, labels))
 
     @contextlib.contextmanager
     def source(self, name: str, scale: float = 1.0) -> Iterator[None]:
@@ -272,20 +300,12 @@ class Recorder:
 
     def _look_if_due(self, failure: Exception | None = None) -> None:
         """After every W updates the window holds new ones only: write them, and log its spectrum."""
-        if self._live is not None and self._recorded % self.window.size == 0:
+        if self._log is not None and self._recorded % self.window.size == 0:
             self._agree_to_go_on(failure)
             if self._kept.deferred and self.window.steps[-1:] == self._last_seen:
                 raise ValueError(f"the last {self.window.size} updates were all zero or not finite, and dropped")
             self._last_seen = self.window.steps[-1:]
-            if self._archive is not None:
-                self._archive.keep(self._kept.exact)
-            if self.window.full:
-                values = self._live.values(self.window, self._kept.noise_floor)
-                values = self._monitor.added_to(values, self.window, self._live.previous, self._kept.decay)
-                if self._archive is not None:
-                    self._archive.log(values, self.window)
-                if self._callback is not None:
-                    self._callback(values)
+            self._log.add(self._kept)
         elif failure is not None:
             raise failure
 
@@ -359,8 +379,8 @@ class Recorder:
         """Everything needed to continue bitwise, to be saved with the training state; of this process."""
         counts = torch.tensor([self.steps, self._recorded, self._identity])
         state = self._kept.state_dict() | {"counts": counts}
-        if self._live is not None and self._live.previous is not None:
-            state["edge"] = self._live.previous.clone()
+        if self._log is not None and self._log.remembered is not None:
+            state["edge"] = self._log.remembered.clone()
         return state
 
     def all_can_restore(self, state: Mapping[str, Tensor]) -> bool:
@@ -395,8 +415,8 @@ class Recorder:
                 "or of the process that holds other shards; give watch the same settings, and each process its own"
             )
         self._kept.load_state_dict(state)
-        if self._live is not None:
-            self._live.restore(edge, self.window)
+        if self._log is not None:
+            self._log.restore(edge, self.window)
         self.steps, self._recorded, _ = state["counts"].tolist()
         self._last_seen = []
         self.stopped, self._told = None, False

@@ -22,6 +22,7 @@ from spectral_edge.recording.checkpoint_updates import CheckpointUpdates
 from spectral_edge.recording.checkpoint_windows import CheckpointWindows
 from spectral_edge.recording.checkpoints import find_checkpoints
 from spectral_edge.recording.configuration import RecordingConfig
+from spectral_edge.recording.kept_modes import KeptModes
 from spectral_edge.recording.live import LiveValues
 from spectral_edge.recording.stored_windows import StoredWindows
 from spectral_edge.spectrum import SpectralEdge
@@ -194,6 +195,29 @@ class Recording(Tabular):
         if window is not None and window < 2:
             raise ValueError(f"window = {window}, but a spectrum needs at least 2 updates")
         return self._windows.edge(step, window, center)
+
+    @property
+    def mode_steps(self) -> list[int]:
+        """Steps at which :meth:`Recorder.keep_modes` has kept some."""
+        return [] if self._run is None else self._run.mode_steps()
+
+    def modes(self, step: int | None = None) -> KeptModes:
+        """What the directions of a window did to the inputs that :meth:`Recorder.keep_modes` was given.
+
+        Args:
+            step: one of ``mode_steps``; the last if left out.
+
+        Raises:
+            StoreError: nothing is kept of that step, or it is damaged.
+        """
+        steps = self.mode_steps
+        if self._run is None or not steps:
+            raise RunMissingError(f"{self._place}: no modes were kept; call recorder.keep_modes(inputs, forward).")
+        step = steps[-1] if step is None else step
+        try:
+            return KeptModes.of(step, *self._run.read_modes(step))
+        except ValueError as problem:
+            raise RunCorruptError(f"{self._place}: the modes of step {step}: {problem}.") from None
 
     def parameters_of(self, model: nn.Module) -> ParameterSubset:
         """What is recorded, in a model of the same class, in the order of the edges' columns.

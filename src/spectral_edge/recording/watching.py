@@ -35,6 +35,7 @@ from spectral_edge.recording.monitor import Monitor
 from spectral_edge.recording.parts import PartWindow
 from spectral_edge.recording.recorder import Recorder
 from spectral_edge.recording.storage import KeptUpdates, Storage, source_part
+from spectral_edge.recording.window_log import WindowLog
 
 __all__ = ["restore", "watch"]
 
@@ -170,6 +171,10 @@ def watch(
         folder = None if archive is None else archive.path
         guard = LayoutGuard(model, subset, values, optimizers, parameters, masters or {}, bool(adapters))
         kept = KeptUpdates(values, window, storage, sketch_size, folder, bool(optimizers), adapters)
+        log = None
+        if live:
+            monitor = Monitor(recorded, values, optimizers, adapters)
+            log = WindowLog(LiveSpectrum(folder), monitor, archive, callback if first else None)
         recorder = Recorder(
             recorded,
             values,
@@ -177,12 +182,11 @@ def watch(
             every=every,
             cost=cost,
             guard=guard if optimizers else None,
-            live=LiveSpectrum(folder) if live else None,
+            log=log,
             archive=archive,
-            callback=callback if first else None,
             automatic=automatic and bool(optimizers),
             identity=config.identity(tuple(shard.offset for shard in values.shards)),
-            monitor=Monitor(recorded, values, optimizers, adapters),
+            model=model,
         )
         part = DecayPart(optimizers, values, subset, recorder.guarded) if decay else None
         if part is not None:  # corrected before the recorder takes a step's update …

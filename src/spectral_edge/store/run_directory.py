@@ -74,7 +74,7 @@ class RunDirectory:
         if path.exists() and not path.is_dir():
             raise StoreError(f"{path}: the output path is a file. Choose another path, or move the file away.")
         try:
-            for folder in ("trajectory", "checkpoints", "updates", "decay"):
+            for folder in ("trajectory", "checkpoints", "updates", "decay", "modes"):
                 (path / folder).mkdir(parents=True, exist_ok=True)
         except OSError as cause:
             raise storage_error(path, cause, "created") from cause
@@ -268,6 +268,32 @@ class RunDirectory:
             raise RunCorruptError(f"{self.path}: the file of the decay of step {step} holds something else.")
         return found
 
+    def write_modes(self, step: int, tensors: Mapping[str, Tensor], labels: JsonValue) -> None:
+        """Keep what the directions of the window that ends at ``step`` do to some inputs.
+
+        Args:
+            step: training step, >= 0.
+            tensors: dense, by name.
+            labels: of the inputs.
+
+        Raises:
+            StoreError: the step has some already, or the disk refuses.
+        """
+        if self._modes.has(step):
+            raise StoreError(f"{self.path}: modes of step {step} are kept already. Call rewind(step) before you go on.")
+        self._modes.append(self._modes.write(step, tensors, {"labels": labels}))
+
+    def mode_steps(self) -> list[int]:
+        """List the steps at which :meth:`write_modes` was called, ascending; errors as `snapshot_steps`."""
+        return list(self._modes.records())
+
+    def read_modes(self, step: int) -> tuple[dict[str, Tensor], JsonValue]:
+        """Read what :meth:`write_modes` kept of ``step``, and the labels of its inputs; errors as `read_snapshot`."""
+        records = self._modes.records()
+        if step not in records:
+            raise RunMissingError(f"{self.path}: no modes are kept at step {step}; kept: {list(records) or 'none'}.")
+        return self._modes.read(records[step]), records[step].extra.get("labels")
+
     def write_checkpoint(
         self, step: int, tensors: Mapping[str, Tensor], extra: Mapping[str, Any], keep: int = 2
     ) -> None:
@@ -321,7 +347,7 @@ class RunDirectory:
         Raises:
             RunCorruptError: an index or the metrics are damaged before their last line.
         """
-        for files in (self._checkpoints, self._snapshots, self._updates, self._decay):
+        for files in (self._checkpoints, self._snapshots, self._updates, self._decay, self._modes):
             files.replace(record for record in files.records().values() if record.step <= step)
         kept = [line for line in self.metrics() if line["step"] <= step]
         lines = b"".join(encode_json(line, self._metrics_file) + b"\n" for line in kept)
@@ -346,6 +372,10 @@ class RunDirectory:
     @property
     def _decay(self) -> StepFiles:
         return StepFiles(self.path / "decay", self.path / "decay.jsonl")
+
+    @property
+    def _modes(self) -> StepFiles:
+        return StepFiles(self.path / "modes", self.path / "modes.jsonl")
 
     @property
     def _checkpoints(self) -> StepFiles:

@@ -1,0 +1,87 @@
+"""What is done with each window of new updates: its values go to the log, to a callback, and to whoever keeps modes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+from spectral_edge.recording.archive import Archive
+from spectral_edge.recording.kept_modes import ModeKeeper
+from spectral_edge.recording.live import LiveSpectrum, LiveValues
+from spectral_edge.recording.monitor import Monitor
+from spectral_edge.recording.storage import KeptUpdates
+from spectral_edge.spectrum import UpdateWindow
+
+__all__ = ["WindowLog"]
+
+logger = logging.getLogger("spectral_edge")
+
+
+class WindowLog:
+    """Writes what is seen of a window that holds new updates only.
+
+    Args:
+        live: compares each window's spectrum with that of the window before.
+        monitor: what is watched beside it.
+        archive: where it is written, if anywhere.
+        callback: what is called with it, if anything.
+    """
+
+    def __init__(
+        self,
+        live: LiveSpectrum,
+        monitor: Monitor,
+        archive: Archive | None,
+        callback: Callable[[LiveValues], None] | None,
+    ) -> None:
+        self._live = live
+        self._monitor = monitor
+        self._archive = archive
+        self._callback = callback
+        self._modes: ModeKeeper | None = None
+
+    def note(self, values: Mapping[str, float | Tensor]) -> None:
+        """Take numbers of a training step; their means are part of the next window's values."""
+        self._monitor.note(values)
+
+    def keep_modes(self, keeper: ModeKeeper) -> None:
+        """Keep the modes of each window, too, from now on."""
+        self._modes = keeper
+
+    def add(self, kept: KeptUpdates) -> None:
+        """Write the updates, and the values of the window if it is full."""
+        if self._archive is not None:
+            self._archive.keep(kept.exact)
+        if not kept.window.full:
+            return
+        values = self._live.values(kept.window, kept.noise_floor)
+        values = self._monitor.added_to(values, kept.window, self._live.previous, kept.decay)
+        if self._archive is not None:
+            self._archive.log(values, kept.window)
+        if self._callback is not None:
+            self._callback(values)
+        self._add_modes(kept, values.step)
+
+    def _add_modes(self, kept: KeptUpdates, step: int) -> None:
+        """Failures end this, and not the recording: what is looked at is code of the user's."""
+        if self._modes is None or self._archive is None:
+            return
+        try:
+            modes = self._modes.of(kept.edge(center=False).directions(self._modes.k))
+            self._archive.keep_modes(step, modes, self._modes.labels)
+        except Exception as problem:
+            self._modes = None
+            logger.warning(
+                "spectral-edge: no modes are kept from step %d on: %s: %s", step, type(problem).__name__, problem
+            )
+
+    @property
+    def remembered(self) -> Tensor | None:
+        """What the next window is compared with."""
+        return self._live.previous
+
+    def restore(self, remembered: Tensor | None, window: UpdateWindow) -> None:
+        """Compare the next window with this."""
+        self._live.restore(remembered, window)
