@@ -6,7 +6,8 @@ import torch
 
 import spectral_edge as se
 from spectral_edge.cli import main
-from spectral_edge.report.recordings import draw_recording, is_recording, write_recording_report
+from spectral_edge.report import write_recording_report
+from spectral_edge.report.recordings import draw_recording, is_recording
 from spectral_edge.store import StoreError
 
 CONFIG = {"kind": "recording", "model": "Net$", "window": 4, "every": 2, "storage": "sketch"}
@@ -82,7 +83,7 @@ def test_the_command_draws_a_recording(tmp_path, capsys):
     assert is_recording(run)
     main(["report", str(run), "--json"])
     said = json.loads(capsys.readouterr().out)
-    assert said["figure"].endswith("figures/recording.png")
+    assert said["report"] == str(run / "report.html")
     assert {path.name for path in (run / "figures").iterdir()} == {"recording.png", "recording.pdf"}
     assert not is_recording(tmp_path)
 
@@ -107,3 +108,53 @@ def test_norms_loss_and_layers_are_drawn_where_they_are_logged():
     del lines[1]["layer_shares"]
     unknown = draw_recording(lines, CONFIG | {"parameters": shapes}, "log").figure.axes[5]
     assert not unknown.collections
+
+
+def recorded(run, labels, forward=None, inputs=None):
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with se.watch(model, optimizer, parameters="weight", window=2, run_dir=run, verbose=False) as recorder:
+        recorder.keep_modes(torch.eye(3) if inputs is None else inputs, forward, k=1, labels=labels)
+        for _ in range(4):
+            optimizer.zero_grad()
+            model(torch.randn(16, 3)).square().mean().backward()
+            optimizer.step()
+    return se.Recording(run).modes()
+
+
+def test_the_page_lists_inputs_by_how_much_a_direction_moves_them(tmp_path):
+    kept = recorded(tmp_path / "run", ["<first>", "second", "third"])
+    page = write_recording_report(tmp_path / "run", tmp_path / "out").read_text()
+    share = kept.energy[0] / kept.energy[0].sum()
+    names = ["&lt;first&gt;", "second", "third"]
+    expected = [f"<li>{names[i]}: {100 * float(share[i]):.1f} %</li>" for i in share.argsort(descending=True).tolist()]
+    places = [page.index(line) for line in expected]
+    assert places == sorted(places)
+    assert "<first>" not in page
+    assert "<script" not in page
+    assert (tmp_path / "out" / "figures" / "modes.png").stat().st_size > 5000
+
+
+def test_tokens_have_the_colour_of_what_a_direction_does_to_them(tmp_path):
+    """Four numbers an input, for the last four of five tokens."""
+    kept = recorded(tmp_path / "run", [list("abcde"), list("fghij"), list("klmno")])
+    page = write_recording_report(tmp_path / "run", tmp_path).read_text()
+    assert page.count('<span class="apart">') == 3  # nothing predicts a first token
+    for token, value in (("b", kept.response[0, 0, 0]), ("o", kept.response[0, 2, 3])):
+        kind = "up" if value > 0 else "down"
+        size = float(value.abs() / kept.response[0].abs().flatten().quantile(0.99))
+        assert f'class="{kind}" style="--s:{min(1, round(size, 2)):g}' in page.split(f">{token}</span>")[0][-90:]
+        assert f'title="{float(value):+.3g}">{token}</span>' in page
+
+
+def test_a_recording_without_modes_says_how_to_keep_them(tmp_path):
+    run = tmp_path / "run"
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with se.watch(model, optimizer, parameters="weight", window=2, run_dir=run, verbose=False):
+        for _ in range(2):
+            model(torch.randn(4, 3)).square().mean().backward()
+            optimizer.step()
+    assert "keep_modes" in write_recording_report(run, tmp_path).read_text()

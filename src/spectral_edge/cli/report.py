@@ -29,8 +29,8 @@ __all__ = ["Report"]
 class Report:
     """Write the report of a reproduction, or of one analysed run: one HTML file, figures (PNG, PDF), tables (CSV).
 
-    Of a recording of `watch`, the figure of its spectrum over training; of the kept tables of `decide`, the figures of
-    the answers.
+    Of a recording of `watch`, the page of its spectrum over training, with the modes that were kept; of the kept tables
+    of `decide`, the figures of the answers.
 
     Example:  spectral-edge report runs/quick
     """
@@ -47,8 +47,8 @@ class Report:
     def run(self) -> None:
         """Read stored results and draw them."""
         if is_recording(self.path):
-            figure = write_recording_report(self.path, self.out or self.path)
-            self.output.result({"figure": str(figure)}, str(figure))
+            page = write_recording_report(self.path, self.out or self.path)
+            self.output.result({"report": str(page)}, str(page))
             return
         stored = self.path / "claims.json"
         if stored.exists() and not (self.path / "numbers.json").exists():

@@ -2,7 +2,6 @@
 
 from spectral_edge.recording.decay import DecayPart
 from spectral_edge.recording.gradients import SourceGradient
-from spectral_edge.recording.kept_modes import KeptModes
 from spectral_edge.recording.live import LiveValues
 from spectral_edge.recording.parts import PartWindow, RunningSum, UpdatePart
 from spectral_edge.recording.recorder import Recorder, RecordingStoppedError
@@ -11,7 +10,6 @@ from spectral_edge.recording.watching import watch
 
 __all__ = [
     "DecayPart",
-    "KeptModes",
     "LiveValues",
     "PartWindow",
     "Recorder",

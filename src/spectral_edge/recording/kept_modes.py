@@ -2,57 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from spectral_edge.modes import Forward, Inputs, functional_modes
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.statistics import random_directions
+from spectral_edge.store import Labels
 
-__all__ = ["KeptModes", "Labels", "ModeKeeper"]
-
-Labels = Sequence[str] | Sequence[Sequence[str]]
-"""A text for each input, or the tokens of each sequence."""
+__all__ = ["ModeKeeper"]
 
 _MOST_NUMBERS = 1 << 20  # of responses that are kept at a step: 4 MB
-
-
-@dataclass(frozen=True)
-class KeptModes:
-    """What v_1 … v_k of one recorded window do to the inputs that :meth:`Recorder.keep_modes` was given.
-
-    Attributes:
-        step: training step at which the window ends; the weights are those of then.
-        energy: (k, N) float64, f_k(x) = ||response_k(x)||².
-        response: (k, N, d) float32, dh/dε along v_k; ``None`` where that is more than 2²⁰ numbers.
-        labels: of the inputs, as they were given; empty if none were.
-    """
-
-    step: int
-    energy: Tensor
-    response: Tensor | None = field(repr=False)
-    labels: Labels = field(repr=False)
-
-    @classmethod
-    def of(cls, step: int, tensors: Mapping[str, Tensor], labels: Any) -> KeptModes:
-        """What a file holds.
-
-        Raises:
-            ValueError: something is missing or does not fit.
-        """
-        energy, response = tensors.get("energy"), tensors.get("response")
-        if energy is None or energy.ndim != 2:
-            raise ValueError("there are no energies (k, N)")
-        if response is not None and (response.ndim != 3 or response.shape[:2] != energy.shape):
-            raise ValueError(f"responses {tuple(response.shape)} do not fit energies {tuple(energy.shape)}")
-        if not isinstance(labels, list) or (labels and len(labels) != energy.shape[1]):
-            raise ValueError(f"labels do not fit {energy.shape[1]} inputs")
-        texts = [[str(token) for token in text] if isinstance(text, list) else str(text) for text in labels]
-        return cls(step, energy, response, texts)
 
 
 class ModeKeeper:

@@ -17,7 +17,7 @@ from spectral_edge.parameters import ParameterSubset
 from spectral_edge.recording.archive import Archive
 from spectral_edge.recording.cost import Cost
 from spectral_edge.recording.gradients import SourceGradient
-from spectral_edge.recording.kept_modes import Labels, ModeKeeper
+from spectral_edge.recording.kept_modes import ModeKeeper
 from spectral_edge.recording.layout import LayoutGuard
 from spectral_edge.recording.parts import PartWindow, UpdatePart
 from spectral_edge.recording.resolution import warn_if_coarse
@@ -25,6 +25,7 @@ from spectral_edge.recording.sources import Flag, Source
 from spectral_edge.recording.storage import KeptUpdates
 from spectral_edge.recording.window_log import WindowLog
 from spectral_edge.spectrum import SpectralEdge, UpdateWindow
+from spectral_edge.store import Labels
 
 __all__ = ["Recorder", "RecordingStoppedError"]
 

@@ -22,11 +22,17 @@ from spectral_edge.recording.checkpoint_updates import CheckpointUpdates
 from spectral_edge.recording.checkpoint_windows import CheckpointWindows
 from spectral_edge.recording.checkpoints import find_checkpoints
 from spectral_edge.recording.configuration import RecordingConfig
-from spectral_edge.recording.kept_modes import KeptModes
 from spectral_edge.recording.live import LiveValues
 from spectral_edge.recording.stored_windows import StoredWindows
 from spectral_edge.spectrum import SpectralEdge
-from spectral_edge.store import RunCorruptError, RunDirectory, RunMissingError, StoreError, describe_environment
+from spectral_edge.store import (
+    KeptModes,
+    RunCorruptError,
+    RunDirectory,
+    RunMissingError,
+    StoreError,
+    describe_environment,
+)
 from spectral_edge.tabular import Tabular
 
 if TYPE_CHECKING:
@@ -213,11 +219,7 @@ class Recording(Tabular):
         steps = self.mode_steps
         if self._run is None or not steps:
             raise RunMissingError(f"{self._place}: no modes were kept; call recorder.keep_modes(inputs, forward).")
-        step = steps[-1] if step is None else step
-        try:
-            return KeptModes.of(step, *self._run.read_modes(step))
-        except ValueError as problem:
-            raise RunCorruptError(f"{self._place}: the modes of step {step}: {problem}.") from None
+        return self._run.read_modes(steps[-1] if step is None else step)
 
     def parameters_of(self, model: nn.Module) -> ParameterSubset:
         """What is recorded, in a model of the same class, in the order of the edges' columns.

@@ -5,7 +5,8 @@ from spectral_edge.report.discoveries import discoveries_markdown, write_discove
 from spectral_edge.report.early_warnings import early_warning_markdown, write_early_warning_report
 from spectral_edge.report.findings import findings_id, findings_markdown, update_findings
 from spectral_edge.report.placed import placed_sentence
-from spectral_edge.report.recordings import is_recording, write_recording_report
+from spectral_edge.report.recording_page import recording_page, write_recording_report
+from spectral_edge.report.recordings import is_recording
 from spectral_edge.report.rounding import rounding_markdown, write_rounding_report
 from spectral_edge.report.sections import ClaimSection, claim_sections
 from spectral_edge.report.summary import decision_sentence
@@ -27,6 +28,7 @@ __all__ = [
     "findings_markdown",
     "is_recording",
     "placed_sentence",
+    "recording_page",
     "rounding_markdown",
     "update_findings",
     "write_decision",

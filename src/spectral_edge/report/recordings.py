@@ -12,10 +12,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from spectral_edge.parameters import layer_sizes
-from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, plain, save, settle, style
-from spectral_edge.store import RunCorruptError, RunDirectory, RunMissingError
+from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, plain, settle, style
+from spectral_edge.store import RunCorruptError, RunDirectory
 
-__all__ = ["draw_recording", "is_recording", "write_recording_report"]
+__all__ = ["draw_recording", "is_recording"]
 
 Floats = NDArray[np.float64]
 
@@ -25,21 +25,6 @@ _SHOWN, _GAPS = 10, 3
 def is_recording(path: Path) -> bool:
     """Whether there is a recording of ``se.watch`` at ``path``; nothing is read but its configuration."""
     return (path / "config.json").exists() and RunDirectory.open(path).config.get("kind") == "recording"
-
-
-def write_recording_report(path: Path, out: Path) -> Path:
-    """Write ``figures/recording.png`` and ``.pdf`` for a recording into ``out``; returns the PNG.
-
-    Raises:
-        StoreError: nothing is logged yet, or the log is damaged.
-    """
-    run = RunDirectory.open(path)
-    lines = run.metrics()
-    if not lines:
-        raise RunMissingError(f"{path}: no window is full yet, so nothing is logged. Wait, or record more often.")
-    figures = out / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
-    return save(draw_recording(lines, run.config, str(path / "metrics.jsonl")), figures)[0]
 
 
 def draw_recording(lines: list[dict[str, Any]], config: dict[str, Any], place: str) -> Drawing:

@@ -48,6 +48,7 @@ from spectral_edge.store.errors import (
 )
 from spectral_edge.store.files import append_line, read_file, read_lines, set_aside, sha256_file, write_atomically
 from spectral_edge.store.growing_lines import GrowingLines
+from spectral_edge.store.kept_modes import KeptModes, Labels
 from spectral_edge.store.locks import LockHolder, LockState, hold_lock, read_lock
 from spectral_edge.store.records import Document, Frozen
 from spectral_edge.store.results import (
@@ -94,7 +95,9 @@ __all__ = [
     "GrowingLines",
     "Inputs",
     "Interval",
+    "KeptModes",
     "KnownShare",
+    "Labels",
     "LockHolder",
     "LockState",
     "NullKind",

@@ -15,6 +15,7 @@ from torch import Tensor
 from spectral_edge.store.configuration import check_same_config, plain_config
 from spectral_edge.store.errors import RunCorruptError, RunMissingError, StoreError, storage_error
 from spectral_edge.store.files import append_line, remove_leftovers, write_atomically
+from spectral_edge.store.kept_modes import KeptModes
 from spectral_edge.store.locks import hold_lock
 from spectral_edge.store.records import (
     SCHEMA,
@@ -287,12 +288,15 @@ class RunDirectory:
         """List the steps at which :meth:`write_modes` was called, ascending; errors as `snapshot_steps`."""
         return list(self._modes.records())
 
-    def read_modes(self, step: int) -> tuple[dict[str, Tensor], JsonValue]:
-        """Read what :meth:`write_modes` kept of ``step``, and the labels of its inputs; errors as `read_snapshot`."""
+    def read_modes(self, step: int) -> KeptModes:
+        """Read what :meth:`write_modes` kept of ``step``; errors as `read_snapshot`."""
         records = self._modes.records()
         if step not in records:
             raise RunMissingError(f"{self.path}: no modes are kept at step {step}; kept: {list(records) or 'none'}.")
-        return self._modes.read(records[step]), records[step].extra.get("labels")
+        try:
+            return KeptModes.of(step, self._modes.read(records[step]), records[step].extra.get("labels"))
+        except ValueError as problem:
+            raise RunCorruptError(f"{self.path}: the modes of step {step}: {problem}.") from None
 
     def write_checkpoint(
         self, step: int, tensors: Mapping[str, Tensor], extra: Mapping[str, Any], keep: int = 2
