@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import polars
@@ -19,6 +20,25 @@ def test_the_answers_of_the_quick_reproduction_are_the_committed_ones():
     decision, quick = (Claims.read(README.parent / "results" / name / "claims.json") for name in ("decision", "quick"))
     assert quick.answers == decision.answers
     assert {one.seed for one in quick.placed} == {42}
+
+
+def test_the_first_sentence_counts_the_answers():
+    claims = Claims.read(README.parent / "results" / "decision" / "claims.json")
+    specific = [one.specific for one in claims.answers if one.n == 30]
+    counts = {answer: specific.count(answer) for answer in ("yes", "no", "undecided")}
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    text = " ".join(README.read_text().split()).replace("addition; ", "")
+    assert f"of the {words[len(specific)]} published effects that are measured over 30 seeds" in text
+    assert f"{words[counts['yes']]} beats every null" in text
+    assert f"{words[counts['no']]} do not, and {words[counts['undecided']]} are undecided" in text
+
+
+def test_the_declines_of_c1_are_those_of_the_reruns_and_of_the_controls():
+    answers = Claims.read(README.parent / "results" / "decision" / "claims.json").answers
+    (task,) = next(one.tasks for one in answers if one.claim == "C1")
+    text = " ".join(README.read_text().split())
+    assert f"{math.exp(task.rerun_mean):.0f}-fold in ten reruns of addition" in text
+    assert f"g₂₃ falls {math.exp(task.rerun_null_mean):.0f}-fold" in text
 
 
 def test_how_often_printed_frequencies_come_back_is_counted_in_the_reruns():
