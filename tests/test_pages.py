@@ -19,6 +19,7 @@ PRINTED = {
     "watching.md": [
         "torch.Size([3, 100])",
         "cosine of the two v1: ",
+        "40 (3, 8)",
         "[10, 20, 30, 40]",
         "recording 384 parameters in 2 tensors",
         "Recording(Sequential, 2 tensors, dim=144, W=5, every 100 steps)",

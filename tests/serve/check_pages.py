@@ -24,6 +24,9 @@ PAGES = {
     f"/run?{ADD}": "runs/add",
     f"/modes?{ADD}&step=50": "Modes of runs/add",
     f"/film?{ADD}": "Film of runs/add",
+    "/run?run=runs/recorded": "runs/recorded",
+    "/comparisons": "Comparisons",
+    "/comparisons?name=runs/norm.json": "runs/norm.json",
     "/claims": "Claims",
 }
 PLOT = "document.querySelector('.plot').data"

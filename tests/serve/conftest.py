@@ -45,8 +45,17 @@ def _record(path):
     torch.manual_seed(0)
     model = type(HOSTILE, (torch.nn.Linear,), {})(8, 4)  # its name is in the configuration
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    with se.watch(model, optimizer, parameters=".*", window=5, every=2, run_dir=path, verbose=False):
+    with se.watch(model, optimizer, parameters=".*", window=5, every=2, run_dir=path, verbose=False) as recorder:
+        recorder.keep_modes(torch.eye(8), lambda model, x: model(x), labels=[HOSTILE, *"bcdefgh"])
         for _ in range(40):
             optimizer.zero_grad()
-            model(torch.randn(16, 8)).square().mean().backward()
+            loss = model(torch.randn(16, 8)).square().mean()
+            recorder.note(loss=loss, **{HOSTILE: 2.0})
+            loss.backward()
             optimizer.step()
+        directions, parameters = recorder.edge().directions(2), recorder.parameters
+    statistics = {HOSTILE: lambda h: float(h.norm()), "largest": lambda h: float(h.abs().max())}
+    comparison = se.compare(
+        model, directions, torch.eye(8), statistics, parameters=parameters, forward=lambda m, x: m(x), draws=20
+    )
+    comparison.save(path.parent / "norm.json")

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import spectral_edge as se
+from spectral_edge.report import recording_page
 from spectral_edge.serve.explorer import Explorer
 from spectral_edge.statistics import random_directions
 from spectral_edge.subjects.trained_run import TrainedRun
@@ -172,3 +173,74 @@ def test_a_long_run_is_thinned_and_ends_where_it_ends(served):
     assert shown["found"] > 10_000
     whole = client.get("/api/metrics", params={"run": "runs/mul", "format": "csv"}).content
     assert len(pl.read_csv(io.BytesIO(whole))) == shown["found"]
+
+
+def test_the_monitor_of_a_recording_is_its_log(client, trained):
+    lines = se.Recording(trained / "runs" / "recorded").values
+    found = client.get("/api/monitor", params={"run": "runs/recorded"}).json()
+    assert found["step"] == [line["step"] for line in lines]
+    assert found["update_norm"] == pytest.approx([line["update_norm"] for line in lines], rel=1e-5)
+    assert found["noted"]["loss"] == pytest.approx([line["noted"]["loss"] for line in lines], rel=1e-5)
+    assert found["noted"][HOSTILE] == [2.0] * len(lines)
+    assert found["modes"] == len(lines)
+    shares = [[line["layer_shares"][layer] for layer in found["layers"]] for line in lines]
+    np.testing.assert_allclose(found["shares"], shares, rtol=1e-5)
+    table = pl.read_csv(io.BytesIO(client.get("/api/monitor?run=runs/recorded&format=csv").content))
+    assert table["weight_norm"].to_list() == pytest.approx([line["weight_norm"] for line in lines])
+    assert client.get("/api/monitor?run=runs/add").status_code == 404
+
+
+def test_many_windows_are_thinned_and_the_last_is_there(served):
+    log = served / "runs" / "recorded" / "metrics.jsonl"
+    last = json.loads(log.read_text().splitlines()[-1])
+    more = [last | {"step": last["step"] + 10 * i} for i in range(1, 3001)]
+    with log.open("a") as stream:
+        stream.writelines(json.dumps(line) + "\n" for line in more)
+    found = opened(served).get("/api/monitor?run=runs/recorded").json()
+    assert len(found["step"]) <= 1500
+    assert found["step"][-1] == more[-1]["step"]
+
+
+def test_the_page_of_a_recording_is_its_report(client, trained, tmp_path):
+    answer = client.get("/api/recording", params={"run": "runs/recorded"})
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.text == recording_page(trained / "runs" / "recorded", tmp_path)
+    assert "&lt;img" in answer.text
+    assert HOSTILE not in answer.text
+    assert client.get("/api/recording?run=runs/add").status_code == 404
+
+
+@pytest.mark.parametrize("parameters", [None, [], {"a": 3}, {"a": ["x"]}])
+def test_a_recording_whose_shapes_are_damaged_is_named(served, parameters):
+    path = served / "runs" / "recorded" / "config.json"
+    document = json.loads(path.read_text())
+    document["config"]["parameters"] = parameters
+    path.write_text(json.dumps(document))
+    answer = opened(served).get("/api/monitor?run=runs/recorded")
+    assert answer.status_code == 409
+    assert "runs/recorded/config.json" in answer.json()["error"]
+
+
+def test_a_saved_comparison_is_shown_with_the_middle_of_its_draws(client, trained):
+    assert client.get("/api/comparisons").json()["comparisons"] == ["runs/norm.json"]
+    saved = se.load_comparison(trained / "runs" / "norm.json")
+    found = client.get("/api/comparison?name=runs/norm.json").json()
+    for row, shown in zip(saved.rows, found["rows"], strict=True):
+        assert (shown["direction"], shown["null"]) == (row.direction, row.null)
+        assert shown["measured"] == pytest.approx(row.measured, rel=1e-5)
+        assert shown["effect"] == pytest.approx(row.effect, rel=1e-4)
+        assert [shown["low"], shown["high"]] == pytest.approx(np.quantile(row.values, [0.05, 0.95]), rel=1e-5)
+    assert found["protocol"]["inputs"] == 8
+    table = pl.read_parquet(io.BytesIO(client.get("/api/comparison?name=runs/norm.json&format=parquet").content))
+    assert table.equals(saved.table)
+
+
+def test_only_comparisons_are_listed_and_only_those_listed_are_read(served):
+    (served / "damaged.json").write_text('{"schema": 1, "kind": "comparison", "rows": 3}')
+    (served / "outside.json").symlink_to(served.parent / "secret.json")
+    (served.parent / "secret.json").write_text('{"schema": 1, "kind": "comparison"}')
+    client = opened(served)
+    assert client.get("/api/comparisons").json()["comparisons"] == ["damaged.json", "runs/norm.json"]
+    assert client.get("/api/comparison?name=damaged.json").status_code == 409
+    for name in ("../secret.json", "outside.json", "claims.json", "runs/../runs/norm.json"):
+        assert client.get("/api/comparison", params={"name": name}).status_code == 404

@@ -7,10 +7,11 @@ from typing import Annotated, Any, get_args
 import numpy as np
 import polars as pl
 from fastapi import APIRouter, Query
-from fastapi.responses import FileResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 
 from spectral_edge.serve.answers import FileFormat, download, plain
 from spectral_edge.serve.claims import claims_file, claims_view, figure_path
+from spectral_edge.serve.comparisons import comparison_names, comparison_view, open_comparison
 from spectral_edge.serve.events import changes, library_stamp, run_stamp
 from spectral_edge.serve.explorer import DIRECTIONS, RANDOM, Explorer
 from spectral_edge.serve.film import animated_png, film_page
@@ -27,6 +28,7 @@ from spectral_edge.serve.queries import (
     Step,
 )
 from spectral_edge.serve.reading import character_share, frequency_share, profile, read_function
+from spectral_edge.serve.recordings import MONITORED, monitor, page_of
 from spectral_edge.serve.spectra import Spectra
 from spectral_edge.statistics import NullDistribution
 from spectral_edge.store import Checkpoint, StoreError
@@ -47,6 +49,8 @@ def api(library: Library, spectra: Spectra, explorer: Explorer) -> APIRouter:
     _add_modes(routes, explorer)
     _add_film(routes, explorer)
     _add_claims(routes, library)
+    _add_recordings(routes, library)
+    _add_comparisons(routes, library)
     return routes
 
 
@@ -218,6 +222,31 @@ def _add_claims(routes: APIRouter, library: Library) -> None:
     @routes.get("/figure")
     def figure(name: Annotated[str, Query(max_length=200)]) -> FileResponse:
         return FileResponse(figure_path(library, name))
+
+
+def _add_recordings(routes: APIRouter, library: Library) -> None:
+    @routes.get("/monitor")
+    def watched(run: RunName, kind: FileFormat = "json") -> Any:
+        found = monitor(library, run, _MOST_POINTS if kind == "json" else 10**9)
+        if kind == "json":
+            return plain(found)
+        columns = {name: found[name] for name in ("step", *MONITORED) if name in found} | found["noted"]
+        return download(pl.DataFrame(columns), f"{run}-monitor", kind)
+
+    @routes.get("/recording")
+    def page(run: RunName) -> HTMLResponse:
+        return HTMLResponse(page_of(library, run))
+
+
+def _add_comparisons(routes: APIRouter, library: Library) -> None:
+    @routes.get("/comparisons")
+    def comparisons() -> Any:
+        return {"root": library.root.name, "comparisons": comparison_names(library)}
+
+    @routes.get("/comparison")
+    def comparison(name: RunName, kind: FileFormat = "json") -> Any:
+        found = open_comparison(library, name)
+        return plain(comparison_view(found)) if kind == "json" else download(found.table, name, kind)
 
 
 def _test(run: TrainedRun) -> np.ndarray:

@@ -22,7 +22,7 @@ from spectral_edge.store import RunMissingError, StoreError
 
 __all__ = ["PAGES", "create_app"]
 
-PAGES = ("/", "/run", "/modes", "/film", "/claims")
+PAGES = ("/", "/run", "/modes", "/film", "/comparisons", "/claims")
 _STATIC = Path(str(files("spectral_edge.serve").joinpath("static")))
 
 

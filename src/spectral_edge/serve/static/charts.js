@@ -31,6 +31,9 @@ export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
+// Plotly reads markup in texts; names from logs and files have none.
+export const label = (text) => String(text).replaceAll("<", "‹");
+
 export function axis(more = {}) {
   return { gridcolor: colour("rule"), zeroline: false, linecolor: colour("quiet"), automargin: true, ...more };
 }

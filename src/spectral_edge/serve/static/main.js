@@ -3,8 +3,8 @@
 import { asked, address } from "./address.js";
 import { failed, h, show } from "./dom.js";
 
-const PAGES = { "/": "runs", "/run": "run", "/modes": "modes", "/film": "film", "/claims": "claims" };
-const TITLES = { runs: "Runs", run: "Training", modes: "Modes", film: "Film", claims: "Claims" };
+const PAGES = { "/": "runs", "/run": "run", "/modes": "modes", "/film": "film", "/comparisons": "comparisons", "/claims": "claims" };
+const TITLES = { runs: "Runs", run: "Training", modes: "Modes", film: "Film", comparisons: "Comparisons", claims: "Claims" };
 
 const here = PAGES[location.pathname];
 const run = asked("run");

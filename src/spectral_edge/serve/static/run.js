@@ -2,7 +2,7 @@
 
 import { address, asked, keep } from "./address.js";
 import { follow, get } from "./api.js";
-import { axis, colour, draw, line, relayout } from "./charts.js";
+import { axis, colour, draw, label, line, relayout } from "./charts.js";
 import { failed, field, h, number, percent, select, settled, show, title } from "./dom.js";
 import { links } from "./runs.js";
 
@@ -12,6 +12,7 @@ const state = { window: asked("window"), stride: asked("stride"), centered: aske
 let about = null;
 let metrics = null;
 let spectrum = null;
+let monitor = null;
 let turn = 0;
 
 const plot = h("div", { class: "plot" });
@@ -22,9 +23,11 @@ const readings = h("dl", { class: "readings", "aria-live": "polite" });
 const cursor = h("input", { type: "range", class: "cursor", min: 0, step: 1, oninput: () => moveTo(steps()[cursor.value]) });
 const connection = h("span", { class: "state" });
 const files = h("div");
+const layers = h("div", { class: "plot", hidden: true });
+const recorded = h("p", {});
 
 export async function open() {
-  show(title(run), head, controls, notes, field("Step", cursor), readings, plot, files);
+  show(title(run), head, controls, notes, field("Step", cursor), readings, plot, layers, recorded, files);
   await refresh();
   follow(run, settled(200, refresh), (word) => { connection.dataset.connection = word; });
 }
@@ -33,6 +36,7 @@ async function refresh() {
   try {
     about = await get("run", { run });
     metrics = await get("metrics", { run });
+    if (about.line.kind === "recording") await readMonitor();
     drawHead();
     if (about.choices?.begin) {
       const { begin } = about.choices;
@@ -46,6 +50,23 @@ async function refresh() {
   } catch (problem) {
     notes.replaceChildren(failed(problem));
   }
+}
+
+async function readMonitor() {
+  monitor = await get("monitor", { run });
+  const page = h("a", { href: address("/api/recording", { run }) }, "Report of this recording");
+  recorded.replaceChildren(monitor.step.length ? page : "", monitor.modes ? ": functions and tokens of the directions, as they were kept" : "");
+  layers.hidden = !monitor.layers.length;
+  if (!layers.hidden) await draw(layers, whereItLies);
+}
+
+// Share of v1 in each layer over what a random direction has there, on a scale of doublings.
+function whereItLies() {
+  const z = monitor.layers.map((_, i) => monitor.shares.map((row) => (row[i] > 0 ? Math.log2(row[i] / monitor.expected[i]) : null)));
+  return {
+    traces: [{ type: "heatmap", x: monitor.step, y: monitor.layers.map(label), z, zmin: -3, zmax: 3, colorscale: "RdBu", colorbar: { title: { text: "log₂" } }, hovertemplate: "%{y}, step %{x}: log₂ %{z:.2f}<extra></extra>" }],
+    layout: { height: 140 + 22 * Math.min(monitor.layers.length, 24), title: { text: "where v₁ lies: its share of a layer over that of the layer's entries, log₂", x: 0, font: { size: 13 } }, xaxis: axis({ title: { text: "optimizer step" } }), yaxis: axis({ autorange: "reversed", type: "category" }) },
+  };
 }
 
 function drawHead() {
@@ -99,7 +120,7 @@ async function loadSpectrum() {
     spectrum = null;
     notes.replaceChildren(failed(problem));
   }
-  files.replaceChildren(h("h2", {}, "Data"), links("metrics", { run }, "accuracy and loss"), links("spectrum", wanted, "the spectra of these windows"));
+  files.replaceChildren(h("h2", {}, "Data"), monitor ? links("monitor", { run }, "what was watched beside the spectrum") : links("metrics", { run }, "accuracy and loss"), links("spectrum", wanted, "the spectra of these windows"));
   await drawPlot();
 }
 
@@ -131,7 +152,7 @@ function moveTo(step, chosen = true) {
   relayout(plot, { shapes: marks(step) });
   const m = nearest(metrics.step, step);
   const s = spectrum ? nearest(spectrum.steps, step) : null;
-  const found = [["step", String(step)], ["train accuracy", percent(metrics.train_accuracy?.[m])], ["test accuracy", percent(metrics.test_accuracy?.[m])]];
+  const found = [["step", String(step)], ...(monitor ? watched(nearest(monitor.step, step)) : [["train accuracy", percent(metrics.train_accuracy?.[m])], ["test accuracy", percent(metrics.test_accuracy?.[m])]])];
   if (s !== null && spectrum.steps.length) {
     const sigma = spectrum.singular_values[s];
     found.push(["σ₁ … σ₃", sigma.slice(0, 3).map((value) => number(value)).join(", ")], ["σ₁/σ₂", number(spectrum.gap_ratios[s][0])], ["k*", String(spectrum.position[s])], ["g₂₃", number(spectrum.eigengap[s])]);
@@ -143,13 +164,22 @@ function moveTo(step, chosen = true) {
   );
 }
 
+const ratio = (at) => (monitor.update_norm?.[at] && monitor.weight_norm?.[at] ? monitor.update_norm[at] / monitor.weight_norm[at] : null);
+
+function watched(at) {
+  const known = [["|update|", monitor.update_norm?.[at]], ["|θ|", monitor.weight_norm?.[at]], ["|update|/|θ|", ratio(at)], ["learning rate", monitor.learning_rate?.[at]], ["decay share of v₁", monitor.decay_share?.[at]], ...Object.entries(monitor.noted).map(([name, values]) => [name, values[at]])];
+  return known.filter(([, value]) => value !== null && value !== undefined).map(([name, value]) => [name, number(value)]);
+}
+
 function marks(step) {
   const upright = (x, look) => ({ type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, line: look });
   const grok = about?.grok_step ? [upright(about.grok_step, { color: colour("quiet"), width: 1, dash: "dot" })] : [];
   return [...grok, upright(step, { color: colour("link"), width: 1.5 })];
 }
 
-const PANELS = [["accuracy", 0.86, 1], ["loss", 0.7, 0.83], ["σ₁ … σ₁₀", 0.44, 0.67], ["σₖ/σₖ₊₁", 0.26, 0.41], ["k*", 0.15, 0.22], ["g₂₃", 0, 0.11]];
+const panels = () => [...(monitor ? [["|update|/|θ|", 0.86, 1], [noted().length === 1 ? label(noted()[0][0]) : "noted", 0.7, 0.83]] : [["accuracy", 0.86, 1], ["loss", 0.7, 0.83]]), ...OF_SPECTRUM];
+const noted = () => (Object.keys(monitor.noted).length ? Object.entries(monitor.noted) : monitor.learning_rate ? [["learning rate", monitor.learning_rate]] : []);
+const OF_SPECTRUM = [["σ₁ … σ₁₀", 0.44, 0.67], ["σₖ/σₖ₊₁", 0.26, 0.41], ["k*", 0.15, 0.22], ["g₂₃", 0, 0.11]];
 
 // Above its panel, the names of its lines in their colours, and how they are dashed.
 function key([, , top], traces) {
@@ -163,7 +193,10 @@ const MARKS = { solid: "━", dash: "╍", dot: "┅", dashdot: "╍·" };
 function figure() {
   const traces = [];
   const add = (panel, x, y, name, index, more = {}) => traces.push({ x, y, name, line: line(index), mode: "lines", yaxis: panel ? `y${panel + 1}` : "y", hovertemplate: `${name} %{y:.4g}<extra></extra>`, ...more });
-  for (const [panel, of] of [[0, "accuracy"], [1, "loss"]]) {
+  if (monitor) {
+    add(0, monitor.step, monitor.step.map((_, i) => ratio(i)), "update over weights", 0);
+    noted().forEach(([name, values], i) => add(1, monitor.step, values, label(name), i));
+  } else for (const [panel, of] of [[0, "accuracy"], [1, "loss"]]) {
     for (const [index, side] of ["train", "test"].entries()) {
       const values = metrics[`${side}_${of}`];
       if (values) add(panel, metrics.step, values, `${side} ${of}`, index);
@@ -176,9 +209,9 @@ function figure() {
     add(4, at, spectrum.position, "k*", 6, { line: { ...line(6), shape: "hv" } });
     add(5, at, spectrum.eigengap, "g23", 6);
   }
-  const layout = { height: 1080, showlegend: false, hovermode: "x", margin: { l: 72, r: 12, t: 24, b: 42 }, annotations: PANELS.map((panel, i) => key(panel, traces.filter((trace) => trace.yaxis === (i ? `y${i + 1}` : "y")))), xaxis: axis({ title: { text: "optimizer step" }, anchor: `y${PANELS.length}` }) };
-  PANELS.forEach(([name, from, to], i) => {
-    const log = i === 1 || i === 2 || i === 3 || i === 5;
+  const layout = { height: 1080, showlegend: false, hovermode: "x", margin: { l: 72, r: 12, t: 24, b: 42 }, annotations: panels().map((panel, i) => key(panel, traces.filter((trace) => trace.yaxis === (i ? `y${i + 1}` : "y")))), xaxis: axis({ title: { text: "optimizer step" }, anchor: `y${panels().length}` }) };
+  panels().forEach(([name, from, to], i) => {
+    const log = (monitor && i === 0) || i === 1 || i === 2 || i === 3 || i === 5;
     layout[i ? `yaxis${i + 1}` : "yaxis"] = axis({ title: { text: name }, domain: [from, to], anchor: "x", ...(log ? { type: "log", exponentformat: "power", nticks: 4 } : {}), ...(i === 4 ? { rangemode: "tozero", dtick: Math.ceil(Math.max(1, ...(spectrum?.position ?? [])) / 3) } : {}) });
   });
   return { traces, layout, on: { plotly_click: (event) => moveTo(steps()[nearest(steps(), event.points[0].x)]), plotly_hover: (event) => { cursor.value = nearest(steps(), event.points[0].x); moveTo(steps()[cursor.value]); } } };
