@@ -10,6 +10,7 @@ from torch import nn
 
 import spectral_edge as se
 from spectral_edge.recording.resolution import rounding_share
+from spectral_edge.store import RunLockedError
 from support.loops import LOOPS, accumulation, compiled, frozen, mixed_precision, mlp, plain, tied, two_optimizers
 
 
@@ -301,3 +302,28 @@ def test_float32_is_said_to_be_coarse_where_it_is(caplog):
             assert said == pytest.approx(100 * float(error), rel=0.35)
         else:
             assert error < 1e-3
+
+
+def test_two_recorders_on_one_model_do_not_meet_but_in_one_directory(tmp_path):
+    torch.manual_seed(0)
+    model = torch.nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    settings = {"window": 2, "verbose": False}
+    with (
+        se.watch(model, optimizer, parameters="weight", run_dir=tmp_path / "one", **settings) as one,
+        se.watch(model, optimizer, parameters=".", run_dir=tmp_path / "two", **settings) as two,
+    ):
+        with pytest.raises(RunLockedError, match="another recorder of this program"):
+            se.watch(model, optimizer, parameters="weight", run_dir=tmp_path / "one", **settings)
+        updates = []
+        for _ in range(4):
+            before = two.parameters.flatten()
+            optimizer.zero_grad()
+            model(torch.randn(5, 4)).square().mean().backward()
+            optimizer.step()
+            updates.append(two.parameters.flatten() - before)
+        assert (one.stopped, two.stopped) == (None, None)
+        for recorder, columns in ((one, slice(0, 12)), (two, slice(None))):
+            expected = se.spectral_edge(torch.stack(updates[-2:])[:, columns], center=False).singular_values
+            assert recorder.edge(center=False).singular_values == pytest.approx(expected, rel=1e-5)
+    assert se.Recording(tmp_path / "one").steps == [2, 4]

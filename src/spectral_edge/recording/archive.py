@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from spectral_edge.recording.configuration import RecordingConfig
 from spectral_edge.recording.live import LiveValues
 from spectral_edge.recording.stored_windows import StoredWindows
 from spectral_edge.spectrum import InnerProducts, SpectralEdge, UpdateWindow
-from spectral_edge.store import RunDirectory, StoreError, describe_environment
+from spectral_edge.store import RunDirectory, RunLockedError, StoreError, describe_environment, read_lock
 
 __all__ = ["Archive"]
 
@@ -28,7 +29,7 @@ class Archive:
         logs: whether this process writes the values; the others keep only their shards.
 
     Raises:
-        StoreError: the directory belongs to another configuration or process, or cannot be written.
+        StoreError: the directory belongs to another configuration, process or recorder, or cannot be written.
     """
 
     def __init__(self, path: Path, config: RecordingConfig, logs: bool) -> None:
@@ -37,9 +38,19 @@ class Archive:
         self._logs = logs
         self._run = RunDirectory.create(path, config, describe_environment())
         self._held = contextlib.ExitStack()
+        self._refuse_own()
         self._held.enter_context(self._run.lock())
         self._earlier = max([line["step"] for line in self._run.metrics()] + self._run.update_steps(), default=None)
         self._written = -1  # step of the last update in the files
+
+    def _refuse_own(self) -> None:
+        """Another recorder of this process would be waited for in vain."""
+        state = read_lock(self.path / "lock")
+        if state.held and state.holder is not None and state.holder.pid == os.getpid():
+            raise RunLockedError(
+                f"{self.path}: another recorder of this program writes there. Close it first (recorder.close(), or end "
+                "its with block), or give this one another run_dir; several recorders may watch one model."
+            )
 
     def keep(self, exact: UpdateWindow | None) -> None:
         """Write the updates that have not been written, if updates are kept.
