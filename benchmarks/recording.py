@@ -103,12 +103,35 @@ def overhead() -> Iterator[Row]:
         places = (Path(folder) / str(number) for number in range(ROUNDS))
         logged = overhead_of(small, 15, WINDOW, lambda: {"run_dir": next(places)})
         yield row(f"{name}, spectrum of every window to disk", 3, logged)
+    yield row(f"{name}, of it what is watched beside the spectrum", 1, share_of_monitor(small))
     large = LanguageTraining()
     large.step()
     for what, selector in (("attention, 8.4 M", "attention"), ("all", ".")):
         shares, seconds = share_inside(large, 10, parameters=selector)
         name = f"33.8 M parameters ({seconds:.1f} s a step), {what}, every=10, no log"
         yield row(name, 1, shares)
+
+
+def share_of_monitor(training: se.Training) -> list[float]:
+    """Time that norms, rates and layers of a window take, over that of its W steps without it, round by round."""
+    inside: list[float] = []
+    with se.watch(
+        training.model, training.optimizer, window=WINDOW, verbose=False, callback=lambda values: None
+    ) as recorder:
+        monitor = recorder._log._monitor
+        added_to = monitor.added_to
+
+        def timed_added_to(*arguments: object) -> object:
+            found: list[object] = []
+            inside.append(timed(lambda: found.append(added_to(*arguments))))
+            return found[0]
+
+        monitor.added_to = timed_added_to
+        seconds = [timed(lambda: [training.step() for _ in range(WINDOW)]) for _ in range(4 * ROUNDS)]
+        assert recorder.stopped is None
+    assert len(inside) == len(seconds)
+    shares = [share / (whole - share) for share, whole in zip(inside, seconds, strict=True)]
+    return [statistics.median(shares[i::ROUNDS]) for i in range(ROUNDS)]
 
 
 def share_inside(training: LanguageTraining, every: int, **settings: object) -> tuple[list[float], float]:

@@ -1,6 +1,7 @@
 """Lightning, the Trainer of Transformers, Accelerate, PEFT, TensorBoard and W&B, each as it is installed."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,30 @@ def test_examples_run_as_they_are(example, tmp_path):
     assert recording.values[-1]["rotation_degrees"] > 0
     status = json.loads((tmp_path / "recording" / "status.json").read_text())
     assert (status["state"], status["step"]) == ("finished", 60)
+
+
+def test_the_checkpoints_of_a_trainer_are_enough(tmp_path):
+    said = ran("trainer_checkpoints.py", tmp_path)
+    assert "Recording(GPT2LMHeadModel, 4 tensors, dim=18432, W=5, every 5 steps)" in said
+    assert "log_probability" in said
+    assert se.Recording(tmp_path / "recording").steps == [30, 55]  # twelve checkpoints, eleven updates
+
+
+def test_saved_adapters_have_the_edge_that_was_watched(tmp_path):
+    said = ran("lora_adapters.py", tmp_path)
+    watched, stored = re.findall(r"sigma_1 ([\d.]+)", said)[::-1]
+    assert float(stored) == pytest.approx(float(watched), rel=1e-4)
+    assert {"isotropic", "span", "weights", "blocks"} <= set(said.split())
+    assert se.Recording(tmp_path / "recording").values[-1]["noted"]["loss"] > 0
+
+
+def ran(example, folder):
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / example], cwd=folder, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len((EXAMPLES / example).read_text().splitlines()) <= 60
+    return done.stdout
 
 
 def test_lightning_records_each_training_step_once(tmp_path):
