@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from spectral_edge.modes import Forward, Inputs
 from spectral_edge.parameters import ParameterSubset
+from spectral_edge.recording.agreement import Agreement, RecordingStoppedError
 from spectral_edge.recording.archive import Archive
 from spectral_edge.recording.cost import Cost
 from spectral_edge.recording.gradients import SourceGradient
@@ -21,19 +22,15 @@ from spectral_edge.recording.kept_modes import ModeKeeper
 from spectral_edge.recording.layout import LayoutGuard
 from spectral_edge.recording.parts import PartWindow, UpdatePart
 from spectral_edge.recording.resolution import warn_if_coarse
-from spectral_edge.recording.sources import Flag, Source
+from spectral_edge.recording.sources import Source
 from spectral_edge.recording.storage import KeptUpdates
 from spectral_edge.recording.window_log import WindowLog
 from spectral_edge.spectrum import SpectralEdge, UpdateWindow
 from spectral_edge.store import Labels
 
-__all__ = ["Recorder", "RecordingStoppedError"]
+__all__ = ["Recorder"]
 
 logger = logging.getLogger("spectral_edge")
-
-
-class RecordingStoppedError(RuntimeError):
-    """Recording has stopped, and why; training goes on."""
 
 
 class Recorder:
@@ -78,12 +75,11 @@ class Recorder:
         self._log = log  # None where nobody wants to see each window
         self._archive = archive
         self._identity = identity
-        self._products = kept.inner_products()
+        self._agreement = Agreement(kept.inner_products(), kept.deferred)
         self._recorded = 0
         self._last_seen: list[int] = []  # step of the newest update at the last look
         self._stepped: set[int] = set()  # optimizers, since the last commit
         self._hooked = self._warned = self._closed = self._resolution_known = False
-        self._told = False  # whether the other processes know that this one has stopped
         self._closing = contextlib.ExitStack()
 
     def keep_part(self, part: PartWindow) -> None:
@@ -172,7 +168,7 @@ class Recorder:
         """
         if self._archive is None or self._log is None:
             raise ValueError("Recorder.keep_modes: modes are kept on disk; give watch a run_dir")
-        if self._products.sharded:
+        if self._agreement.sharded:
             raise ValueError(
                 "Recorder.keep_modes: parameters are sharded, and nothing is gathered inside a training step; call "
                 "se.functional_modes with recorder.edge().directions(k) where you evaluate"
@@ -230,7 +226,7 @@ class Recorder:
         self._look_if_due()
 
     def _record(self, source: Source, step: int) -> None:
-        moved, unusable = self._agreed_look(source)
+        moved, unusable = self._agreement.look(source, self._check_layout, self.stopped is not None, self.stop)
         if not self._resolution_known:  # waits for an accelerator, until something has moved
             self._resolution_known = bool(moved)
             if moved and not unusable:
@@ -254,47 +250,13 @@ class Recorder:
         self._recorded += 1
         self._look_if_due(failure)
 
-    def _agreed_look(self, source: Source) -> tuple[Flag, Flag]:
-        """Has anything moved, is anything not finite? The same answers in all processes that hold shards.
-
-        Raises:
-            RecordingStoppedError: another process has stopped.
-        """
-        if not self._products.sharded:
-            self._check_layout()
-            flags = source.look()
-            return source.settle() or flags
-
-        def here() -> Tensor:
-            self._check_layout()
-            seen = (*source.look(), self.stopped is not None)
-            return torch.stack([torch.as_tensor(flag, device=source.anchor.device) for flag in seen]).double()
-
-        try:
-            total = self._products.total(here, torch.zeros(3, dtype=torch.float64, device=source.anchor.device))
-        except Exception as problem:  # the others have got NaN in its place
-            if not self._kept.deferred:
-                self._told = True
-                raise
-            self.stop(f"{type(problem).__name__}: {problem}")
-            total = torch.full((3,), torch.nan, dtype=torch.float64, device=source.anchor.device)
-        if self._kept.deferred:  # nobody reads the device before the next look at the spectrum, where all stop together
-            settled = source.settle() or (total[0] > 0, total[1] > 0)
-            healthy = total[2] == 0
-            return torch.as_tensor(settled[0]) & healthy, torch.as_tensor(settled[1]) | ~healthy
-        moved, unusable, stopped = total.tolist()
-        if stopped or moved != moved:
-            self._told = True
-            raise RecordingStoppedError("another process stopped recording; its log says why")
-        return source.settle() or (moved > 0, unusable > 0)
-
     def _check_layout(self) -> None:
         if self._guard is None:
             return
         self._guard.check()
         masters = self._guard.new_masters(self._values)
         if masters is not None:
-            if self._products.sharded:
+            if self._agreement.sharded:
                 raise ValueError("the optimizer has made other master weights; close this recorder and watch again")
             self._values = masters
             self._kept.read_from(masters)
@@ -302,7 +264,7 @@ class Recorder:
     def _look_if_due(self, failure: Exception | None = None) -> None:
         """After every W updates the window holds new ones only: write them, and log its spectrum."""
         if self._log is not None and self._recorded % self.window.size == 0:
-            self._agree_to_go_on(failure)
+            self._agreement.go_on(failure, self.stopped is not None)
             if self._kept.deferred and self.window.steps[-1:] == self._last_seen:
                 raise ValueError(f"the last {self.window.size} updates were all zero or not finite, and dropped")
             self._last_seen = self.window.steps[-1:]
@@ -310,21 +272,11 @@ class Recorder:
         elif failure is not None:
             raise failure
 
-    def _agree_to_go_on(self, failure: Exception | None) -> None:
-        """All processes go on to the sums of a spectrum, or none does."""
-        if self._products.sharded:
-            failed = torch.tensor([float(failure is not None or self.stopped is not None)], dtype=torch.float64)
-            if float(self._products.total(failed.clone, failed)):
-                self._told = True
-                failure = failure or RecordingStoppedError("another process stopped recording; its log says why")
-        if failure is not None:
-            raise failure
-
     # What fails here must not reach the loop
 
     def guarded(self, action: Callable[[], None]) -> None:
         """Do something that belongs to the recording: a failure stops it, and does not reach the loop."""
-        if self.stopped is not None and (self._told or not self._products.sharded):
+        if self.stopped is not None and (self._agreement.told or not self._agreement.sharded):
             return
         try:
             action()
@@ -369,7 +321,7 @@ class Recorder:
                 raise ValueError(f"Recorder.edge: of={of!r} is known of the last W updates only; leave step out")
             if self._archive is None:
                 raise ValueError("Recorder.edge: earlier steps are read from disk; give watch a run_dir")
-            return self._archive.edge(step, center=center, products=self._products)
+            return self._archive.edge(step, center=center, products=self._agreement.products)
         if not self.window.full and self.stopped is not None:
             raise RecordingStoppedError(f"recording stopped at training step {self.steps}: {self.stopped}")
         return self._kept.edge(center, of, source)
@@ -386,8 +338,7 @@ class Recorder:
 
     def all_can_restore(self, state: Mapping[str, Tensor]) -> bool:
         """Whether each process that holds shards, all of which must call, has been given a state of its recorder."""
-        foreign = torch.tensor([float(not self._is_mine(state))], dtype=torch.float64)
-        return not float(self._products.total(foreign.clone, foreign))
+        return not self._agreement.anyone(not self._is_mine(state))
 
     def _is_mine(self, state: Mapping[str, Tensor]) -> bool:
         counts = state.get("counts")
@@ -420,7 +371,7 @@ class Recorder:
             self._log.restore(edge, self.window)
         self.steps, self._recorded, _ = state["counts"].tolist()
         self._last_seen = []
-        self.stopped, self._told = None, False
+        self.stopped, self._agreement.told = None, False
         if self._archive is not None:
             self._archive.rewind(self.window.steps[-1] if self.window.pushed else -1)
 
