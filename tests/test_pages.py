@@ -14,6 +14,7 @@ PRINTED = {
         "Comparison(1 directions, concentration, variance_share against",
         "largest against isotropic, one_tensor",
     ],
+    "intervening.md": ["Intervention(loss at 0.25, 0.5, 1; edge, isotropic", "of the squared lengths"],
     "discovery.md": ["law=Z_31, sum"],
     "early_warning.md": ["32\n"],
     "watching.md": [

@@ -6,6 +6,7 @@ from . import (
     engines,
     experiments,
     grokking,
+    intervention,
     language,
     modes,
     parameters,
@@ -57,6 +58,7 @@ from .grokking import (
     TrainingConfig,
     train_together,
 )
+from .intervention import Intervention, Projection, RunningEdge, intervene, project_updates
 from .language import ExplainedChange, TokenModes, explained_change, token_log_probabilities, token_modes
 from .modes import FunctionalModes, discrepancy, functional_modes, iterate_responses
 from .parameters import ParameterSubset, attention_weights, select_parameters
@@ -86,6 +88,7 @@ __all__ = [
     "FourierProfile",
     "FunctionalModes",
     "Grouping",
+    "Intervention",
     "LiveValues",
     "ModularTask",
     "ModularTransformer",
@@ -95,9 +98,11 @@ __all__ = [
     "OverRuns",
     "ParameterSubset",
     "Peakedness",
+    "Projection",
     "Recorder",
     "Recording",
     "RecordingStoppedError",
+    "RunningEdge",
     "Similarity",
     "SpectralEdge",
     "Split",
@@ -119,6 +124,7 @@ __all__ = [
     "functional_modes",
     "grouping",
     "head_purity",
+    "intervene",
     "iterate_random_directions",
     "iterate_responses",
     "language",
@@ -128,6 +134,7 @@ __all__ = [
     "operation",
     "over_runs",
     "principal_scores",
+    "project_updates",
     "random_directions",
     "register_operation",
     "select_parameters",

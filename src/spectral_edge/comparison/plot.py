@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
     from spectral_edge.comparison.result import Comparison, NullRow
 
-__all__ = ["plot_comparison"]
+__all__ = ["COLOURS", "OTHER", "ShownFigure", "plot_comparison"]
 
-_COLOURS = {
+COLOURS = {
     "isotropic": "#4477aa",
     "span": "#228833",
     "weights": "#aa3377",
     "blocks": "#66ccee",
     "inputs": "#999999",
 }
-_OTHER = "#ccbb44"
+OTHER = "#ccbb44"
 _SPREAD = 0.7
 
 
-class _ShownFigure(Figure):
+class ShownFigure(Figure):
     """A figure that a notebook shows, whether or not pyplot has been used in it."""
 
     def _repr_png_(self) -> bytes:
@@ -47,7 +47,7 @@ def plot_comparison(comparison: Comparison) -> Figure:
     nulls = list(dict.fromkeys(row.null for row in comparison.rows))
     directions = max(len({row.direction for row in comparison.rows}), 1)
     width = max(4.0, 1.4 + 0.36 * len(nulls) * directions)
-    figure = _ShownFigure(figsize=(min(width * len(statistics), 16), 3.6), layout="constrained")
+    figure = ShownFigure(figsize=(min(width * len(statistics), 16), 3.6), layout="constrained")
     panels = figure.subplots(1, len(statistics), squeeze=False)[0]
     for axes, statistic in zip(panels, statistics, strict=True):
         _panel(axes, [row for row in comparison.rows if row.statistic == statistic], nulls)
@@ -60,7 +60,7 @@ def plot_comparison(comparison: Comparison) -> Figure:
 def _panel(axes: Axes, rows: list[NullRow], nulls: list[str]) -> None:
     directions = list(dict.fromkeys(row.direction for row in rows))
     for number, null in enumerate(nulls):
-        colour = _COLOURS.get(null, _OTHER)
+        colour = COLOURS.get(null, OTHER)
         shift = _SPREAD * ((number + 0.5) / len(nulls) - 0.5)
         for row in (row for row in rows if row.null == null and len(row.values)):
             low, high = np.quantile(row.values, [0.05, 0.95])

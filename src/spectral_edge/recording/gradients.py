@@ -23,6 +23,7 @@ class SourceGradient(RunningSum):
 
     Cost: two passes over D numbers a block. Memory: D numbers; beside the window.
 
+    >>> import torch
     >>> layer = torch.nn.Linear(2, 1, bias=False)
     >>> source = SourceGradient(ParameterSubset(dict(layer.named_parameters())))
     >>> layer(torch.ones(1, 2)).sum().backward()  # of another source

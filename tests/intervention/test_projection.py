@@ -1,0 +1,214 @@
+"""Projected training against training by hand in float64."""
+
+import copy
+
+import pytest
+import torch
+
+import spectral_edge as se
+from spectral_edge.intervention import RunningEdge
+
+D = 26
+
+
+def model_and_optimizer(kind=torch.optim.AdamW, **settings):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)).double()
+    settings = {"lr": 0.01} | settings
+    return model, kind(model.parameters(), **settings), se.ParameterSubset(dict(model.named_parameters()))
+
+
+def train(model, optimizer, steps, start=0):
+    for step in range(start, start + steps):
+        x = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(step))
+        optimizer.zero_grad()
+        (model(x) - 1).square().sum().backward()
+        optimizer.step()
+
+
+def random_rows(m):
+    return torch.randn(m, D, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+
+
+def test_the_weights_do_not_move_along_what_is_removed():
+    model, optimizer, parameters = model_and_optimizer()
+    rows, before = random_rows(2), parameters.flatten()
+    with se.project_updates(optimizer, parameters, remove=rows) as arm:
+        train(model, optimizer, 10)
+    moved = parameters.flatten() - before
+    assert (rows @ moved).abs().max() < 1e-12
+    assert moved.norm() > 0.01
+    assert 0 < arm.removed_share < 1
+
+
+def test_the_weights_move_along_nothing_but_what_is_kept():
+    model, optimizer, parameters = model_and_optimizer()
+    rows, before = random_rows(2), parameters.flatten()
+    with se.project_updates(optimizer, parameters, keep=rows):
+        train(model, optimizer, 10)
+    moved = parameters.flatten() - before
+    q = torch.linalg.qr(rows.T)[0]
+    torch.testing.assert_close(q @ (q.T @ moved), moved, atol=1e-12, rtol=0)
+    assert moved.norm() > 0
+
+
+def test_a_step_of_gradient_descent_is_its_closed_form():
+    model, optimizer, parameters = model_and_optimizer(torch.optim.SGD)
+    rows, before = random_rows(1), parameters.flatten()
+    unit = rows[0] / rows[0].norm()
+    with se.project_updates(optimizer, parameters, remove=rows) as arm:
+        train(model, optimizer, 1)
+    gradient = torch.cat([p.grad.flatten() for p in model.parameters()])
+    step = -0.01 * gradient
+    torch.testing.assert_close(parameters.flatten(), before + step - (step @ unit) * unit)
+    assert arm.removed_share == pytest.approx(float((step @ unit) ** 2 / step.square().sum()))
+    assert arm.total == pytest.approx(float(step.square().sum()))
+
+
+def test_without_their_own_direction_weights_move_on_a_sphere_to_second_order():
+    """δ ⊥ θ at each step: |θ|² grows by |δ|² exactly."""
+    model, optimizer, parameters = model_and_optimizer(torch.optim.AdamW, weight_decay=0.5)
+    square = parameters.flatten().square().sum()
+    with se.project_updates(optimizer, parameters, remove="theta") as arm:
+        train(model, optimizer, 5)
+    grown = float(parameters.flatten().square().sum() - square)
+    assert grown == pytest.approx(arm.total - arm.removed, rel=1e-9)
+
+
+def test_removing_nothing_changes_no_bit():
+    ends = []
+    for remove in (False, True):
+        model, optimizer, parameters = model_and_optimizer()
+        if remove:  # the window is never full
+            se.project_updates(optimizer, parameters, remove=RunningEdge(parameters, window=30))
+        train(model, optimizer, 12)
+        ends.append(parameters.flatten())
+    assert torch.equal(*ends)
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_the_running_edge_is_that_of_what_was_asked_for(every):
+    """By hand: windows of what the optimizer asked for, its first direction taken out of the next steps."""
+    model, optimizer, parameters = model_and_optimizer()
+    by_hand, other, own = model_and_optimizer()
+    with se.project_updates(optimizer, parameters, remove=RunningEdge(parameters, window=3, every=every)):
+        train(model, optimizer, 6 * every)
+    asked, rows = [], None
+    for step in range(6 * every):
+        before = own.flatten()
+        train(by_hand, other, 1, start=step)
+        asked.append(own.flatten() - before)
+        if rows is not None:
+            out = (rows @ asked[-1]) @ rows
+            with torch.no_grad():
+                for name, piece in own.unflatten(out).items():
+                    own.parameters[name].sub_(piece)
+        strides = (
+            torch.stack(asked[: len(asked) // every * every]).unflatten(0, (-1, every)).sum(1)
+            if len(asked) >= every
+            else []
+        )
+        if len(strides) >= 3:
+            rows = torch.linalg.svd(strides[-3:], full_matrices=False).Vh[:1]
+    torch.testing.assert_close(parameters.flatten(), own.flatten(), atol=1e-6, rtol=0)
+
+
+def asked_window(subspace, updates):
+    for step, update in enumerate(updates):
+        subspace.saw(update, step + 1)
+
+
+def test_bulk_random_and_crossed_directions_are_what_they_say():
+    _, _, parameters = model_and_optimizer()
+    updates = random_rows(6)
+    theta = parameters.flatten()
+    vh = torch.linalg.svd(updates, full_matrices=False).Vh
+    bulk = RunningEdge(parameters, window=6, skip=3, k=2)
+    asked_window(bulk, updates)
+    found = bulk.directions(theta).double()
+    torch.testing.assert_close((found @ vh[3:5].T).abs(), torch.eye(2, dtype=torch.float64), atol=1e-4, rtol=0)
+    crossed = RunningEdge(parameters, window=6, across_weights=True)
+    asked_window(crossed, updates)
+    across = vh[0] - (vh[0] @ theta) * theta / theta.square().sum()
+    cosine = crossed.directions(theta)[0].double() @ across / across.norm()
+    assert abs(float(cosine)) == pytest.approx(1, abs=1e-6)
+    drawn = [RunningEdge(parameters, window=6, k=2, at_random=True, seed=seed) for seed in (0, 0, 1)]
+    for one in drawn:
+        asked_window(one, updates)
+    rows = [one.directions(theta).double() for one in drawn]
+    assert torch.equal(rows[0], rows[1])
+    assert not torch.allclose(rows[0], rows[2])
+    torch.testing.assert_close(rows[0] @ rows[0].T, torch.eye(2, dtype=torch.float64), atol=1e-5, rtol=0)
+    torch.testing.assert_close(rows[0] @ vh.T @ vh, rows[0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("remove", ["theta", "running"])
+def test_it_continues_from_its_state(remove):
+    def begun():
+        model, optimizer, parameters = model_and_optimizer()
+        given = "theta" if remove == "theta" else RunningEdge(parameters, window=3, every=2, at_random=True)
+        return model, optimizer, parameters, se.project_updates(optimizer, parameters, remove=given)
+
+    model, optimizer, parameters, arm = begun()
+    train(model, optimizer, 9)
+    saved = copy.deepcopy((model.state_dict(), optimizer.state_dict(), arm.state_dict()))
+    train(model, optimizer, 5, start=9)
+    again, other, theirs, second = begun()
+    again.load_state_dict(saved[0])
+    other.load_state_dict(saved[1])
+    second.load_state_dict(saved[2])
+    train(again, other, 5, start=9)
+    assert torch.equal(parameters.flatten(), theirs.flatten())
+    assert (arm.removed, arm.total, arm.steps) == (second.removed, second.total, second.steps)
+
+
+def test_a_recorder_sees_what_was_done_whichever_came_first():
+    for watch_first in (True, False):
+        model, optimizer, parameters = model_and_optimizer()
+        rows = random_rows(1)
+        settings = {"parameters": ".", "window": 4, "verbose": False}
+        if watch_first:
+            recorder = se.watch(model, optimizer, **settings)
+        se.project_updates(optimizer, parameters, remove=rows)
+        if not watch_first:
+            recorder = se.watch(model, optimizer, **settings)
+        train(model, optimizer, 6)
+        along = recorder.edge(center=False).directions(2).double() @ rows[0] / rows[0].norm()
+        assert along.abs().max() < 1e-5
+
+
+def test_closed_updates_are_the_optimizers_own_again():
+    model, optimizer, parameters = model_and_optimizer()
+    with se.project_updates(optimizer, parameters, keep=random_rows(1)):
+        train(model, optimizer, 1)
+    held = parameters.flatten()
+    train(model, optimizer, 1, start=1)
+    assert (parameters.flatten() - held).count_nonzero() == D
+    assert not optimizer._optimizer_step_pre_hooks
+    assert not optimizer._optimizer_step_post_hooks
+
+
+def test_what_cannot_be_projected_is_named():
+    model, optimizer, parameters = model_and_optimizer()
+    rows = random_rows(1)
+    cases = [
+        ({}, "one of remove and keep"),
+        ({"remove": rows, "keep": rows}, "one of remove and keep"),
+        ({"remove": rows[:, :5]}, r"\(1, 5\)"),
+        ({"remove": torch.cat([rows, rows])}, "nothing new"),
+        ({"remove": "edge"}, "'theta'"),
+    ]
+    for settings, said in cases:
+        with pytest.raises(ValueError, match=said):
+            se.project_updates(optimizer, parameters, **settings)
+    with pytest.raises(ValueError, match=r"no torch\.optim\.Optimizer"):
+        se.project_updates(object(), parameters, remove=rows)
+    other = torch.optim.SGD([next(model.parameters())], lr=0.1)
+    with pytest.raises(ValueError, match=r"does not hold '0.bias'"):
+        se.project_updates(other, parameters, remove=rows)
+    for settings in ({"every": 0}, {"k": 0}, {"skip": 19, "k": 1}, {"skip": 2, "at_random": True}):
+        with pytest.raises(ValueError, match="RunningEdge"):
+            RunningEdge(parameters, **settings)
+    next(model.parameters())._in_backward_optimizers = [optimizer]
+    with pytest.raises(ValueError, match="inside the backward pass"):
+        se.project_updates(optimizer, parameters, remove=rows)
