@@ -78,15 +78,16 @@ def test_controls_are_what_their_names_say():
     assert (draws @ draws.T).fill_diagonal_(0).abs().max() < 0.9  # different ones
 
 
+@pytest.mark.parametrize("size", [0.3, -0.3])
 @pytest.mark.parametrize("given", ["length", "coefficients", "displacement"])
-def test_weights_are_moved_along(given):
+def test_weights_are_moved_along(given, size):
     v = layer_and_edge()[2].directions(2)
-    along = {"length": 0.3, "coefficients": [0.3, 0.0], "displacement": 0.3 * v[0]}[given]
+    along = {"length": size, "coefficients": [size, 0.0], "displacement": size * v[0]}[given]
     theta, _, weights, found = run((1.0, -2.0), along=along, controls=["theta"])
-    torch.testing.assert_close(weights[1], theta + 0.3 * v[0].double(), atol=1e-6, rtol=0)
-    torch.testing.assert_close(weights[2], theta - 0.6 * v[0].double(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(weights[1], theta + size * v[0].double(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(weights[2], theta - 2 * size * v[0].double(), atol=1e-6, rtol=0)
     assert found.norm == pytest.approx(0.3, rel=1e-5)
-    sign = np.sign(float(v[0].double() @ theta))
+    sign = np.sign(size * float(v[0].double() @ theta))
     torch.testing.assert_close(weights[3], theta + 0.3 * sign * theta / theta.norm(), atol=1e-6, rtol=0)
 
 

@@ -28,10 +28,10 @@ class SourceGradient(RunningSum):
     >>> source = SourceGradient(ParameterSubset(dict(layer.named_parameters())))
     >>> layer(torch.ones(1, 2)).sum().backward()  # of another source
     >>> source.begin()
-    >>> layer(torch.tensor([[2.0, 0.0]])).sum().backward()
+    >>> layer(torch.tensor([[2.0, 3.0]])).sum().backward()
     >>> source.end()
     >>> source.take()
-    tensor([-2., -0.])
+    tensor([-2., -3.])
     """
 
     def __init__(self, parameters: ParameterSubset) -> None:
