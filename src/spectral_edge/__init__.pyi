@@ -58,7 +58,7 @@ from .grokking import (
     TrainingConfig,
     train_together,
 )
-from .intervention import Intervention, Projection, RunningEdge, intervene, project_updates
+from .intervention import Intervention, Projection, RunningEdge, curvature, intervene, project_updates
 from .language import ExplainedChange, TokenModes, explained_change, token_log_probabilities, token_modes
 from .modes import FunctionalModes, discrepancy, functional_modes, iterate_responses
 from .parameters import ParameterSubset, attention_weights, select_parameters
@@ -115,6 +115,7 @@ __all__ = [
     "attention_weights",
     "character_spectrum",
     "compare",
+    "curvature",
     "discover_basis",
     "discrepancy",
     "effective_rank",

@@ -1,5 +1,6 @@
 """What directions cause: move weights along them, or keep training from doing so, beside controls of the same size."""
 
+from spectral_edge.intervention.curvature import curvature
 from spectral_edge.intervention.intervene import CONTROLS, intervene
 from spectral_edge.intervention.projection import Projection, project_updates
 from spectral_edge.intervention.result import Intervention, Outcome
@@ -10,6 +11,7 @@ __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
     "CONTROLS",
     "Intervention",
     "Outcome",
+    "curvature",
     # during training
     "project_updates",
     "Projection",
