@@ -245,6 +245,13 @@ def test_an_evaluate_that_returns_something_else_is_named(returned):
         se.intervene(model, edge, lambda m: returned, parameters=parameters)
 
 
+def test_the_parameters_of_another_model_are_refused():
+    model, _, edge = layer_and_edge()
+    _, others, _ = layer_and_edge(1)
+    with pytest.raises(ValueError, match="another model"):
+        se.intervene(model, edge, Seen(others), parameters=others)
+
+
 def test_directions_that_do_not_fit_are_named():
     model, parameters, _ = layer_and_edge()
     for rows, said in (

@@ -12,8 +12,8 @@ from spectral_edge.comparison import CannotDrawError, DirectionSpace
 from spectral_edge.comparison.measurement import left_as_found
 from spectral_edge.intervention.displacements import THETA, Arm, along_of, arms_of, part_of_weights
 from spectral_edge.intervention.result import Intervention, Outcome
-from spectral_edge.modes import moved
-from spectral_edge.parameters import ParameterSubset, attention_weights
+from spectral_edge.modes import check_own, moved
+from spectral_edge.parameters import ParameterSubset, attention_weights, unwrap_model
 from spectral_edge.spectrum import SpectralEdge
 
 __all__ = ["CONTROLS", "intervene"]
@@ -89,6 +89,7 @@ def intervene(
     strengths = tuple(float(s) for s in strengths)
     _check(asked, strengths, draws, seed)
     subset = attention_weights(model) if parameters is None else parameters
+    check_own(unwrap_model(model), subset)
     space = DirectionSpace(subset, edge if isinstance(edge, SpectralEdge) else None)
     rows = _rows(space, edge, k)
     displacement = -part_of_weights(space, rows) if along is None else along_of(along, rows, subset.dim)

@@ -3,7 +3,15 @@
 from spectral_edge.modes.difference_quotient import moved
 from spectral_edge.modes.finishing import finish
 from spectral_edge.modes.inputs import Forward, Inputs, as_rows, default_forward, input_batches, input_count
-from spectral_edge.modes.responder import DIRECTIONS_AT_ONCE, Method, Responder, all_finite, in_threads, responder_of
+from spectral_edge.modes.responder import (
+    DIRECTIONS_AT_ONCE,
+    Method,
+    Responder,
+    all_finite,
+    check_own,
+    in_threads,
+    responder_of,
+)
 from spectral_edge.modes.response import (
     FunctionalModes,
     discrepancy,
@@ -22,6 +30,7 @@ __all__ = [
     "Responder",
     "all_finite",
     "as_rows",
+    "check_own",
     "default_forward",
     "discrepancy",
     "finish",

@@ -26,7 +26,16 @@ from spectral_edge.modes.inputs import Forward, Inputs, default_forward, input_b
 from spectral_edge.parameters import ParameterSubset, attention_weights, reshard, to_local, unwrap_model
 from spectral_edge.spectrum import SpectralEdge
 
-__all__ = ["DIRECTIONS_AT_ONCE", "INPUTS_AT_ONCE", "Method", "Responder", "all_finite", "in_threads", "responder_of"]
+__all__ = [
+    "DIRECTIONS_AT_ONCE",
+    "INPUTS_AT_ONCE",
+    "Method",
+    "Responder",
+    "all_finite",
+    "check_own",
+    "in_threads",
+    "responder_of",
+]
 
 Method = Literal["jvp", "finite_difference", "central_difference"]
 _METHODS = get_args(Method)
@@ -133,7 +142,7 @@ def responder_of(
     model = unwrap_model(model)
     reshard(model)
     parameters = attention_weights(model) if parameters is None else parameters
-    _check_own(model, parameters)
+    check_own(model, parameters)
     inputs = inputs_on(to_local(next(iter(parameters.parameters.values()))).device, inputs)
     size = INPUTS_AT_ONCE if batch_size is None else batch_size
     own = forward is None and brings_derivative(model, parameters)
@@ -159,8 +168,12 @@ def responder_of(
     return Responder(model, parameters, inputs, method, epsilon, DIRECTIONS_AT_ONCE, False, quotient)
 
 
-def _check_own(model: nn.Module, parameters: ParameterSubset) -> None:
-    """Refuse the parameters of another model, such as a copy: half of what is measured would be the other's."""
+def check_own(model: nn.Module, parameters: ParameterSubset) -> None:
+    """Refuse the parameters of another model, such as a copy: half of what is measured would be the other's.
+
+    Raises:
+        ValueError: a parameter is not the model's own; names it.
+    """
     own = dict(model.named_parameters(remove_duplicate=False))
     for name, parameter in parameters.parameters.items():
         if name not in own:
