@@ -85,7 +85,8 @@ def test_the_papers_model_bends_as_its_loss_says():
     def moved(step):
         flat = parameters.unflatten(parameters.flatten() + step * v)
         model.eval()
-        return float(loss(functional_call(model, flat, (inputs["pairs"][:, 0], inputs["pairs"][:, 1])), inputs))
+        outputs = functional_call(model, flat, (inputs["pairs"][:, 0], inputs["pairs"][:, 1]))
+        return loss(outputs, inputs).item()
 
     h = 1e-3
     assert bend(v) == pytest.approx((moved(h) - 2 * moved(0) + moved(-h)) / h**2, rel=1e-4, abs=1e-8)
@@ -98,3 +99,23 @@ def test_what_has_no_curvature_is_named():
     bend = curvature(model, inputs, lambda h, batch: h.square().sum(1), parameters=parameters, forward=forward)
     with pytest.raises(ValueError, match=r"shape \(7,\)"):
         bend(torch.ones(parameters.dim, dtype=torch.float64))
+
+
+def test_draws_that_several_threads_share_leave_the_model_whole():
+    training = se.Training(se.TrainingConfig(operation="add", p=7, d_model=16, n_heads=2, d_mlp=16, seed=1))
+    model, pairs = training.model, torch.as_tensor(training.task.pairs)
+    bend = curvature(
+        model,
+        {"pairs": pairs},
+        lambda outputs, batch: outputs.square().mean(),
+        forward=lambda m, batch: m(batch["pairs"][:, 0], batch["pairs"][:, 1]),
+    )
+    dim = se.attention_weights(model).dim
+    tables = [
+        se.compare(
+            model, se.random_directions(1, dim, seed=0), pairs, bend, nulls="isotropic", draws=24, threads=n, quiet=True
+        ).rows[0].values
+        for n in (1, 2)
+    ]  # fmt: skip
+    assert tables[0].tolist() == tables[1].tolist()
+    assert all(isinstance(p, nn.Parameter) for p in se.attention_weights(model).parameters.values())

@@ -269,3 +269,39 @@ def test_directions_that_do_not_fit_are_named():
     found = se.intervene(model, torch.ones(1, 35), Seen(parameters), parameters=parameters, along=1.0, draws=2)
     assert set(found.left_out) == {"weights", "span", "theta"}
     assert found.share == math.inf
+
+
+def test_weights_that_round_a_displacement_are_refused():
+    model, parameters, _ = layer_and_edge()
+    model.bfloat16()
+    row = torch.zeros(1, parameters.dim)
+    row[0, 0] = 1.0
+    with pytest.raises(ValueError, match=r"bfloat16 rounds.*model\.float\(\)"):
+        se.intervene(model, row, Seen(parameters), parameters=parameters, along=1e-3, draws=2)
+
+
+def test_directions_of_different_lengths_are_one_span_and_rounding_is_no_direction():
+    model, parameters, _ = layer_and_edge()
+    rows = torch.eye(parameters.dim)[:2]
+    seen = Seen(parameters)
+    se.intervene(model, rows * torch.tensor([[1.0], [1e-9]]), seen, parameters=parameters, controls=[])
+    expected = seen.weights[0].clone()
+    expected[:2] = 0
+    torch.testing.assert_close(seen.weights[1], expected, atol=1e-6, rtol=0)
+    v = torch.randn(1, parameters.dim)
+    with pytest.raises(ValueError, match="fewer dimensions"):
+        se.intervene(model, torch.cat([v, v * (1 + 1e-7 * torch.randn_like(v))]), seen, parameters=parameters)
+
+
+def test_strengths_that_are_nearly_one_are_kept_apart():
+    _, _, _, found = run((1.0, 1.0000001), controls=["isotropic"])
+    assert [(row.statistic, len(row.values)) for row in found.comparison.rows] == [
+        ("norm at 1", 4),
+        ("norm at 1.0000001", 4),
+    ]
+
+
+def test_a_quantity_that_is_never_finite_is_drawn_as_nothing(tmp_path):
+    model, parameters, edge = layer_and_edge()
+    found = se.intervene(model, edge, lambda m: {"no": math.nan, "ok": 1.0}, parameters=parameters, draws=2)
+    assert len(found.plot().axes) == 2

@@ -196,6 +196,8 @@ def test_what_cannot_be_projected_is_named():
         ({"remove": rows, "keep": rows}, "one of remove and keep"),
         ({"remove": rows[:, :5]}, r"\(1, 5\)"),
         ({"remove": torch.cat([rows, rows])}, "nothing new"),
+        ({"remove": rows[:0]}, "0 directions"),
+        ({"remove": torch.zeros_like(rows)}, "none zero"),
         ({"remove": "edge"}, "'theta'"),
     ]
     for settings, said in cases:
@@ -212,3 +214,66 @@ def test_what_cannot_be_projected_is_named():
     next(model.parameters())._in_backward_optimizers = [optimizer]
     with pytest.raises(ValueError, match="inside the backward pass"):
         se.project_updates(optimizer, parameters, remove=rows)
+
+
+def test_a_step_that_calls_that_of_its_base_class_is_projected_whole():
+    class Jump(torch.optim.SGD):
+        def step(self, closure=None):
+            super().step(closure)
+            self.param_groups[0]["params"][0].data += torch.tensor([10.0, 0.0])
+
+    torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)  # from now on the hooks of both classes run
+    weight = torch.nn.Parameter(torch.zeros(2))
+    optimizer = Jump([weight], lr=1.0)
+    axis = torch.tensor([[1.0, 0.0]])
+    with se.project_updates(optimizer, se.ParameterSubset({"w": weight}), remove=axis) as arm:
+        weight.grad = torch.tensor([-3.0, -4.0])
+        optimizer.step()
+    assert weight.tolist() == [0.0, 4.0]
+    assert arm.steps == 1
+
+
+def test_the_optimizer_inside_a_wrapper_is_found():
+    class Wrapper:
+        def __init__(self, optimizer):
+            self.optimizer = optimizer
+
+    model, optimizer, parameters = model_and_optimizer()
+    rows, before = random_rows(1), parameters.flatten()
+    with se.project_updates(Wrapper(optimizer), parameters, remove=rows):
+        train(model, optimizer, 2)
+    assert (rows @ (parameters.flatten() - before)).abs().max() < 1e-12
+
+
+def test_nothing_across_the_weights_is_no_direction():
+    _, _, parameters = model_and_optimizer()
+    theta = parameters.flatten()
+    along = RunningEdge(parameters, window=2, across_weights=True)
+    asked_window(along, torch.stack([theta, theta * 1.5]))
+    assert along.directions(theta) is None
+    assert along.directions(torch.zeros_like(theta)).shape == (1, D)
+
+
+def test_an_update_that_is_not_finite_is_not_learnt():
+    _, _, parameters = model_and_optimizer()
+    edge = RunningEdge(parameters, window=3)
+    rows = random_rows(4)
+    rows[1, 0] = torch.nan
+    asked_window(edge, rows)
+    vh = torch.linalg.svd(rows[[0, 2, 3]], full_matrices=False).Vh
+    cosine = edge.directions(parameters.flatten())[0].double() @ vh[0]
+    assert abs(float(cosine)) == pytest.approx(1, abs=1e-6)
+
+
+def test_an_update_without_a_part_along_what_is_removed_keeps_its_bits():
+    ends = []
+    for remove in (False, True):
+        weight = torch.nn.Parameter(torch.tensor([0.1, 0.2]))
+        optimizer = torch.optim.SGD([weight], lr=0.3)
+        if remove:
+            axis = torch.tensor([[1.0, 0.0]])
+            se.project_updates(optimizer, se.ParameterSubset({"w": weight}), remove=axis)
+        weight.grad = torch.tensor([0.0, 0.7])
+        optimizer.step()
+        ends.append(weight.detach().clone())
+    assert torch.equal(*ends)

@@ -78,20 +78,53 @@ def test_a_source_has_a_row_for_each_update_that_it_took_part_in():
     assert found == pytest.approx(se.spectral_edge(torch.stack(asked[1:]), center=False).singular_values, rel=1e-5)
 
 
-@pytest.mark.parametrize("inside", [True, False])
-def test_gradients_that_are_dropped_inside_a_block_do_not_count(inside):
-    model, optimizer = model_and_optimizer()
-    source = SourceGradient(se.ParameterSubset(dict(model.named_parameters())))
+def test_gradients_that_are_cleared_inside_a_block_end_the_recording():
+    model, optimizer, recorder = watched()
     losses(model, 0)["prose"].backward()
-    if not inside:
+    with recorder.source("code"):
         optimizer.zero_grad()
-    source.begin()
-    optimizer.zero_grad()
+        losses(model, 1)["code"].backward()
+    assert "zero_grad before the blocks" in recorder.stopped
+    optimizer.step()
+
+
+def test_gradients_that_ddp_puts_elsewhere_are_the_same_gradients():
+    """Its bucket views take the place of gradients, with what was in them."""
+    model, _ = model_and_optimizer()
+    source = SourceGradient(se.ParameterSubset(dict(model.named_parameters())), replaced=True)
+    losses(model, 0)["prose"].backward()
     loss = losses(model, 1)["code"]
     expected = -gradient(loss, model)
+    source.begin()
     loss.backward()
+    for parameter in model.parameters():
+        parameter.grad = parameter.grad.clone()
     source.end()
     torch.testing.assert_close(source.take(), expected)
+
+
+@pytest.mark.parametrize("how", ["step", "nested"])
+def test_what_does_not_belong_into_a_block_ends_the_recording(how):
+    model, optimizer, recorder = watched()
+    with recorder.source("code"):
+        losses(model, 0)["code"].backward()
+        if how == "step":
+            optimizer.step()
+        else:
+            with recorder.source("code"):
+                pass
+    assert {"step": "step after the blocks", "nested": "end that one first"}[how] in recorder.stopped
+
+
+def test_blocks_of_different_sources_may_be_nested():
+    model, optimizer, recorder = watched(window=2)
+    for _ in range(2):
+        optimizer.zero_grad()
+        with recorder.source("prose"), recorder.source("code"):
+            losses(model, 0)["code"].backward()
+        optimizer.step()
+    both = [recorder.edge(of="gradient", source=name, center=False).singular_values for name in NAMES]
+    assert both[0].tolist() == both[1].tolist()
 
 
 def test_the_scale_of_a_loss_is_divided_out():
@@ -106,17 +139,24 @@ def test_the_scale_of_a_loss_is_divided_out():
     torch.testing.assert_close(source.take(), expected)
 
 
-def test_entries_that_overflow_count_as_nothing():
-    model, optimizer, recorder = watched(window=2)
-    train(model, optimizer, recorder, 1)
-    optimizer.zero_grad()
-    with recorder.source("code"):
-        losses(model, 1)["code"].backward()
-        model[0].weight.grad[0, 0] = torch.inf
-    model[0].weight.grad[0, 0] = 0.0
-    optimizer.step()
-    assert recorder.stopped is None
-    assert recorder.edge(of="gradient", source="code", center=False).singular_values[1] > 0
+def test_a_block_that_overflows_counts_as_nothing():
+    """The step of a scaler that is skipped, and two that are not."""
+    model, _ = model_and_optimizer()
+    source = SourceGradient(se.ParameterSubset(dict(model.named_parameters())))
+    rows = []
+    for step in range(3):
+        for parameter in model.parameters():
+            parameter.grad = None
+        loss = losses(model, step)["code"]
+        source.begin()
+        loss.backward()
+        if step == 0:
+            model[0].weight.grad[0, 0] = torch.inf
+        source.end()
+        if step:
+            rows.append((source.take(), -gradient(losses(model, step)["code"], model)))
+    for found, expected in rows:
+        torch.testing.assert_close(found, expected)
 
 
 def test_training_is_bitwise_the_same_with_sources():
@@ -186,3 +226,6 @@ def test_what_sources_cannot_be_had_for_is_said(tmp_path):
         se.watch(model, optimizer, parameters=".", sources=NAMES, storage="disk", run_dir=tmp_path, verbose=False)
     with pytest.raises(ValueError, match="none was given"):
         se.watch(model, None, parameters=".", sources=NAMES, verbose=False)
+    next(model.parameters())._in_backward_optimizers = [optimizer]
+    with pytest.raises(ValueError, match="inside the backward pass"):
+        se.watch(model, optimizer, parameters=".", sources=NAMES, verbose=False)

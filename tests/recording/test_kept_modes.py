@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import spectral_edge as se
+from spectral_edge.recording import watching
 from spectral_edge.store import RunCorruptError, RunMissingError
 
 
@@ -55,13 +56,14 @@ def test_responses_of_many_numbers_are_left_out(tmp_path):
     assert kept.energy.shape == (3, 7)
 
 
+@pytest.mark.filterwarnings("ignore:Sequential cannot be differentiated in forward mode")
 def test_training_is_bitwise_the_same_with_modes_kept(tmp_path):
     ends = []
     for keep in (False, True):
         model, optimizer, recorder = watched(tmp_path / str(keep))
         with recorder:
-            if keep:
-                recorder.keep_modes(INPUTS)
+            if keep:  # reads with random numbers of its own
+                recorder.keep_modes(INPUTS, lambda model, x: model(x + torch.randn_like(x)))
             torch.manual_seed(3)
             train(model, optimizer, 9)
             assert model.training
@@ -114,6 +116,8 @@ def test_what_cannot_be_kept_is_said(tmp_path):
         recorder.keep_modes(INPUTS, k=0)
     with pytest.raises(ValueError, match="2 labels for 7 inputs"):
         recorder.keep_modes(INPUTS, labels=["a", "b"])
+    with pytest.raises(ValueError, match="k = 5 directions of a window of 4"):
+        recorder.keep_modes(INPUTS, k=5)
     recorder.close()
     with pytest.raises(RunMissingError, match="keep_modes"):
         se.Recording(tmp_path).modes()
@@ -141,3 +145,13 @@ def test_notes_that_nobody_reads_are_not_kept():
     recorder = se.watch(model, torch.optim.SGD(model.parameters()), parameters=".", window=2, verbose=False)
     recorder.note(loss=torch.zeros(()))
     assert recorder._log is None
+
+
+def test_only_the_first_process_keeps_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(watching, "_rank", lambda: 1)
+    model, optimizer, recorder = watched(tmp_path)
+    with recorder:
+        recorder.keep_modes(INPUTS)
+        train(model, optimizer, 4)
+        assert recorder.stopped is None
+    assert not list(tmp_path.iterdir())

@@ -59,7 +59,8 @@ def test_gaps_below_the_noise_floor_have_open_marks():
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("singular_values", None), ("gap_ratios", []), ("position", "two"), ("drift", [1])]
+    ("key", "value"),
+    [("singular_values", None), ("gap_ratios", []), ("position", "two"), ("drift", [1]), ("step", 10**400)],
 )
 def test_a_damaged_log_is_named(key, value):
     lines = planted()

@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -187,6 +189,7 @@ def test_the_monitor_of_a_recording_is_its_log(client, trained):
     np.testing.assert_allclose(found["shares"], shares, rtol=1e-5)
     table = pl.read_csv(io.BytesIO(client.get("/api/monitor?run=runs/recorded&format=csv").content))
     assert table["weight_norm"].to_list() == pytest.approx([line["weight_norm"] for line in lines])
+    assert table[f"noted.{HOSTILE}"].to_list() == [2.0] * len(lines)
     assert client.get("/api/monitor?run=runs/add").status_code == 404
 
 
@@ -239,6 +242,10 @@ def test_only_comparisons_are_listed_and_only_those_listed_are_read(served):
     (served / "damaged.json").write_text('{"schema": 1, "kind": "comparison", "rows": 3}')
     (served / "outside.json").symlink_to(served.parent / "secret.json")
     (served.parent / "secret.json").write_text('{"schema": 1, "kind": "comparison"}')
+    odd = os.fsencode(served) + b"/\xff\xfe"  # no text
+    folder = Path(os.fsdecode(odd))
+    folder.mkdir()
+    shutil.copy(served / "runs" / "norm.json", folder)
     client = opened(served)
     assert client.get("/api/comparisons").json()["comparisons"] == ["damaged.json", "runs/norm.json"]
     assert client.get("/api/comparison?name=damaged.json").status_code == 409

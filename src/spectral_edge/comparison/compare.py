@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from spectral_edge.comparison.draw_plan import Combination, DrawPlan
-from spectral_edge.comparison.measurement import Measurement, left_as_found
+from spectral_edge.comparison.measurement import Measurement
 from spectral_edge.comparison.nulls import NULLS, PERMUTED, DirectionNull, available_draws, direction_null, why_no_sets
 from spectral_edge.comparison.progress import Progress
 from spectral_edge.comparison.result import Alternative, Comparison
 from spectral_edge.comparison.space import CannotDrawError, DirectionSpace
 from spectral_edge.comparison.statistic import Keep, named_statistics, set_size
-from spectral_edge.modes import Forward, Inputs, Responder, responder_of
+from spectral_edge.modes import Forward, Inputs, Responder, left_as_found, responder_of
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.spectrum import SpectralEdge
 

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spectral_edge.comparison.measurement import Measurement, left_as_found
+from spectral_edge.comparison.measurement import Measurement
 from spectral_edge.comparison.progress import Progress
 from spectral_edge.comparison.space import DirectionSpace
 from spectral_edge.comparison.statistic import named_statistics
-from spectral_edge.modes import Forward, Inputs, Method, responder_of
+from spectral_edge.modes import Forward, Inputs, Method, left_as_found, responder_of
 from spectral_edge.parameters import ParameterSubset
 
 __all__ = ["evaluate"]

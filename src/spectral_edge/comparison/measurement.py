@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from spectral_edge.comparison.draw_plan import Block, DrawPlan
 from spectral_edge.comparison.draws import rows_at_once
@@ -35,9 +33,9 @@ from spectral_edge.comparison.statistic import (
     turned_round,
     value_of,
 )
-from spectral_edge.modes import Responder, finish, in_threads, input_count
+from spectral_edge.modes import Responder, in_threads, input_count
 
-__all__ = ["Measurement", "left_as_found"]
+__all__ = ["Measurement"]
 
 Key = tuple[str, str, int | None]
 """Null, statistic, direction from 1 (0 where draws serve all of them, ``None`` for a set)."""
@@ -46,34 +44,6 @@ _TESTED = "tested"
 
 _PERMUTATIONS_AT_ONCE = 50
 """After so many an interruption keeps what was done."""
-
-
-@contextmanager
-def left_as_found(model: nn.Module) -> Iterator[None]:
-    """Keep a model's buffers and the random states of PyTorch, NumPy and Python while the block runs.
-
-    A forward pass may draw random numbers, or count its calls in a buffer.
-    """
-    of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002 - the state is the user's
-    buffers = [
-        (module, name, buffer, buffer.detach().clone())
-        for module in model.modules()
-        for name, buffer in module.named_buffers(recurse=False)
-    ]
-
-    def put_back() -> None:
-        np.random.set_state(of_numpy)  # noqa: NPY002
-        random.setstate(of_python)
-        for module, name, buffer, before in buffers:
-            setattr(module, name, buffer)  # a forward pass may have put another one in its place
-            if not torch.equal(buffer, before):  # a copy would spoil a backward pass that needs the buffer
-                buffer.data.copy_(before)
-
-    with torch.random.fork_rng({p.device.index for p in model.parameters() if p.device.type == "cuda"}):
-        try:
-            yield
-        finally:
-            finish(put_back)
 
 
 @dataclass(frozen=True)
@@ -201,7 +171,9 @@ class Measurement:
 
     def _take(self, plan: DrawPlan) -> None:
         blocks = list(plan.blocks(rows_at_once(self.respond.parameters.dim, self.respond.group)))
-        threads = self.threads if self.respond.in_parallel else 1
+        # A statistic of a direction may put other weights into the model for a moment, which other threads would read.
+        alone = not self.respond.in_parallel or self.taking("direction")
+        threads = 1 if alone else self.threads
         with in_threads(threads) as run:
             for start in range(0, len(blocks), threads):
                 several = blocks[start : start + threads]

@@ -14,6 +14,9 @@ from spectral_edge.comparison.nulls import available_draws, check_unit, directio
 
 __all__ = ["THETA", "Arm", "along_of", "arms_of", "part_of_weights"]
 
+# Smallest eigenvalue of the Gram matrix of unit vectors that are independent: an angle of 1e-4.
+_PARALLEL = 1e-8
+
 THETA = "theta"
 """Name of the control that shrinks the weights as they are; it has one draw."""
 
@@ -43,8 +46,10 @@ def part_of_weights(space: DirectionSpace, rows: Tensor) -> Tensor:
     Raises:
         ValueError: the rows do not have k independent directions.
     """
+    lengths = np.array([space.inner(row, row) ** 0.5 for row in rows])
+    rows = rows / torch.from_numpy(np.where(lengths > 0, lengths, 1.0)).to(rows)[:, None]
     gram = space.gram(rows)
-    if np.linalg.matrix_rank(gram, hermitian=True) < len(rows):
+    if np.linalg.eigvalsh(gram)[0] < _PARALLEL:
         raise ValueError(
             f"intervene: the {len(rows)} directions span fewer dimensions (two are parallel, or one is zero); leave "
             "out those that say nothing new"
@@ -53,7 +58,7 @@ def part_of_weights(space: DirectionSpace, rows: Tensor) -> Tensor:
     return torch.from_numpy(np.linalg.solve(gram, along)).to(rows) @ rows
 
 
-def along_of(along: float | Tensor | np.ndarray, rows: Tensor, dim: int) -> Tensor:
+def along_of(along: float | Tensor | np.ndarray, rows: Tensor, space: DirectionSpace) -> Tensor:
     """The displacement (D,) that ``along`` says.
 
     Raises:
@@ -64,14 +69,15 @@ def along_of(along: float | Tensor | np.ndarray, rows: Tensor, dim: int) -> Tens
         moved = given * rows[0]
     elif given.shape == (len(rows),):
         moved = given @ rows
-    elif given.shape == (dim,):
+    elif given.shape == (space.parameters.dim,):
         moved = given
     else:
         raise ValueError(
             f"intervene: along has shape {tuple(given.shape)}; give a length along v1, {len(rows)} coefficients of the "
-            f"directions, or a displacement of {dim} parameters"
+            f"directions, or a displacement of {space.parameters.dim} parameters"
         )
-    if not torch.isfinite(moved).all() or not moved.any():
+    length = space.inner(moved, moved)  # over all processes, of which one may hold nothing
+    if not 0 < length < float("inf"):
         raise ValueError("intervene: along is zero or not finite, so there is nothing to move")
     return moved
 

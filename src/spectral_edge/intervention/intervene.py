@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from spectral_edge.comparison import CannotDrawError, DirectionSpace
-from spectral_edge.comparison.measurement import left_as_found
 from spectral_edge.intervention.displacements import THETA, Arm, along_of, arms_of, part_of_weights
 from spectral_edge.intervention.result import Intervention, Outcome
-from spectral_edge.modes import check_own, moved
+from spectral_edge.modes import check_own, left_as_found, moved
 from spectral_edge.parameters import ParameterSubset, attention_weights, unwrap_model
 from spectral_edge.spectrum import SpectralEdge
 
@@ -22,6 +21,9 @@ CONTROLS = ("isotropic", "weights", "span", "blocks", THETA)
 """Names of all controls, in the order of the table."""
 
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
+
+# How far the length of a displacement may be off, where the format of the weights rounds it.
+_ROUNDED = 0.02
 
 
 def intervene(
@@ -70,10 +72,11 @@ def intervene(
 
     Raises:
         ValueError: directions do not fit the parameters or are not independent; θ has no part along them; a control is
-            unknown or cannot be had; strengths or draws are out of range; ``evaluate`` returns no mapping of names to
-            numbers, or other names than before. What ``evaluate`` raises comes through, with a note where it was.
+            unknown or cannot be had; strengths or draws are out of range; the weights' number format rounds a
+            displacement; ``evaluate`` returns no mapping of names to numbers, or other names than before. What
+            ``evaluate`` raises comes through, with a note where it was.
 
-    Cost: 1 + strengths × (1 + draws × random controls) evaluations. Memory: three copies of the parameters.
+    Cost: 1 + strengths × (1 + draws × random controls) evaluations. Memory: about eight copies of the parameters.
 
     >>> layer = nn.Linear(2, 1, bias=False)
     >>> _ = layer.weight.data.copy_(torch.tensor([[3.0, 4.0]]))
@@ -92,7 +95,7 @@ def intervene(
     check_own(unwrap_model(model), subset)
     space = DirectionSpace(subset, edge if isinstance(edge, SpectralEdge) else None)
     rows = _rows(space, edge, k)
-    displacement = -part_of_weights(space, rows) if along is None else along_of(along, rows, subset.dim)
+    displacement = -part_of_weights(space, rows) if along is None else along_of(along, rows, space)
     norm = space.inner(displacement, displacement) ** 0.5
     if norm == 0:
         raise ValueError("intervene: the weights have no part along these directions; move with along=")
@@ -100,7 +103,7 @@ def intervene(
     if left_out and set(asked) != set(CONTROLS):
         name, why = next(iter(left_out.items()))
         raise ValueError(f"intervene: control {name!r} cannot be had: {why}")
-    measure = _Measurement(model, subset, evaluate)
+    measure = _Measurement(model, space, evaluate)
     baseline = measure("as it was", None)
     outcomes, complete = _outcomes(measure, arms, strengths, norm)
     protocol = {
@@ -122,8 +125,9 @@ def intervene(
 class _Measurement:
     """Calls ``evaluate`` on displaced weights, with the same random numbers each time."""
 
-    def __init__(self, model: nn.Module, parameters: ParameterSubset, evaluate: Evaluate) -> None:
-        self._model, self._parameters, self._evaluate = model, parameters, evaluate
+    def __init__(self, model: nn.Module, space: DirectionSpace, evaluate: Evaluate) -> None:
+        self._model, self._space, self._parameters, self._evaluate = model, space, space.parameters, evaluate
+        self._theta = self._parameters.flatten()
         self._names: tuple[str, ...] | None = None
 
     def __call__(self, where: str, by: Tensor | None) -> dict[str, float]:
@@ -131,6 +135,8 @@ class _Measurement:
         held = next(iter(self._parameters.parameters.values()))
         change = torch.zeros(self._parameters.dim) if by is None else by
         with left_as_found(self._model), moved(self._model, self._parameters, change.to(held.device)):
+            if by is not None:
+                self._check_moved(by, where)
             try:
                 found = self._evaluate(self._model)
             except Exception as problem:
@@ -140,6 +146,17 @@ class _Measurement:
                 for module, training in modes:
                     module.training = training
         return self._checked(found, where)
+
+    def _check_moved(self, by: Tensor, where: str) -> None:
+        """Refuse number formats in which small entries of a displacement are rounded away."""
+        now = (self._parameters.flatten().float() - self._theta.float()).cpu()
+        asked, done = (self._space.inner(vector, vector) ** 0.5 for vector in (by, now))
+        if abs(done - asked) > _ROUNDED * asked:
+            dtypes = sorted({str(p.dtype).removeprefix("torch.") for p in self._parameters.parameters.values()})
+            raise ValueError(
+                f"intervene: with the weights {where}, {', '.join(dtypes)} rounds small entries away: they moved by "
+                f"{done:.3g} in place of {asked:.3g}, and arms of another length cannot be compared; pass model.float()"
+            )
 
     def _checked(self, found: Mapping[str, float], where: str) -> dict[str, float]:
         if not isinstance(found, Mapping) or not found or not all(isinstance(name, str) for name in found):

@@ -42,6 +42,8 @@ def _panel(axes: Axes, intervention: Intervention, quantity: str) -> None:
         strengths = sorted(found)
         values = [np.array(found[s])[np.isfinite(found[s])] for s in strengths]
         kept = [(s, v) for s, v in zip(strengths, values, strict=True) if len(v)]
+        if not kept:
+            continue
         x = [s for s, _ in kept]
         mean = [v.mean() for _, v in kept]
         if arm == "edge":

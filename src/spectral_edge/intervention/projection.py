@@ -60,6 +60,8 @@ def project_updates(
     """
     if (remove is None) == (keep is None):
         raise ValueError("project_updates: give one of remove and keep")
+    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):  # of Accelerate, Lightning
+        optimizer = inner
     if not isinstance(optimizer, Optimizer):
         raise ValueError(
             f"project_updates: {type(optimizer).__name__} is no torch.optim.Optimizer; pass the one that it wraps"
@@ -115,6 +117,7 @@ class Projection:
     def __init__(self, optimizer: Optimizer, parameters: ParameterSubset, subspace: Subspace, *, keeps: bool) -> None:
         self._parameters, self._subspace, self._keeps = parameters, subspace, keeps
         self._before: Tensor | None = None
+        self._depth = 0  # a step that calls that of its base class runs the hooks of both
         self.steps, self.removed, self.total = 0, 0.0, 0.0
         first, last = (optimizer.register_step_pre_hook(self._begin), optimizer.register_step_post_hook(self._end))
         self._hooks = [first, last]
@@ -128,10 +131,15 @@ class Projection:
 
     @torch.no_grad()
     def _begin(self, *_: Any) -> None:
-        self._before = self._parameters.flatten()
+        if self._depth == 0:
+            self._before = self._parameters.flatten()
+        self._depth += 1
 
     @torch.no_grad()
     def _end(self, *_: Any) -> None:
+        self._depth = max(0, self._depth - 1)
+        if self._depth:
+            return
         before, self._before = self._before, None
         if before is None:  # made inside a step
             return

@@ -88,7 +88,7 @@ class Intervention(Tabular):
         values: dict[tuple[str, str], list[float]] = {}
         for outcome in self.outcomes:
             for name, value in outcome.values.items():
-                values.setdefault((f"{name} at {outcome.strength:g}", outcome.arm), []).append(value)
+                values.setdefault((f"{name} at {outcome.strength:.15g}", outcome.arm), []).append(value)
         rows = []
         for (statistic, arm), found in values.items():
             measured = values.get((statistic, "edge"), [np.nan])[0]

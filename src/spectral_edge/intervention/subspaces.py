@@ -15,6 +15,12 @@ from spectral_edge.spectrum import UpdateWindow
 __all__ = ["Fixed", "RunningEdge", "Subspace", "WeightDirection"]
 
 
+# Length of a unit vector's part across the weights below which it is rounding.
+_LEFT = 1e-3
+# Length of what is new in a unit vector, below which it says nothing.
+_NEW = 1e-4
+
+
 class Subspace(Protocol):
     """Directions that may change from step to step."""
 
@@ -62,10 +68,12 @@ class Fixed(_Stateless):
     """
 
     def __init__(self, rows: Tensor) -> None:
-        q, r = torch.linalg.qr(rows.double().T)
-        size = r.diagonal().abs()
-        if not torch.isfinite(rows).all() or size.min() <= 1e-6 * size.max():
-            raise ValueError("project_updates: the directions are not finite, or one of them says nothing new")
+        lengths = rows.double().norm(dim=1, keepdim=True)
+        if not len(rows) or len(rows) > rows.shape[1] or not torch.isfinite(rows).all() or not lengths.all():
+            raise ValueError(f"project_updates: {len(rows)} directions; give finite ones, none zero, at most D of them")
+        q, r = torch.linalg.qr((rows.double() / lengths).T)
+        if r.diagonal().abs().min() < _NEW:
+            raise ValueError("project_updates: one of the directions says nothing new; leave it out")
         self._rows = q.T.to(rows.dtype)
 
     def directions(self, theta: Tensor) -> Tensor:
@@ -94,7 +102,8 @@ class RunningEdge:
         every: training steps in one update, whose changes are added up.
         k: directions.
         skip: of the leading ones that are passed over: with ``skip=5`` the directions are of the bulk.
-        across_weights: the part of each direction orthogonal to θ alone.
+        across_weights: the part of each direction orthogonal to θ alone; a direction of which less than a thousandth
+            is left has none.
         at_random: k random orthonormal directions of the window's span in place of the leading ones, drawn anew for
             each window from ``seed``.
         seed: of these.
@@ -133,7 +142,7 @@ class RunningEdge:
 
     def saw(self, update: Tensor, step: int) -> None:
         """As :meth:`Subspace.saw`."""
-        self._sum += update
+        self._sum += update if torch.isfinite(update).all() else 0  # of a step that was undone, or is about to be
         self._counts += 1
         if int(self._counts) % self._every:
             return
@@ -146,9 +155,14 @@ class RunningEdge:
         """As :meth:`Subspace.directions`."""
         if self._found is None or not self._across:
             return self._found
-        unit = theta / theta.norm()
-        rows = self._found.to(theta) - (self._found.to(theta) @ unit)[:, None] * unit
-        return torch.linalg.qr(rows.T)[0].T
+        norm = theta.norm()
+        if norm == 0:
+            return self._found
+        unit, rows = theta / norm, self._found.to(theta)
+        for _ in range(2):  # the second time for what rounding has left of the first
+            rows = rows - (rows @ unit)[:, None] * unit
+        rows = rows[rows.norm(dim=1) > _LEFT]
+        return torch.linalg.qr(rows.T)[0].T if len(rows) else None
 
     def _directions(self) -> Tensor | None:
         edge = self._window.edge(center=False, copy=False)

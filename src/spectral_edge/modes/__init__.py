@@ -3,6 +3,7 @@
 from spectral_edge.modes.difference_quotient import moved
 from spectral_edge.modes.finishing import finish
 from spectral_edge.modes.inputs import Forward, Inputs, as_rows, default_forward, input_batches, input_count
+from spectral_edge.modes.left_as_found import left_as_found
 from spectral_edge.modes.responder import (
     DIRECTIONS_AT_ONCE,
     Method,
@@ -39,6 +40,7 @@ __all__ = [
     "input_batches",
     "input_count",
     "iterate_responses",
+    "left_as_found",
     "map_responses",
     "mode_energy",
     "moved",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from spectral_edge.parameters import ParameterSubset, to_local
@@ -14,14 +15,16 @@ class SourceGradient(RunningSum):
     """-Σ over backward passes inside its blocks of what they added to the parameters' gradients, since last taken.
 
     A block is around the backward passes of one source: a data set, a task, a term of the loss. These are gradients as
-    they stand at its end: after DDP has averaged them, before clipping and before the optimizer's own metric. Gradients
-    that were dropped inside the block (``zero_grad()`` by default) do not count; ``zero_grad(set_to_none=False)``
-    belongs outside.
+    they stand at its end: after DDP has averaged them, before clipping and before the optimizer's own metric. A block
+    whose gradients are not finite counts as nothing. ``zero_grad`` and the optimizer's step belong outside.
 
     Args:
         parameters: whose gradients, as the model holds them.
+        replaced: whether a backward pass may put other tensors in the place of gradients, as DDP does with
+            ``gradient_as_bucket_view=True``. Otherwise it is a sign that they were cleared inside a block, and refused.
 
-    Cost: two passes over D numbers a block. Memory: D numbers; beside the window.
+    Cost: three passes over D numbers a block. Memory: D numbers, twice as many more while a block runs; beside the
+    window.
 
     >>> import torch
     >>> layer = torch.nn.Linear(2, 1, bias=False)
@@ -34,11 +37,12 @@ class SourceGradient(RunningSum):
     tensor([-2., -3.])
     """
 
-    def __init__(self, parameters: ParameterSubset) -> None:
+    def __init__(self, parameters: ParameterSubset, replaced: bool = False) -> None:
         super().__init__(parameters)
         self.takes_part = False
         self._parameters = parameters
-        self._before: list[Tensor | None] | None = None
+        self._replaced = replaced
+        self._before: list[tuple[Tensor, Tensor] | None] | None = None  # each gradient, and a copy of it
         self._scale = 1.0
 
     def begin(self, scale: float = 1.0) -> None:
@@ -46,47 +50,76 @@ class SourceGradient(RunningSum):
 
         Args:
             scale: what losses are multiplied by.
+
+        Raises:
+            ValueError: a block of this source is open.
         """
+        if self._before is not None:
+            raise ValueError("a block of recorder.source is inside another of the same source; end that one first")
         self._scale = scale
         self.takes_part = True
-        # The sum takes the gradients of before and gives those of after, so that no copy of them is needed.
-        self._before = [parameter.grad for parameter in self._parameters.parameters.values()]
-        self._add(self._before, 1.0)
+        found = [parameter.grad for parameter in self._parameters.parameters.values()]
+        self._before = [None if g is None else (g, to_local(g).clone()) for g in found]
 
     def end(self) -> None:
         """End a block.
 
         Raises:
-            ValueError: a gradient has a graph.
+            ValueError: a gradient has a graph, or was cleared inside the block.
         """
         before, self._before = self._before, None
         if before is None:
             return  # its begin has failed
+        added = torch.zeros_like(self._total)
         now = [parameter.grad for parameter in self._parameters.parameters.values()]
-        cleared = [old if old is not new else None for old, new in zip(before, now, strict=True)]
-        self._add(cleared, -1.0)
-        self._add(now, -1.0)
-        graphs = [gradient for gradient in now if gradient is not None and gradient.grad_fn is not None]
-        if graphs:
+        for columns, new, old in zip(self._columns(), now, before, strict=True):
+            self._check(new, old)
+            if new is not None:
+                added[columns] += to_local(new).reshape(-1).to(added)
+            if old is not None:
+                added[columns] -= old[1].reshape(-1).to(added)
+        self._total -= torch.where(torch.isfinite(added).all(), added / self._scale, 0.0)
+
+    def _check(self, new: Tensor | None, old: tuple[Tensor, Tensor] | None) -> None:
+        if new is not None and new.grad_fn is not None:
             raise ValueError(
-                f"a gradient of shape {tuple(graphs[0].shape)} has a graph (create_graph=True), so what a source added "
-                "to it cannot be told; leave create_graph out inside recorder.source"
+                f"a gradient of shape {tuple(new.shape)} has a graph (create_graph=True), so what a source added to it "
+                "cannot be told; leave create_graph out inside recorder.source"
+            )
+        if old is not None and new is not old[0] and not self._replaced:
+            raise ValueError(
+                f"a gradient of shape {tuple(old[1].shape)} was cleared inside recorder.source; call zero_grad before "
+                "the blocks"
             )
 
     def take(self) -> Tensor:
-        """Return the sum (D,) and begin a new one."""
+        """Return the sum (D,) and begin a new one.
+
+        Raises:
+            ValueError: a block is open.
+        """
+        self._refuse_open()
         self.takes_part = False
         return super().take()
 
     def clear_where(self, taken: Tensor) -> None:
-        """As :meth:`RunningSum.clear_where`; what is kept comes with the next block."""
+        """As :meth:`RunningSum.clear_where`; what is kept comes with the next block.
+
+        Raises:
+            ValueError: a block is open.
+        """
+        self._refuse_open()
         self.takes_part = False
         super().clear_where(taken)
 
-    def _add(self, gradients: list[Tensor | None], sign: float) -> None:
-        for columns, gradient in zip(self._columns(), gradients, strict=True):
-            if gradient is not None:
-                self._total[columns].add_(to_local(gradient).reshape(-1).to(self._total), alpha=sign / self._scale)
+    def resume(self) -> None:
+        """As :meth:`RunningSum.resume`."""
+        self._before = None
+        self.takes_part = bool(self._total.any())
+
+    def _refuse_open(self) -> None:
+        if self._before is not None:
+            raise ValueError("the optimizer has stepped inside a block of recorder.source; step after the blocks")
 
     def _columns(self) -> list[slice]:
         columns, start = [], 0

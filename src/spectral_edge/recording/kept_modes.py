@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spectral_edge.modes import Forward, Inputs, functional_modes
+from spectral_edge.modes import Forward, Inputs, functional_modes, left_as_found
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.statistics import random_directions
 from spectral_edge.store import Labels
@@ -52,13 +52,14 @@ class ModeKeeper:
     def of(self, directions: Tensor) -> dict[str, Tensor]:
         """Energies of directions (k, D), and their responses where these are few numbers, on the host."""
         first = next(iter(self._parameters.parameters.values()))
-        modes = functional_modes(
-            self._model,
-            directions.to(first.device),
-            self._inputs,
-            parameters=self._parameters,
-            forward=self._forward,
-        )
+        with left_as_found(self._model):
+            modes = functional_modes(
+                self._model,
+                directions.to(first.device),
+                self._inputs,
+                parameters=self._parameters,
+                forward=self._forward,
+            )
         found = {"energy": modes.energy.cpu()}
         if modes.response.numel() <= _MOST_NUMBERS:
             found["response"] = modes.response.to(torch.float32).cpu()

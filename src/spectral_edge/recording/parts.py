@@ -54,6 +54,9 @@ class RunningSum:
     def read_from(self, parameters: ParameterSubset) -> None:
         """Read these tensors from now on, of the same layout."""
 
+    def resume(self) -> None:
+        """Go on from a sum that was restored."""
+
     def close(self) -> None:
         """Stop adding."""
 
@@ -127,7 +130,7 @@ class PartWindow:
         total = state[self.total_name]
         self.window.load_state_dict(below(f"{self.name}.", state))
         self.part.total.copy_(total)
-        self.part.takes_part = self.part.takes_part or bool(total.any())
+        self.part.resume()
 
 
 def below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -61,7 +61,9 @@ class Recorder:
         automatic: bool,
         identity: int,
         model: nn.Module,
+        first: bool,
     ) -> None:
+        self._first = first  # whether this process writes for all
         self._model = model
         self.parameters = parameters
         self.every = every
@@ -150,8 +152,8 @@ class Recorder:
     def keep_modes(self, inputs: Inputs, forward: Forward | None = None, *, k: int = 3, labels: Labels = ()) -> None:
         """Keep what v_1 … v_k of each window from now on do to some inputs, for :meth:`Recording.modes` and its report.
 
-        After every W recorded updates, at the weights of then. If that fails one day, it is logged and no more are
-        kept; the recording goes on.
+        After every W recorded updates, at the weights of then, in the first process. If that fails one day, it is
+        logged and no more are kept; the recording goes on.
 
         Args:
             inputs: a tensor or a mapping of tensors; a hundred will do.
@@ -161,11 +163,15 @@ class Recorder:
             labels: what the report calls each input; of a language model the tokens of each sequence, as texts.
 
         Raises:
-            ValueError: there is no ``run_dir`` to keep them in; parameters are sharded; ``k`` is below 1; labels do not
-                fit. What ``forward`` raises comes through, too: it is tried now.
+            ValueError: there is no ``run_dir`` to keep them in; parameters are sharded; ``k`` is below 1 or above W;
+                labels do not fit. What ``forward`` raises comes through, too: it is tried now.
 
         Cost after every W updates: as :func:`~spectral_edge.modes.functional_modes` of k directions.
         """
+        if not self._first and not self._agreement.sharded:
+            return  # the first process keeps them
+        if k > self.window.size:
+            raise ValueError(f"Recorder.keep_modes: k = {k} directions of a window of {self.window.size} updates")
         if self._archive is None or self._log is None:
             raise ValueError("Recorder.keep_modes: modes are kept on disk; give watch a run_dir")
         if self._agreement.sharded:

@@ -154,7 +154,9 @@ class KeptUpdates:
             column += shard.dim
         self.window.push(self._sketch(blocks), step)
 
-    def edge(self, center: bool, of: UpdatePart = "update", source: str | None = None) -> SpectralEdge:
+    def edge(
+        self, center: bool, of: UpdatePart = "update", source: str | None = None, *, copy: bool = True
+    ) -> SpectralEdge:
         """The edge of the window or of a part of it; of sketches, with its noise floor and directions from the file.
 
         Raises:
@@ -169,7 +171,7 @@ class KeptUpdates:
                 raise ValueError(f"Recorder.edge: of={of!r} needs the decay of each step; give watch decay=True")
             return (self.decay.window if of == "decay" else self.decay.taken_from(self.window)).edge(center)
         if self._sketch is None:
-            return self.window.edge(center)
+            return self.window.edge(center, copy=copy)
         found = self.window.edge(center, copy=False)
         exact = partial(self._exact_edge, center, self.window.pushed)
         return found.as_sketch(noise_floor(found, self._sketch.size), exact)

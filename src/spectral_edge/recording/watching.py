@@ -121,7 +121,7 @@ def watch(
     _check_settings(window, every, storage, sketch_size, run_dir, keep_updates)
     optimizers = _torch_optimizers(optimizer)
     _check_decay(decay, storage, optimizers)
-    _check_sources(sources, storage, optimizers)
+    _check_sources(model, sources, storage, optimizers)
     _refuse_unreadable(model, optimizer, optimizers)
     reshard(model)
     adapters = adapters_of(model) if parameters == "lora" else []
@@ -187,12 +187,14 @@ def watch(
             automatic=automatic and bool(optimizers),
             identity=config.identity(tuple(shard.offset for shard in values.shards)),
             model=model,
+            first=first,
         )
         part = DecayPart(optimizers, values, subset, recorder.guarded) if decay else None
         if part is not None:  # corrected before the recorder takes a step's update …
             recorder.keep_part(PartWindow("decay", part, window, values))
         for source in sources:
-            recorder.keep_part(PartWindow(source_part(source), SourceGradient(subset), window, subset))
+            gradient = SourceGradient(subset, _replaces_gradients(model))
+            recorder.keep_part(PartWindow(source_part(source), gradient, window, subset))
         _attach(recorder, optimizers)
         if part is not None:  # … and counted after the recorder has ended the step before
             part.start()
@@ -266,13 +268,19 @@ def _check_decay(decay: bool, storage: str, optimizers: list[Optimizer]) -> None
         check_decoupled(optimizer)
 
 
-def _check_sources(sources: Sequence[str], storage: str, optimizers: list[Optimizer]) -> None:
+def _check_sources(model: nn.Module, sources: Sequence[str], storage: str, optimizers: list[Optimizer]) -> None:
     if isinstance(sources, str) or len(set(sources)) < len(sources) or not all(sources):
         raise ValueError(f"watch: sources = {sources!r}; give different names, such as ('prose', 'code')")
     if sources and storage not in ("float32", "bfloat16"):
         raise ValueError(f"watch: sources keep a window each in memory, and storage is {storage!r}; use 'float32'")
     if sources and not optimizers:
         raise ValueError("watch: gradients of sources are kept beside updates of an optimizer, and none was given")
+    if sources and any(getattr(parameter, "_in_backward_optimizers", None) for parameter in model.parameters()):
+        raise ValueError("watch: an optimizer steps inside the backward pass, where sources are not told apart")
+
+
+def _replaces_gradients(model: nn.Module) -> bool:
+    return any(getattr(module, "gradient_as_bucket_view", False) for module in model.modules())
 
 
 def _torch_optimizers(optimizer: Any) -> list[Optimizer]:

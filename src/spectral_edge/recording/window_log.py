@@ -69,7 +69,7 @@ class WindowLog:
         if self._modes is None or self._archive is None:
             return
         try:
-            modes = self._modes.of(kept.edge(center=False).directions(self._modes.k))
+            modes = self._modes.of(kept.edge(center=False, copy=False).directions(self._modes.k))
             self._archive.keep_modes(step, modes, self._modes.labels)
         except Exception as problem:
             self._modes = None

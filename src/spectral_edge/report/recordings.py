@@ -83,7 +83,7 @@ def _draw_sigma(axes: Axes, steps: Floats, sigma: Floats, floor: Floats) -> None
 
 def _draw_gaps(axes: Axes, steps: Floats, sigma: Floats, ratios: Floats, floor: Floats) -> None:
     axes.set_title("gap ratios")
-    for k in range(ratios.shape[1]):
+    for k in range(min(ratios.shape[1], sigma.shape[1] - 1)):
         series = SERIES[k]
         axes.plot(steps, ratios[:, k], color=series.colour, ls=series.line, label=f"σ{_SUB[k]}/σ{_SUB[k + 1]}")
         hidden = sigma[:, k + 1] < np.nan_to_num(floor)
@@ -185,5 +185,5 @@ def _rows(lines: list[dict[str, Any]], key: str, width: int, place: str) -> Floa
 def _array(values: list[Any], key: str, place: str) -> Floats:
     try:
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise RunCorruptError(f"{place}: {key!r} is not a number in each line. It was damaged or edited.") from None

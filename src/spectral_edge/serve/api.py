@@ -230,7 +230,8 @@ def _add_recordings(routes: APIRouter, library: Library) -> None:
         found = monitor(library, run, _MOST_POINTS if kind == "json" else 10**9)
         if kind == "json":
             return plain(found)
-        columns = {name: found[name] for name in ("step", *MONITORED) if name in found} | found["noted"]
+        columns = {name: found[name] for name in ("step", *MONITORED) if name in found}
+        columns |= {f"noted.{name}": values for name, values in found["noted"].items()}
         return download(pl.DataFrame(columns), f"{run}-monitor", kind)
 
     @routes.get("/recording")

@@ -81,7 +81,8 @@ def _files(folder: Path, depth: int) -> Iterator[Path]:
         if entry.name.endswith(".json") and entry.name.isprintable() and entry.is_file():
             yield Path(entry.path)
     for entry in entries_here:
-        if depth and entry.is_dir(follow_symlinks=False) and entry.name not in _OF_RUNS:
+        enters = entry.name.isprintable() and entry.name not in _OF_RUNS
+        if depth and enters and entry.is_dir(follow_symlinks=False):
             yield from _files(Path(entry.path), depth - 1)
 
 

@@ -211,7 +211,7 @@ function figure() {
   }
   const layout = { height: 1080, showlegend: false, hovermode: "x", margin: { l: 72, r: 12, t: 24, b: 42 }, annotations: panels().map((panel, i) => key(panel, traces.filter((trace) => trace.yaxis === (i ? `y${i + 1}` : "y")))), xaxis: axis({ title: { text: "optimizer step" }, anchor: `y${panels().length}` }) };
   panels().forEach(([name, from, to], i) => {
-    const log = (monitor && i === 0) || i === 1 || i === 2 || i === 3 || i === 5;
+    const log = (monitor && i === 0) || (i === 1 && (!monitor || noted().every(([, values]) => values.every((value) => value === null || value > 0)))) || i === 2 || i === 3 || i === 5;
     layout[i ? `yaxis${i + 1}` : "yaxis"] = axis({ title: { text: name }, domain: [from, to], anchor: "x", ...(log ? { type: "log", exponentformat: "power", nticks: 4 } : {}), ...(i === 4 ? { rangemode: "tozero", dtick: Math.ceil(Math.max(1, ...(spectrum?.position ?? [])) / 3) } : {}) });
   });
   return { traces, layout, on: { plotly_click: (event) => moveTo(steps()[nearest(steps(), event.points[0].x)]), plotly_hover: (event) => { cursor.value = nearest(steps(), event.points[0].x); moveTo(steps()[cursor.value]); } } };
