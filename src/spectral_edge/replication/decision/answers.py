@@ -166,8 +166,8 @@ def _by_seed(rows: polars.DataFrame, number: polars.Expr) -> dict[int, float]:
     """The mean over directions, then over copies, by seed."""
     import polars
 
-    by_run = rows.group_by("seed", "copy").agg(number.mean().alias("number"))
-    return dict(by_run.group_by("seed").agg(polars.col("number").mean()).sort("seed").iter_rows())
+    by_run = rows.group_by("seed", "copy", maintain_order=True).agg(number.mean().alias("number"))
+    return dict(by_run.group_by("seed", maintain_order=True).agg(polars.col("number").mean()).sort("seed").iter_rows())
 
 
 def _values(found: dict[int, float]) -> Floats:
@@ -204,7 +204,9 @@ def _reproduction(question: Question, rows: polars.DataFrame, protocol: Protocol
     import polars
 
     members = (
-        own.group_by("copy").agg(polars.col("measured", "null_mean").mean(), polars.col("peak").first()).sort("copy")
+        own.group_by("copy", maintain_order=True)
+        .agg(polars.col("measured", "null_mean").mean(), polars.col("peak").first())
+        .sort("copy")
     )
     values, null_mean = members["measured"].to_numpy(), float(members["null_mean"].mean())  # type: ignore[arg-type]
     n = len(values)
@@ -288,7 +290,7 @@ def _printed_decline(question: Question, series: polars.DataFrame, protocol: Pro
 
     table = declines(series).with_columns(ratio=polars.col("decline").exp())
     own = table.filter((polars.col("arm") == "paper_seed") & polars.col("generalises"))
-    by_copy = own.group_by("copy").agg(polars.col("ratio").mean(), polars.len()).sort("copy")
+    by_copy = own.group_by("copy", maintain_order=True).agg(polars.col("ratio").mean(), polars.len()).sort("copy")
     whole = by_copy.filter(polars.col("len") == own["task"].n_unique())
     controls = table.filter((polars.col("arm") == "controls") & (polars.col("weight_decay") == 0))["ratio"]
     if len(whole) < 2 or question.published is None or controls.is_empty():

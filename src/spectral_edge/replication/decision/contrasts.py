@@ -68,12 +68,12 @@ def declines(series: polars.DataFrame, quantity: str = "g23") -> polars.DataFram
 
     first = (
         series.filter((polars.col("test_accuracy") >= _GROKKED) & (polars.col("weight_decay") > 0))
-        .group_by("run_id")
+        .group_by("run_id", maintain_order=True)
         .agg(polars.col("step").min(), polars.col("task").first(), polars.col("arm").first())
     )
     steps = dict(first.select("run_id", "step").iter_rows())
     fresh = first.filter(polars.col("arm").is_in(["seeds", "copies"]))
-    of_task = dict(fresh.group_by("task").agg(polars.col("step").median()).iter_rows())
+    of_task = dict(fresh.group_by("task", maintain_order=True).agg(polars.col("step").median()).iter_rows())
     of_all = float("inf") if fresh.is_empty() else float(fresh["step"].median())  # type: ignore[arg-type]
     rows = []
     for (run_id,), run in series.group_by("run_id", maintain_order=True):
@@ -107,8 +107,10 @@ def gap_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
     no_decay = _by_seed(controls.filter((polars.col("weight_decay") == 0) & ~polars.col("task").is_in(list(NEVER))))
     never = controls.filter((polars.col("weight_decay") > 0) & polars.col("task").is_in(list(NEVER)))
     # The runs of published length begin as shorter ones of the same seed: these count once.
-    runs = never.group_by("task", "seed").agg(polars.col("decline").mean())
-    by_task = runs.group_by("task").agg(polars.col("decline").mean()).sort("task")["decline"].to_numpy()
+    runs = never.group_by("task", "seed", maintain_order=True).agg(polars.col("decline").mean())
+    by_task = (
+        runs.group_by("task", maintain_order=True).agg(polars.col("decline").mean()).sort("task")["decline"].to_numpy()
+    )
     values = np.array(list(own.values()))
     found = {"update norm": Contrast(values - np.array([norm[seed] for seed in own]), seeds=tuple(own))}
     if len(no_decay) > 1:
@@ -121,8 +123,8 @@ def gap_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
 def _by_seed(table: polars.DataFrame) -> dict[int, float]:
     import polars
 
-    runs = table.group_by("seed", "task").agg(polars.col("decline").mean())
-    return dict(runs.group_by("seed").agg(polars.col("decline").mean()).sort("seed").iter_rows())
+    runs = table.group_by("seed", "task", maintain_order=True).agg(polars.col("decline").mean())
+    return dict(runs.group_by("seed", maintain_order=True).agg(polars.col("decline").mean()).sort("seed").iter_rows())
 
 
 def up_to_stop(series: polars.DataFrame) -> polars.DataFrame:

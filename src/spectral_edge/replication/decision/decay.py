@@ -48,7 +48,7 @@ def _curves(task: str, runs: polars.DataFrame) -> Iterator[Curve]:
     n = runs["run_id"].n_unique()
     for quantity in _QUANTITIES:
         known = runs.filter(polars.col(quantity).is_not_null() & polars.col(quantity).is_finite())
-        points = known.group_by("before").agg(
+        points = known.group_by("before", maintain_order=True).agg(
             polars.col(quantity).median().alias("median"),
             polars.col(quantity).quantile(0.25, "linear").alias("low"),
             polars.col(quantity).quantile(0.75, "linear").alias("high"),

@@ -165,7 +165,7 @@ def sensitivity_effects(table: polars.DataFrame, protocol: Protocol) -> list[Sen
     """
     keys = ["checkpoint", "stride", "window", "centered"]
     own = table.filter(method="jvp")
-    groups = {tuple(key): part for key, part in own.group_by(*keys)}
+    groups = {tuple(key): part for key, part in own.group_by(*keys, maintain_order=True)}
     found = []
     for question in _questions(protocol):
         for (checkpoint, stride, window, centered), part in sorted(groups.items(), key=_order):
@@ -201,7 +201,7 @@ def derivative_errors(table: polars.DataFrame) -> list[DerivativeError]:
         error=(polars.col("measured") - polars.col("null_mean")).abs()
     )
     keys = ["task", "statistic", "checkpoint", "relative_epsilon"]
-    by_key = own.group_by(*keys).agg(
+    by_key = own.group_by(*keys, maintain_order=True).agg(
         polars.col("error").median().alias("median"),
         polars.col("error").max().alias("largest"),
         polars.col("run_id").n_unique().alias("n"),
