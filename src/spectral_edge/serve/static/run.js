@@ -65,7 +65,7 @@ function whereItLies() {
   const z = monitor.layers.map((_, i) => monitor.shares.map((row) => (row[i] > 0 ? Math.log2(row[i] / monitor.expected[i]) : null)));
   return {
     traces: [{ type: "heatmap", x: monitor.step, y: monitor.layers.map(label), z, zmin: -3, zmax: 3, colorscale: "RdBu", colorbar: { title: { text: "log₂" } }, hovertemplate: "%{y}, step %{x}: log₂ %{z:.2f}<extra></extra>" }],
-    layout: { height: 140 + 22 * Math.min(monitor.layers.length, 24), title: { text: "where v₁ lies: its share of a layer over that of the layer's entries, log₂", x: 0, font: { size: 13 } }, xaxis: axis({ title: { text: "optimizer step" } }), yaxis: axis({ autorange: "reversed", type: "category" }) },
+    layout: { height: 140 + 22 * Math.min(monitor.layers.length, 24), title: { text: "where v₁ lies: log₂ of its share over the entries' share", x: 0, font: { size: 13 } }, xaxis: axis({ title: { text: "optimizer step" } }), yaxis: axis({ autorange: "reversed", type: "category" }) },
   };
 }
 
