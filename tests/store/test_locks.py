@@ -83,8 +83,9 @@ def test_lock_follows_no_link_out_of_the_run(run: RunDirectory, tmp_path: Path) 
     assert precious.read_text() == "keep me"
 
 
-def test_lock_removes_what_a_killed_writer_left(run: RunDirectory) -> None:
-    leftover = run.path / "trajectory" / ".step_00000001.safetensors.0a1b2c3d.tmp"
+@pytest.mark.parametrize("folder", ["trajectory", "checkpoints", "updates", "decay", "modes"])
+def test_lock_removes_what_a_killed_writer_left(run: RunDirectory, folder: str) -> None:
+    leftover = run.path / folder / ".step_00000001.safetensors.0a1b2c3d.tmp"
     leftover.write_bytes(b"half")
     with run.lock():
         assert not leftover.exists()

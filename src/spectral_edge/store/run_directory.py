@@ -127,7 +127,7 @@ class RunDirectory:
             RunLockedError: another process writes to the run; names its pid, host, start and command.
         """
         with hold_lock(self.path / "lock", wait):
-            for folder in (self.path, self._snapshots.folder, self._updates.folder, self._checkpoints.folder):
+            for folder in (self.path, *(files.folder for files in self._all_files)):
                 remove_leftovers(folder)
             yield
 
@@ -351,7 +351,7 @@ class RunDirectory:
         Raises:
             RunCorruptError: an index or the metrics are damaged before their last line.
         """
-        for files in (self._checkpoints, self._snapshots, self._updates, self._decay, self._modes):
+        for files in self._all_files:
             files.replace(record for record in files.records().values() if record.step <= step)
         kept = [line for line in self.metrics() if line["step"] <= step]
         lines = b"".join(encode_json(line, self._metrics_file) + b"\n" for line in kept)
@@ -364,6 +364,11 @@ class RunDirectory:
     @property
     def _metrics_file(self) -> Path:
         return self.path / "metrics.jsonl"
+
+    @property
+    def _all_files(self) -> tuple[StepFiles, ...]:
+        """Checkpoints first: a run that is rewound must not be resumed from what is gone."""
+        return self._checkpoints, self._snapshots, self._updates, self._decay, self._modes
 
     @property
     def _snapshots(self) -> StepFiles:
