@@ -53,7 +53,7 @@ check: test lint types rooms .venv/full
 	$(MAKE) roundings
 
 # Both make one machine round like another.
-NUMERICAL := bases calibration comparison discovery grokking language laws modes recording representation spectrum statistics
+NUMERICAL := bases calibration comparison discovery grokking intervention language laws modes recording representation spectrum statistics
 roundings: .venv/test
 	MKL_CBWR=COMPATIBLE ATEN_CPU_CAPABILITY=default $(BIN)/python -m pytest -n 2 $(addprefix tests/,$(NUMERICAL))
 

@@ -14,7 +14,7 @@ import spectral_edge as se
 
 ROOMS = (
     "parameters", "spectrum", "bases", "statistics", "discovery", "modes", "representation", "grokking", "store",
-    "recording", "comparison", "language", "engines", "subjects", "replication", "replication.sweep",
+    "recording", "comparison", "language", "intervention", "engines", "subjects", "replication", "replication.sweep",
     "report", "serve", "cli",
 )  # fmt: skip
 """In the order of the design: a line imports from those before it."""
@@ -23,7 +23,8 @@ _FURTHER = {
     "grokking": ("grokking.stack.ModelStack",),
     "recording": (
         "recording.storage.KeptUpdates", "recording.cost.Cost", "recording.layout.LayoutGuard",
-        "recording.live.LiveSpectrum", "recording.monitor.Monitor", "recording.archive.Archive",
+        "recording.live.LiveSpectrum", "recording.agreement.Agreement", "recording.kept_modes.ModeKeeper",
+        "recording.window_log.WindowLog", "recording.monitor.Monitor", "recording.archive.Archive",
         "recording.configuration.RecordingConfig",
     ),
     "serve": ("serve.security.Guard",),

@@ -61,7 +61,7 @@ def intervene(
         strengths: s, different from each other and from 0.
         along: a length along v_1, k coefficients of the directions, or a displacement (D,); left out, θ's own part in
             their span is removed.
-        controls: names. One of :data:`CONTROLS` that cannot be had is left out with its reason if all are asked for,
+        controls: names. One of these five that cannot be had is left out with its reason if all are asked for,
             and refused otherwise.
         draws: of each random control.
         seed: of the draws.
