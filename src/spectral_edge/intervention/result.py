@@ -80,8 +80,9 @@ class Intervention(Tabular):
 
     @cached_property
     def comparison(self) -> Comparison:
-        """Each quantity under the edge's arm against the draws of each control, as a :class:`~spectral_edge.comparison.Comparison`.
+        """Each quantity under the edge's arm against the draws of each control.
 
+        As a :class:`~spectral_edge.comparison.Comparison`.
         Its statistics are called ``"loss at 0.5"``: quantity and strength. It can be drawn, saved, and put together
         over independent runs (:func:`~spectral_edge.comparison.over_runs`). Numbers that are not finite are left out.
         """
