@@ -1,6 +1,8 @@
 """Modes that are kept as training goes, against the same modes asked for at that step."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -155,3 +157,9 @@ def test_only_the_first_process_keeps_them(tmp_path, monkeypatch):
         train(model, optimizer, 4)
         assert recorder.stopped is None
     assert not list(tmp_path.iterdir())
+
+
+def test_a_recorder_without_them_does_not_load_what_they_need():
+    code = "import sys, spectral_edge.recording; print({'spectral_edge.modes', 'scipy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -7,18 +7,16 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
-from spectral_edge.modes import Forward, Inputs
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.recording.agreement import Agreement, RecordingStoppedError
 from spectral_edge.recording.archive import Archive
 from spectral_edge.recording.cost import Cost
 from spectral_edge.recording.gradients import SourceGradient
-from spectral_edge.recording.kept_modes import ModeKeeper
 from spectral_edge.recording.layout import LayoutGuard
 from spectral_edge.recording.parts import PartWindow, UpdatePart
 from spectral_edge.recording.resolution import warn_if_coarse
@@ -27,6 +25,9 @@ from spectral_edge.recording.storage import KeptUpdates
 from spectral_edge.recording.window_log import WindowLog
 from spectral_edge.spectrum import SpectralEdge, UpdateWindow
 from spectral_edge.store import Labels
+
+if TYPE_CHECKING:
+    from spectral_edge.modes import Forward, Inputs
 
 __all__ = ["Recorder"]
 
@@ -179,6 +180,8 @@ class Recorder:
                 "Recorder.keep_modes: parameters are sharded, and nothing is gathered inside a training step; call "
                 "se.functional_modes with recorder.edge().directions(k) where you evaluate"
             )
+        from spectral_edge.recording.kept_modes import ModeKeeper  # 60 MB of modules that a spectrum does not need
+
         self._log.keep_modes(ModeKeeper(self._model, self.parameters, inputs, forward, k, labels))
 
     @contextlib.contextmanager

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from spectral_edge.recording.archive import Archive
-from spectral_edge.recording.kept_modes import ModeKeeper
 from spectral_edge.recording.live import LiveSpectrum, LiveValues
 from spectral_edge.recording.monitor import Monitor
 from spectral_edge.recording.storage import KeptUpdates
 from spectral_edge.spectrum import UpdateWindow
+
+if TYPE_CHECKING:
+    from spectral_edge.recording.kept_modes import ModeKeeper
 
 __all__ = ["WindowLog"]
 
