@@ -106,7 +106,7 @@ def watch(
 
     Memory: (W + 1) D numbers, as much again for ``decay`` and for each source, or as printed. Cost of a recorded step:
     a few passes over D numbers; the spectrum, W² D multiply-adds, when asked for or after every W updates. ``decay``
-    costs a pass a step, a source two passes a block.
+    costs a pass a step, a source three passes a block.
 
     >>> model = nn.Linear(4, 2)
     >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
