@@ -8,10 +8,19 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, jvp
+from torch.func import grad, jvp
 
 from spectral_edge.comparison import Statistic, of_direction
-from spectral_edge.modes import Forward, Inputs, Responder, default_forward, input_batches, input_count, responder_of
+from spectral_edge.modes import (
+    INPUTS_AT_ONCE,
+    Forward,
+    Inputs,
+    default_forward,
+    input_batches,
+    input_count,
+    reader,
+    responder_of,
+)
 from spectral_edge.parameters import ParameterSubset
 
 __all__ = ["curvature"]
@@ -62,66 +71,51 @@ def curvature(
     respond = responder_of(model, inputs, parameters=parameters, forward=read, batch_size=batch_size)
     if respond.method != "jvp":
         raise ValueError(f"curvature: {type(model).__name__} cannot be differentiated in forward mode")
-    size = batch_size or 256
+    size = INPUTS_AT_ONCE if batch_size is None else batch_size
     along = _hessian if kind == "hessian" else _gauss_newton
+    outputs = reader(respond.model, read)
+    at = {name: parameter.detach() for name, parameter in respond.parameters.parameters.items()}
+
+    def on(batch: Inputs, tangent: Values) -> float:
+        def mean(found: Tensor) -> Tensor:
+            return _one_number(loss(found, batch))
+
+        return float(along(lambda values: outputs(values, batch), mean, at, tangent))
 
     def of(direction: Tensor) -> float:
-        tangent = respond.parameters.unflatten(direction.to(next(iter(respond.parameters.parameters.values()))))
-        total, count = 0.0, 0
+        tangent = respond.parameters.unflatten(direction.to(next(iter(at.values()))))
         with respond.reading():
-            for batch in input_batches(respond.inputs, size):
-                n = input_count(batch)
-                total += n * float(along(respond, read, loss, batch, tangent))
-                count += n
-        return total / count
+            batches = input_batches(respond.inputs, size)
+            total = sum(input_count(batch) * on(batch, tangent) for batch in batches)
+        return total / input_count(respond.inputs)
 
     return of_direction(of, f"curvature_{kind}")
 
 
-Tangent = dict[str, Tensor]
+Values = dict[str, Tensor]
+Outputs = Callable[[Values], Tensor]
+Mean = Callable[[Tensor], Tensor]
 
 
-class _Bound(nn.Module):
-    """``forward(model, batch)`` as a function of the parameters' values."""
-
-    def __init__(self, model: nn.Module, forward: Forward) -> None:
-        super().__init__()
-        self.model = model
-        self._forward = forward
-
-    def forward(self, batch: Inputs) -> Tensor:
-        return self._forward(self.model, batch)
-
-
-def _outputs(respond: Responder, read: Forward, batch: Inputs) -> tuple[Callable[[Tangent], Tensor], Tangent]:
-    bound = _Bound(respond.model, read)
-    values = {f"model.{name}": p.detach() for name, p in respond.parameters.parameters.items()}
-    return lambda subset: functional_call(bound, subset, (batch,)), values
-
-
-def _hessian(respond: Responder, read: Forward, loss: Loss, batch: Inputs, tangent: Tangent) -> Tensor:
+def _hessian(outputs: Outputs, mean: Mean, at: Values, along: Values) -> Tensor:
     """vᵀ(Hv), Hv by forward mode over reverse mode."""
-    outputs, values = _outputs(respond, read, batch)
-    along = {f"model.{name}": piece for name, piece in tangent.items()}
 
-    def mean(subset: Tangent) -> Tensor:
-        return _one_number(loss(outputs(subset), batch))
+    def loss(values: Values) -> Tensor:
+        return mean(outputs(values))
 
-    product = jvp(grad(mean), (values,), (along,))[1]
+    product = jvp(grad(loss), (at,), (along,))[1]
     return torch.stack([(product[name].double() * along[name].double()).sum() for name in along]).sum()
 
 
-def _gauss_newton(respond: Responder, read: Forward, loss: Loss, batch: Inputs, tangent: Tangent) -> Tensor:
+def _gauss_newton(outputs: Outputs, mean: Mean, at: Values, along: Values) -> Tensor:
     """(Jv)ᵀ H_L (Jv): the loss's own second derivative along the response."""
-    outputs, values = _outputs(respond, read, batch)
-    along = {f"model.{name}": piece for name, piece in tangent.items()}
-    at, response = jvp(outputs, (values,), (along,))[:2]
-    step = torch.zeros((), dtype=at.dtype, device=at.device)
+    here, response = jvp(outputs, (at,), (along,))[:2]
+    step = torch.zeros((), dtype=here.dtype, device=here.device)
 
-    def moved(epsilon: Tensor) -> Tensor:
-        return _one_number(loss(at + epsilon * response, batch))
+    def loss(epsilon: Tensor) -> Tensor:
+        return mean(here + epsilon * response)
 
-    return jvp(grad(moved), (step,), (torch.ones_like(step),))[1]
+    return jvp(grad(loss), (step,), (torch.ones_like(step),))[1]
 
 
 def _one_number(value: Tensor) -> Tensor:

@@ -1,11 +1,13 @@
 """What a parameter direction does to the function: responses and functional modes."""
 
+from spectral_edge.modes.derivative import reader
 from spectral_edge.modes.difference_quotient import moved
 from spectral_edge.modes.finishing import finish
 from spectral_edge.modes.inputs import Forward, Inputs, as_rows, default_forward, input_batches, input_count
 from spectral_edge.modes.left_as_found import left_as_found
 from spectral_edge.modes.responder import (
     DIRECTIONS_AT_ONCE,
+    INPUTS_AT_ONCE,
     Method,
     Responder,
     all_finite,
@@ -24,6 +26,7 @@ from spectral_edge.modes.response import (
 
 __all__ = [
     "DIRECTIONS_AT_ONCE",
+    "INPUTS_AT_ONCE",
     "Forward",
     "FunctionalModes",
     "Inputs",
@@ -44,5 +47,6 @@ __all__ = [
     "map_responses",
     "mode_energy",
     "moved",
+    "reader",
     "responder_of",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -15,7 +15,7 @@ from spectral_edge.modes.finishing import finish
 from spectral_edge.modes.inputs import Forward, Inputs, as_rows, input_batches
 from spectral_edge.parameters import ParameterSubset, attention_weights
 
-__all__ = ["brings_derivative", "closed_form", "differentiable_attention", "jacobian_vector_product"]
+__all__ = ["brings_derivative", "closed_form", "differentiable_attention", "jacobian_vector_product", "reader"]
 
 
 @contextmanager
@@ -40,10 +40,10 @@ def jacobian_vector_product(
 ) -> Tensor:
     """dh/dε along k directions at ε = 0, (k, N, d), by ``torch.func.jvp`` batched over directions."""
     values = {name: parameter.detach() for name, parameter in parameters.parameters.items()}
-    bound = _Bound(model, forward)
+    read = reader(model, forward)
 
     def rows(batch: Inputs, subset: dict[str, Tensor]) -> Tensor:
-        return as_rows(functional_call(bound, {f"model.{k}": v for k, v in subset.items()}, (batch,)), batch)
+        return as_rows(read(subset, batch), batch)
 
     def tangents(batch: Inputs) -> Tensor:
         def tangent(direction: dict[str, Tensor]) -> Tensor:
@@ -62,6 +62,16 @@ def brings_derivative(model: nn.Module, parameters: ParameterSubset) -> bool:
 def closed_form(model: nn.Module, parameters: ParameterSubset, directions: Tensor, inputs: Inputs) -> Tensor:
     """The derivative that the model brings, (k, N, d)."""
     return model.residual_jvp(inputs, parameters.unflatten(directions))  # type: ignore[operator]
+
+
+def reader(model: nn.Module, forward: Forward) -> Callable[[Mapping[str, Tensor], Inputs], Tensor]:
+    """``forward(model, inputs)`` as a function of some of the parameters' values, by name, and the inputs."""
+    bound = _Bound(model, forward)
+
+    def read(values: Mapping[str, Tensor], inputs: Inputs) -> Tensor:
+        return functional_call(bound, {f"model.{name}": value for name, value in values.items()}, (inputs,))
+
+    return read
 
 
 class _Bound(nn.Module):
