@@ -67,9 +67,10 @@ class Reproduction:
         answer: of both together; ``None`` where the paper prints neither, or no rerun is measured.
         low, high: prediction interval of one more rerun.
         mean: of the reruns.
-        null_mean: of isotropic directions.
+        null_mean: of ``null``.
         with_peak: reruns that have the published frequency; ``None`` where there is none.
         n: reruns.
+        null: what the reruns are told apart from: isotropic directions, for C1 runs without weight decay.
     """
 
     answer: ThreeWay | None
@@ -79,6 +80,7 @@ class Reproduction:
     null_mean: float | None = None
     with_peak: int | None = None
     n: int = 0
+    null: str = "isotropic"
 
 
 @dataclass(frozen=True)
@@ -298,7 +300,7 @@ def _printed_decline(question: Question, series: polars.DataFrame, protocol: Pro
     members, null_mean = np.log(whole["ratio"].to_numpy()), float(np.log(controls.to_numpy().mean()))
     answer = reproduces(question.published, members, null_mean, protocol)
     low, high = prediction_interval(members, protocol.prediction)
-    return Reproduction(answer, low, high, float(members.mean()), null_mean, None, len(members))
+    return Reproduction(answer, low, high, float(members.mean()), null_mean, None, len(members), "no weight decay")
 
 
 def claim_answers(questions: Sequence[Question], answers: Sequence[Answer]) -> dict[str, ThreeWay | None]:

@@ -164,7 +164,7 @@ def _beside_the_paper(answer: QuestionAnswer) -> list[str]:
         return [_unasked(question)]
     found = []
     if printed.low is not None and printed.high is not None:
-        null = "" if printed.null_mean is None else f"; the mean of the null is {printed.null_mean:.2g}"
+        null = "" if printed.null_mean is None else f"; the mean of {_null(printed.null)} is {printed.null_mean:.2g}"
         found.append(f"{_printed(question)}; 95 % of reruns lie from {printed.low:.2g} to {printed.high:.2g}{null}.")
     elif printed.mean is not None:
         reruns = "1 rerun" if printed.n == 1 else f"{printed.n} reruns"
