@@ -196,7 +196,11 @@ def test_numbers_that_are_not_finite_stay_in_the_table_and_out_of_the_comparison
 
 def test_the_figure_has_a_line_an_arm_through_the_baseline(tmp_path):
     _, _, _, found = run((0.5, 1.0))
-    (axes,) = found.plot(tmp_path / "path.png").axes
+    figure = found.plot(tmp_path / "path.png")
+    (axes,) = figure.axes
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1  # all names are on the picture
     lines = {line.get_label(): line for line in axes.lines}
     assert set(CONTROLS) | {"edge"} <= set(lines)
     assert list(lines["edge"].get_xdata()) == [0, 0.5, 1]

@@ -20,14 +20,16 @@ __all__ = ["plot_intervention"]
 def plot_intervention(intervention: Intervention) -> Figure:
     """One panel a quantity; a band is the middle 90 % of a control's draws, its line their mean, dots the edge."""
     quantities = list(intervention.baseline)
-    figure = ShownFigure(figsize=(min(4.6 * len(quantities), 16), 3.6), layout="constrained")
+    figure = ShownFigure(figsize=(min(4.6 * len(quantities), 16), 3.9), layout="constrained")
     panels = figure.subplots(1, len(quantities), squeeze=False)[0]
     for axes, quantity in zip(panels, quantities, strict=True):
         _panel(axes, intervention, quantity)
         axes.set_title(quantity.replace("_", " "))
         axes.set_xlabel("strength")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize="small")
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=3 * len(quantities), frameon=False, fontsize="small"
+    )
     return figure
 
 
