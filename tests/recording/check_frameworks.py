@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 import spectral_edge as se
 from spectral_edge.recording.hugging_face import WatchCallback as TrainerWatch
@@ -59,6 +60,33 @@ def test_saved_adapters_have_the_edge_that_was_watched(tmp_path):
     assert float(stored) == pytest.approx(float(watched), rel=1e-4)
     assert {"isotropic", "span", "weights", "blocks"} <= set(said.split())
     assert se.Recording(tmp_path / "recording").values[-1]["noted"]["loss"] > 0
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_shares_of_layers_are_those_of_v1_and_heads_are_said_to_be_unknown(kind):
+    torch.manual_seed(0)
+    if kind == "gpt2":
+        model = GPT2LMHeadModel(GPT2Config(vocab_size=50, n_positions=16, n_embd=32, n_layer=2, n_head=4))
+        layers = ["transformer.h.0", "transformer.h.1"]
+    else:
+        size = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+        model, layers = LlamaForCausalLM(LlamaConfig(vocab_size=50, **size)), ["model.layers.0", "model.layers.1"]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    seen = []
+    settings = {"parameters": "attention", "window": 3, "verbose": False}
+    with se.watch(model, optimizer, callback=seen.append, **settings) as recorder:
+        for _ in range(3):
+            ids = torch.randint(0, 50, (4, 12))
+            optimizer.zero_grad()
+            model(input_ids=ids, labels=ids).loss.backward()
+            optimizer.step()
+        v1 = recorder.edge(center=False).directions(1)
+    pieces = recorder.parameters.unflatten(v1[0])
+    for layer in layers:
+        share = sum(float(piece.square().sum()) for name, piece in pieces.items() if name.startswith(f"{layer}."))
+        assert seen[-1].layer_shares[layer] == pytest.approx(share, rel=1e-4)
+    with pytest.raises(ValueError, match=r"GPT-2, Llama .* are not supported.*layer_shares"):
+        se.head_purity(v1, recorder.parameters)
 
 
 def ran(example, folder):
