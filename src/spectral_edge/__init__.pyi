@@ -62,7 +62,7 @@ from .intervention import Intervention, Projection, RunningEdge, curvature, inte
 from .language import ExplainedChange, TokenModes, explained_change, token_log_probabilities, token_modes
 from .modes import FunctionalModes, discrepancy, functional_modes, iterate_responses
 from .parameters import ParameterSubset, attention_weights, select_parameters
-from .recording import LiveValues, Recorder, Recording, RecordingStoppedError, watch
+from .recording import LiveValues, Recorder, Recording, RecordingStoppedError, optimizer_metric, watch
 from .replication import SweepTable, sweep_table
 from .representation import effective_rank, head_purity, principal_scores
 from .spectrum import SpectralEdge, UpdateWindow, spectral_edge, stacked_updates
@@ -133,6 +133,7 @@ __all__ = [
     "of_direction",
     "of_set",
     "operation",
+    "optimizer_metric",
     "over_runs",
     "principal_scores",
     "project_updates",

@@ -4,6 +4,7 @@ from spectral_edge.recording.agreement import RecordingStoppedError
 from spectral_edge.recording.decay import DecayPart
 from spectral_edge.recording.gradients import SourceGradient
 from spectral_edge.recording.live import LiveValues
+from spectral_edge.recording.metric import optimizer_metric
 from spectral_edge.recording.parts import PartWindow, RunningSum, UpdatePart
 from spectral_edge.recording.recorder import Recorder
 from spectral_edge.recording.recording import Recording
@@ -19,5 +20,6 @@ __all__ = [
     "RunningSum",
     "SourceGradient",
     "UpdatePart",
+    "optimizer_metric",
     "watch",
 ]

@@ -164,6 +164,51 @@ class SpectralEdge(Tabular):
         well = self.singular_values[: found.shape[1]].min() > _WELL_CONDITIONED * self.singular_values[0]
         return self._combined(found, None, torch.float32 if well else torch.float64, 4 * _BLOCK)
 
+    def in_metric(self, metric: Tensor) -> SpectralEdge:
+        """The edge of the same updates under the inner product <x, y> = Σ_i m_i x_i y_i of parameters.
+
+        Are k* and v_1 an artefact of the coordinates? A spectrum takes each parameter's own unit for granted, and an
+        optimizer with steps of its own for each parameter does not:
+        :func:`~spectral_edge.recording.optimizer_metric` is its inner product.
+
+        Args:
+            metric: (D,), m, finite and not negative.
+
+        Returns:
+            Its singular values and its position are those of X diag(√m). Its directions are v_j ∝ X^T u_j again, the
+            way along which the updates move, as unit rows; they are orthogonal under the metric, not without it.
+
+        Raises:
+            ValueError: another shape, an entry that is negative or not finite, parameters that are sharded, or updates
+                that are no longer kept, or that are zero where the metric is not.
+
+        Cost: W² D multiply-adds, and one pass over the updates where they lie.
+
+        >>> edge = spectral_edge(torch.diag(torch.tensor([3.0, 2.0, 1.0])), center=False)
+        >>> other = edge.in_metric(torch.tensor([1.0, 4.0, 100.0]))
+        >>> other.singular_values.round(6).tolist(), other.directions(1).abs().round(decimals=4).tolist()
+        ([10.0, 4.0, 3.0], [[0.0, 0.0, 1.0]])
+        """
+        if self._sharded:
+            raise ValueError("in_metric: parameters are sharded over processes; give the edge of whole parameters")
+        if self._exact is not None:
+            return self._exact().in_metric(metric)
+        rows = self._rows()
+        weights = torch.as_tensor(metric).detach().to(rows.device, torch.float64)
+        if weights.shape != (rows.dim,):
+            raise ValueError(
+                f"in_metric: the metric has shape {tuple(weights.shape)}; these updates need ({rows.dim},)"
+            )
+        if not torch.isfinite(weights).all() or (weights < 0).any():
+            raise ValueError("in_metric: the metric has entries that are negative or not finite")
+        width = max(_BLOCK, rows.block)
+        gram = torch.zeros(2 * [len(self.left)], dtype=torch.float64, device=rows.device)
+        for start in range(0, rows.dim, width):
+            columns = slice(start, start + width)
+            block = torch.cat([part.double() for part in rows.read(columns)])
+            gram.addmm_(block * weights[columns], block.T)
+        return replace(edge_from_gram(gram, self._parts, self.centered), layout=self.layout)
+
     def displacement(self) -> Tensor:
         """The sum of the window's updates, (D,): the weights at its end minus those at its begin, centred or not.
 
