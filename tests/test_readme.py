@@ -26,11 +26,15 @@ def test_the_answers_of_the_quick_reproduction_are_the_committed_ones():
 
 def test_the_first_paragraph_counts_the_answers():
     claims = Claims.read(README.parent / "results" / "decision" / "claims.json")
-    specific = [one.specific for one in claims.answers if one.n in (10, 30)]
+    answered = [one for one in claims.answers if one.specific is not None]
+    assert all(one.n == one.planned for one in answered)
+    fewest, most = min(one.n for one in answered), max(one.n for one in answered)
+    specific = [one.specific for one in answered]
     counts = {answer: specific.count(answer) for answer in ("yes", "no", "undecided")}
     words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    words += ("eleven", "twelve")
     text = " ".join(README.read_text().split())
-    assert f"{words[len(specific)].capitalize()} claims are measured over 10 or 30 seeds" in text
+    assert f"{words[len(specific)].capitalize()} claims are measured over {fewest} to {most} seeds" in text
     assert f"in {words[counts['yes']]} the edge beats every null" in text
     assert f"in {words[counts['no']]} it does not, and {words[counts['undecided']]} are undecided" in text
 
@@ -89,6 +93,21 @@ def test_what_the_answer_to_c3_hangs_on_is_that_of_the_reruns():
     assert "{} in addition and {} in x²+y²".format(said["add", 1], said["x2_y2", 1]) in pages[1]
     assert "{} and {}: for x²+y²".format(said["add", 3], said["x2_y2", 3]) in pages[1]
     assert "{} in x²+y², which holds 0.14".format(said["x2_y2", 3]) in pages[0]
+
+
+def test_what_is_said_of_c11_is_that_of_the_trunks():
+    """Means over six seeds, of v₁ and of the means of random directions, on all pairs."""
+    rows = polars.read_parquet(README.parent / "results" / "decision" / "trunk.parquet").filter(
+        statistic="concentration", direction="v1", inputs="all", null="isotropic"
+    )
+    means = {}
+    for task in ("add+x2_y2", "x2_y2"):
+        own = rows.filter(task=task)
+        assert sorted(own["seed"]) == list(range(1001, 1007))
+        means[task] = own["measured"].mean(), own["null_mean"].mean()
+    text = " ".join(README.read_text().split())
+    for i, phrase in enumerate(("F {:.2f}; without addition {:.2f}", "as much ({:.2f}; without addition {:.2f}")):
+        assert phrase.format(means["add+x2_y2"][i], means["x2_y2"][i]) in text
 
 
 def test_the_counts_of_discovery_are_those_of_the_committed_results():

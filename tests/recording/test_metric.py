@@ -39,7 +39,7 @@ def test_optimizers_without_second_moments_are_refused():
     _, optimizer, parameters = stepped(lambda p: torch.optim.SGD(p, lr=0.1))
     with pytest.raises(ValueError, match="SGD has no second moments of 'weight'"):
         se.optimizer_metric(optimizer, parameters)
-    model, optimizer, parameters = stepped(lambda p: torch.optim.Adam(p), steps=0)
+    _, optimizer, parameters = stepped(lambda p: torch.optim.Adam(p), steps=0)
     with pytest.raises(ValueError, match="first step"):
         se.optimizer_metric(optimizer, parameters)
 
@@ -56,7 +56,8 @@ def test_an_edge_in_a_metric_is_an_svd_of_scaled_updates(center):
     x = updates.double() - updates.double().mean(0) if center else updates.double()
     _, sigma, rows = torch.linalg.svd(x * metric.double().sqrt(), full_matrices=False)
     found = edge.identifiable
-    assert edge.centered == center and found == len(updates) - center
+    assert edge.centered == center
+    assert found == len(updates) - center
     torch.testing.assert_close(torch.from_numpy(edge.singular_values[:found].copy()), sigma[:found], rtol=1e-6, atol=0)
     back = rows[:found] / metric.double().sqrt()
     back /= back.norm(dim=1, keepdim=True)
