@@ -81,6 +81,14 @@ def test_settings_whose_updates_nobody_kept_are_left_out(table):
     assert settings["transition"] <= {(5, 9), (1, 5), (1, 10), (1, 20), (10, 5)}
 
 
+def test_where_the_deciding_window_does_not_fit_the_others_are_measured(patched):
+    too_long = TINY.model_copy(update={"window": 30})
+    table = polars.DataFrame(measure_sensitivity(patched, "copies", too_long), infer_schema_length=None)
+    assert (table["window"] < 30).all()
+    assert set(table["method"]) == {"jvp"}
+    assert len(table) > 0
+
+
 def test_the_quotient_tends_to_the_derivative(table):
     own = table.filter(method="finite_difference", checkpoint="stop", statistic="concentration", direction="v1")
     error = {

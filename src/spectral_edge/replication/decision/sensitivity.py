@@ -90,6 +90,8 @@ def _at(run: TrainedRun, checkpoint: Checkpoint, step: int, protocol: Protocol) 
                 "relative_epsilon": None
             }
     at_own = [i for i, (setting, _) in enumerate(tested) if setting == own]
+    if not at_own:  # x² + y² is at its transition before 20 updates of stride 100 have been made
+        return
     responses = {name: statistic for name, statistic in named.items() if by_name[name] != HEAD_PURITY}
     exact = evaluate(model, rows[at_own], pairs, responses, parameters=parameters)
     for epsilon in _EPSILONS:
