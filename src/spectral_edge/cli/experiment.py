@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from spectral_edge.cli.output import Output
+from spectral_edge.experiments.causes import causes_answers, delays_table, gather_causes, loss_ratios
 from spectral_edge.experiments.discovery import analysis_step, discover_at, gather_evidence, seven_points
 from spectral_edge.experiments.early_warning import (
     WarningConfig,
@@ -206,6 +207,44 @@ class Language:
         self.output.result(values, "\n".join([*map(_answered, answers), *map(str, paths.values())]))
 
 
+@dataclass(frozen=True)
+class Causes:
+    """Ask what the edge causes: remove it, step along it, train without it, beside controls of the same size.
+
+    Trains 120 models and 192 training arms, about six hours on two cores (docs/causes.md). Killed at any moment, the
+    same command continues. Writes the tables ablation, steering, bending, metric and training, summaries of them as
+    CSV, and prints the protocol's answers.
+
+    Example:  spectral-edge experiment causes --out runs/causes
+    """
+
+    out: Path = Path("runs/causes")
+    """Where runs and tables go."""
+    jobs: int | None = None
+    """Runs at a time, one process with one thread each; by default one a core."""
+    output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def run(self) -> None:
+        """Train, measure, summarise, answer."""
+        import polars
+
+        tables = gather_causes(self.out, self.jobs, self.output.say)
+        answers = [
+            {"task": task} | answer.__dict__ for task, found in causes_answers(tables).items() for answer in found
+        ]
+        summaries = {
+            "loss_ratios": loss_ratios(tables["ablation"]),
+            "delays": delays_table(tables["training"]),
+            "answers": polars.DataFrame(answers, infer_schema_length=None),
+        }
+        paths = {name: self.out / f"{name}.csv" for name in summaries}
+        for name, table in summaries.items():
+            table.write_csv(paths[name])
+        values = {"answers": answers, "tables": {name: str(path) for name, path in paths.items()}}
+        lines = [f"{answer['task']}: {_answered(answer)}" for answer in answers]
+        self.output.result(values, "\n".join([*lines, *map(str, paths.values())]))
+
+
 def _answered(answer: dict[str, Any]) -> str:
     effect = "" if answer["effect"] is None else "{effect:.3f} [{low:.3f}, {high:.3f}] ".format(**answer)
     return "{question}: {answer}, {0}{because}, n = {n}".format(effect, **answer)
@@ -220,6 +259,7 @@ class Experiment:
         | Annotated[EarlyWarning, tyro.conf.subcommand("early-warning")]
         | Annotated[Rounding, tyro.conf.subcommand("rounding")]
         | Annotated[Language, tyro.conf.subcommand("language")]
+        | Annotated[Causes, tyro.conf.subcommand("causes")]
     )
 
     def run(self) -> None:

@@ -3,7 +3,6 @@
 from spectral_edge.experiments.language.measurement import ARMS, LanguageConfig, measure_seed
 from spectral_edge.experiments.language.summary import (
     SEEDS,
-    LanguageAnswer,
     explained_summary,
     gather_language,
     language_answers,
@@ -14,7 +13,6 @@ from spectral_edge.experiments.language.summary import (
 __all__ = [
     "ARMS",
     "SEEDS",
-    "LanguageAnswer",
     "LanguageConfig",
     "explained_summary",
     "gather_language",

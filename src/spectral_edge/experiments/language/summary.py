@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_edge.engines import call_all
+from spectral_edge.experiments.answer import ExperimentAnswer, beyond_all
 from spectral_edge.experiments.language.corpus import code, prose
 from spectral_edge.experiments.language.measurement import ARMS, KINDS, LanguageConfig, measure_seed, table_path
 from spectral_edge.experiments.language.plants import PLANTS
-from spectral_edge.replication.decision import PROTOCOL
-from spectral_edge.replication.decision.rules import ThreeWay, decide
+from spectral_edge.replication.decision.rules import ThreeWay
 from spectral_edge.statistics import mean_interval
 from spectral_edge.store import (
     ConfigMismatchError,
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SEEDS",
-    "LanguageAnswer",
     "explained_summary",
     "gather_language",
     "language_answers",
@@ -51,27 +49,6 @@ _MOST, _FEWEST = 5 / 6, 1 / 6
 _DIRECTIONS = ("isotropic", "span", "weights")
 _ADDED_AT, _READ_AT = 100, 300  # where windows of the first training end whose rows decide
 _ADDED_MARGIN, _READ_MARGIN = 0.02, 0.05
-
-
-@dataclass(frozen=True)
-class LanguageAnswer:
-    """One answer of the protocol.
-
-    Attributes:
-        question: which.
-        answer: by its rule.
-        effect, low, high: mean over seeds and its 90 % interval, of what the rule compares; ``None`` for counts.
-        n: seeds.
-        because: the numbers in words.
-    """
-
-    question: str
-    answer: ThreeWay
-    effect: float | None
-    low: float | None
-    high: float | None
-    n: int
-    because: str
 
 
 def gather_language(
@@ -202,7 +179,7 @@ def _windows_of(name: str, learned: polars.DataFrame) -> polars.DataFrame:
     return polars.concat([first, last.join(first, on="seed", how="anti")]).sort("seed")
 
 
-def language_answers(tables: dict[str, polars.DataFrame]) -> list[LanguageAnswer]:
+def language_answers(tables: dict[str, polars.DataFrame]) -> list[ExperimentAnswer]:
     """The protocol's answers (docs/language_evidence.md), one a rule."""
     return [
         _edges_add(tables["explained"]),
@@ -212,7 +189,7 @@ def language_answers(tables: dict[str, polars.DataFrame]) -> list[LanguageAnswer
     ]
 
 
-def _edges_add(explained: polars.DataFrame) -> LanguageAnswer:
+def _edges_add(explained: polars.DataFrame) -> ExperimentAnswer:
     """Gain of the edge over the displacement, less that of pieces of the path and of random directions of the span."""
     gains = explained.filter(arm="base", step=_ADDED_AT, kind="gain")
     edge = _by_seed(gains.filter(edge="update", by="edge"), "value")
@@ -220,12 +197,12 @@ def _edges_add(explained: polars.DataFrame) -> LanguageAnswer:
         "pieces of the path": _by_seed(gains.filter(edge="pieces", by="edge"), "value"),
         "random directions of the span": _by_seed(gains.filter(edge="update", by="span"), "value"),
     }
-    return _strongest(
+    return beyond_all(
         f"edges add to the displacement (step {_ADDED_AT})", {n: edge - v for n, v in others.items()}, _ADDED_MARGIN
     )
 
 
-def _plant_is_found(name: str, readings: polars.DataFrame, learned: polars.DataFrame) -> LanguageAnswer:
+def _plant_is_found(name: str, readings: polars.DataFrame, learned: polars.DataFrame) -> ExperimentAnswer:
     table = plant_summary(readings, learned).filter(plant=name, direction="v1")
     where, elsewhere = (table.filter(planted=planted).row(0, named=True) for planted in (True, False))
     n = where["seeds"]
@@ -239,33 +216,26 @@ def _plant_is_found(name: str, readings: polars.DataFrame, learned: polars.DataF
         f"learned in {where['learned']} of {n} seeds, found in {where['found']} of {n}; where nothing was planted, in "
         f"{elsewhere['found']} of {n}; beyond random directions of the span in {where['passes_span']} of {n}"
     )
-    return LanguageAnswer(f"{name} is found", answer, None, None, None, n, because)
+    return ExperimentAnswer(f"{name} is found", answer, None, None, None, n, because)
 
 
-def _more_than_displacement(name: str, readings: polars.DataFrame, learned: polars.DataFrame) -> LanguageAnswer:
+def _more_than_displacement(name: str, readings: polars.DataFrame, learned: polars.DataFrame) -> ExperimentAnswer:
     own = readings.filter(arm=name, statistic=_PLANTED + name, null="isotropic")
     own = own.join(_windows_of(name, learned), on=["seed", "step"])
     v1, displacement = (_by_seed(own.filter(direction=direction), "measured") for direction in ("v1", "displacement"))
-    return _strongest(
+    return beyond_all(
         f"v1 shows {name} better than the displacement", {"displacement": v1 - displacement}, _READ_MARGIN
     )
 
 
-def _readable(readings: polars.DataFrame) -> LanguageAnswer:
+def _readable(readings: polars.DataFrame) -> ExperimentAnswer:
     own = readings.filter(arm="base", step=_READ_AT, direction="v1", statistic="text")
     excess = {
         null: _by_seed(own.filter(null=null), "measured") - _by_seed(own.filter(null=null), "null_mean")
         for null in _DIRECTIONS
     }
-    return _strongest(f"features of the text predict v1 (step {_READ_AT})", excess, _READ_MARGIN)
+    return beyond_all(f"features of the text predict v1 (step {_READ_AT})", excess, _READ_MARGIN)
 
 
 def _by_seed(table: polars.DataFrame, column: str) -> NDArray[np.float64]:
     return table.sort("seed")[column].to_numpy().astype(np.float64)
-
-
-def _strongest(question: str, excess: dict[str, NDArray[np.float64]], margin: float) -> LanguageAnswer:
-    """By the rule of the decision: from the smallest mean excess, undecided where other seeds would often disagree."""
-    found = decide(np.stack(list(excess.values())), margin, PROTOCOL)
-    because = f"over {list(excess)[found.strongest]}, margin {margin:g}"
-    return LanguageAnswer(question, found.answer, found.effect, found.low, found.high, found.n, because)

@@ -5,15 +5,23 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from spectral_edge.replication.decision.protocol import Protocol
 from spectral_edge.store import StoreError, write_atomically
 
 if TYPE_CHECKING:
     import polars
 
 __all__ = ["gathered", "read_table", "write_table"]
+
+
+class HasDigest(Protocol):
+    """A protocol of measurement, by the digest of its rules."""
+
+    @property
+    def digest(self) -> str:
+        """Which every row of its tables has."""
+        ...
 
 
 def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -30,7 +38,7 @@ def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         write_atomically(path, buffer.getvalue())
 
 
-def read_table(path: Path, protocol: Protocol) -> polars.DataFrame:
+def read_table(path: Path, protocol: HasDigest) -> polars.DataFrame:
     """Read a table of this protocol; ``version`` is that of the code which measured a row, 1 if the table has none.
 
     Raises:
@@ -45,7 +53,7 @@ def read_table(path: Path, protocol: Protocol) -> polars.DataFrame:
             f"{path}: cannot be read: {problem}. Restore the file, or move it away and measure again."
         ) from None
     if "protocol" not in table.columns:
-        raise StoreError(f"{path}: has no column 'protocol': it is not a table of a decision; move it away.")
+        raise StoreError(f"{path}: has no column 'protocol': it is no table of a protocol; move it away.")
     digests = table["protocol"].unique().to_list()
     if digests != [protocol.digest]:
         raise StoreError(
@@ -55,7 +63,7 @@ def read_table(path: Path, protocol: Protocol) -> polars.DataFrame:
     return table if "version" in table.columns else table.with_columns(version=polars.lit(1))
 
 
-def gathered(paths: Iterable[Path], protocol: Protocol) -> polars.DataFrame:
+def gathered(paths: Iterable[Path], protocol: HasDigest) -> polars.DataFrame:
     """Join tables of runs, in the order given.
 
     Raises:

@@ -1,0 +1,19 @@
+"""What does the edge cause? Remove it, step along it, train without it, beside controls of the same size."""
+
+from spectral_edge.experiments.causes.answers import causes_answers, delays, delays_table, loss_ratios
+from spectral_edge.experiments.causes.evidence import KINDS, gather_causes, measure_run, read_causes
+from spectral_edge.experiments.causes.protocol import PROTOCOL, TRAINING_ARMS, CausesProtocol
+
+__all__ = [
+    "KINDS",
+    "PROTOCOL",
+    "TRAINING_ARMS",
+    "CausesProtocol",
+    "causes_answers",
+    "delays",
+    "delays_table",
+    "gather_causes",
+    "loss_ratios",
+    "measure_run",
+    "read_causes",
+]
