@@ -27,7 +27,8 @@ results: .venv/core
 	cp runs/quick/figures/spectra.png runs/quick/figures/placed.png runs/quick/figures/forest.png results/quick/figures/
 
 # Questions beside the claims: discovery (every model that it is tested on), early-warning (half a minute; needs the runs
-# of paper and discovery), rounding (60 runs, most of an hour on two cores). Interrupted, each continues.
+# of paper and discovery), rounding (60 runs, most of an hour on two cores), language (two hours), causes (six hours).
+# Interrupted, each continues.
 NAME ?= discovery
 FOLDER = $(subst -,_,$(NAME))
 experiment: .venv/core
@@ -38,7 +39,7 @@ experiment-results: .venv/core
 	$(BIN)/spectral-edge experiment $(NAME) --out runs/$(FOLDER) --findings docs/findings.md
 	rm -rf results/$(FOLDER)
 	mkdir -p results/$(FOLDER)/figures results/$(FOLDER)/tables
-	find runs/$(FOLDER) -maxdepth 1 \( -name '*.json' -o -name '*.html' \) -exec cp {} results/$(FOLDER)/ \;
+	find runs/$(FOLDER) -maxdepth 1 \( -name '*.json' -o -name '*.html' -o -name '*.parquet' \) -exec cp {} results/$(FOLDER)/ \;
 	cp runs/$(FOLDER)/figures/*.png results/$(FOLDER)/figures/
 	cp runs/$(FOLDER)/tables/*.csv results/$(FOLDER)/tables/
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spectral_edge.experiments.early_warning import GROK, WarningConfig, by_rank, rows_of, warning_points
-from spectral_edge.report import early_warning_markdown
+from spectral_edge.report import experiment_markdown
 from spectral_edge.store import EarlyWarnings
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +61,7 @@ def test_both_tables_are_those_of_the_committed_results(found):
 
 def test_the_record_and_the_tables_are_generated_from_the_committed_results(found):
     points = warning_points(found)
-    generated = early_warning_markdown(points, found.environment.get("git_commit"), "day")
+    generated = experiment_markdown("early-warning", points, found.environment.get("git_commit"), "day")
     assert generated[generated.index("\n") :].rstrip() in (ROOT / "docs" / "findings.md").read_text()
     for number, point in enumerate(points, start=1):
         with (RESULTS / "tables" / f"early_warning_{number}.csv").open() as file:

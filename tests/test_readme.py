@@ -6,7 +6,7 @@ import polars
 from spectral_edge.experiments.discovery import seven_points
 from spectral_edge.replication.decision.arms import NEVER
 from spectral_edge.replication.decision.contrasts import declines
-from spectral_edge.report import answers_table, discoveries_markdown
+from spectral_edge.report import answers_table, experiment_markdown
 from spectral_edge.store import Claims, Discoveries
 
 README = Path(__file__).parents[1] / "README.md"
@@ -128,5 +128,5 @@ def test_the_counts_of_discovery_are_those_of_the_committed_results():
 def test_the_record_of_discovery_is_generated_from_the_committed_results():
     found = Discoveries.read(README.parent / "results" / "discovery" / "discoveries.json")
     record = (README.parent / "docs" / "findings.md").read_text()
-    generated = discoveries_markdown(seven_points(found.rows), found.environment.get("git_commit"), "day")
+    generated = experiment_markdown("discovery", seven_points(found.rows), found.environment.get("git_commit"), "day")
     assert generated[generated.index("\n") :].rstrip() in record

@@ -27,7 +27,7 @@ def test_the_evidence_writes_points_page_and_record(tmp_path, monkeypatch, capsy
     assert page.count("<figure") == 2
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert (tmp_path / "tables" / "point_1.csv").read_text().startswith("operation,")
-    assert "basis discovery" in record.read_text()
+    assert "NAME=discovery" in record.read_text()
 
 
 def test_early_warning_writes_results_tables_figures_and_record(tmp_path, monkeypatch, capsys):

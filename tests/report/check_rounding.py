@@ -3,7 +3,8 @@ import csv
 import numpy as np
 
 from spectral_edge.experiments.rounding import rounding_points
-from spectral_edge.report.rounding import draw_copies, rounding_markdown, write_rounding_report
+from spectral_edge.report import experiment_markdown
+from spectral_edge.report.rounding import draw_copies, write_rounding_report
 from spectral_edge.store import Rounding
 from support.planted_copies import planted_rounding
 
@@ -44,7 +45,7 @@ def test_tables_and_figures_are_written(tmp_path):
 
 
 def test_the_section_names_its_command_and_commit():
-    text = rounding_markdown(rounding_points(planted_rounding()), "abc123", "2026-01-02")
+    text = experiment_markdown("rounding", rounding_points(planted_rounding()), "abc123", "2026-01-02")
     assert text.startswith(
         "## 2026-01-02: rounding\n\n* Command: `make experiment NAME=rounding`\n* Commit: `abc123`\n"
     )

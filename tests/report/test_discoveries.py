@@ -3,8 +3,8 @@ import csv
 import numpy as np
 
 from spectral_edge.experiments.discovery import Picture, Point, seven_points
+from spectral_edge.report import experiment_markdown
 from spectral_edge.report.discoveries import (
-    discoveries_markdown,
     draw_discovery,
     draw_emergence,
     write_discovery_report,
@@ -64,8 +64,8 @@ def test_the_page_escapes_what_it_prints_and_the_tables_hold_it(tmp_path):
 
 
 def test_the_record_names_command_commit_and_day():
-    text = discoveries_markdown(seven_points(ROWS), "abc123", "2026-01-02")
-    assert text.startswith("## 2026-01-02: basis discovery")
+    text = experiment_markdown("discovery", seven_points(ROWS), "abc123", "2026-01-02")
+    assert text.startswith("## 2026-01-02: discovery")
     assert "abc123" in text
     assert text.count("\n### ") == 8
     assert "| add | 42 | edge | 600 | 900 |" in text  # first structure, first recovery

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from spectral_edge.experiments.early_warning import early_warnings, trace_statistics, warning_points
+from spectral_edge.report import experiment_markdown
 from spectral_edge.report.early_warnings import (
     draw_leads,
     draw_traces,
-    early_warning_markdown,
     write_early_warning_report,
 )
 from support.planted_warnings import CONFIG, planted_second, planted_sweep
@@ -60,7 +60,7 @@ def test_tables_and_figures_are_written(found, tmp_path):
 
 
 def test_the_record_names_command_commit_and_day(found):
-    text = early_warning_markdown(warning_points(found), "abc123", "2026-01-02")
+    text = experiment_markdown("early-warning", warning_points(found), "abc123", "2026-01-02")
     assert text.startswith(
         "## 2026-01-02: early warning\n\n* Command: `make experiment NAME=early-warning`\n* Commit: `abc123`\n"
     )

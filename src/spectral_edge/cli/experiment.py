@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from spectral_edge.cli.output import Output
-from spectral_edge.experiments.causes import causes_answers, delays_table, gather_causes, loss_ratios
+from spectral_edge.experiments.causes import causes_answers, causes_points, gather_causes
 from spectral_edge.experiments.discovery import analysis_step, discover_at, gather_evidence, seven_points
 from spectral_edge.experiments.early_warning import (
     WarningConfig,
@@ -27,23 +27,22 @@ from spectral_edge.experiments.early_warning import (
 from spectral_edge.experiments.language import (
     SEEDS,
     LanguageConfig,
-    explained_summary,
     gather_language,
     language_answers,
-    plant_summary,
-    reading_summary,
+    language_points,
 )
 from spectral_edge.experiments.rounding import compare_copies, rounding_points, rounding_runs
 from spectral_edge.replication import AnalysisConfig
 from spectral_edge.report import (
-    discoveries_markdown,
-    early_warning_markdown,
-    rounding_markdown,
+    experiment_markdown,
     update_findings,
+    write_causes_report,
     write_discovery_report,
     write_early_warning_report,
+    write_language_report,
     write_rounding_report,
 )
+from spectral_edge.store import describe_environment
 from spectral_edge.subjects import discovery_runs, run_folder
 from spectral_edge.subjects.trained_run import TrainedRun
 
@@ -87,7 +86,7 @@ class Discovery:
         if self.findings is not None:
             commit = found.environment.get("git_commit")
             day = date.fromtimestamp((self.out / "discoveries.json").stat().st_mtime).isoformat()
-            update_findings(self.findings, "discovery", discoveries_markdown(points, commit, day))
+            update_findings(self.findings, "discovery", experiment_markdown("discovery", points, commit, day))
         values = {"report": str(page), "points": [p.__dict__ for p in points]}
         self.output.result(values, str(page))
 
@@ -127,7 +126,7 @@ class EarlyWarning:
         write_early_warning_report(points, found.alarms, trace_statistics(sweep, self.config), self.out)
         if self.findings is not None:
             commit, day = found.environment.get("git_commit"), date.today().isoformat()
-            update_findings(self.findings, "early-warning", early_warning_markdown(points, commit, day))
+            update_findings(self.findings, "early-warning", experiment_markdown("early-warning", points, commit, day))
         ranked = by_rank(rows_of(found, "seed"))
         lines = [
             f"{row_label(row):48} hits {row.hits} of {row.generalised}, false alarms {row.false_alarms} of {row.others}"
@@ -163,7 +162,7 @@ class Rounding:
         figures = write_rounding_report(points, found, self.out)
         if self.findings is not None:
             commit, day = found.environment.get("git_commit"), date.today().isoformat()
-            update_findings(self.findings, "rounding", rounding_markdown(points, commit, day))
+            update_findings(self.findings, "rounding", experiment_markdown("rounding", points, commit, day))
         values = {"results": str(self.out / "rounding.json"), "points": [p.__dict__ for p in points]}
         self.output.result(values, "\n".join(map(str, [self.out / "rounding.json", *figures])))
 
@@ -173,8 +172,8 @@ class Language:
     """Ask what edges of a language model explain, and whether what is planted in a fine-tuning can be read from them.
 
     Trains a model of characters on Python's documentation and fine-tunes it five ways, for six seeds, about two hours
-    on two cores (docs/language_evidence.md). Killed at any moment, the same command continues. Writes the tables
-    explained, readings and learned, summaries of them as CSV, and prints the protocol's answers.
+    on two cores (docs/language_evidence.md). Killed at any moment, the same command continues. Writes tables
+    as parquet and CSV and a figure, and prints the protocol's answers.
 
     Example:  spectral-edge experiment language --out runs/language
     """
@@ -185,26 +184,24 @@ class Language:
     """Which seeds; the published ones if left out."""
     jobs: int | None = None
     """Seeds at a time, one process with one thread each; by default one a core."""
+    findings: Path | None = None
+    """A Markdown file whose generated section on language models is replaced, or added on top."""
     config: tyro.conf.OmitArgPrefixes[LanguageConfig] = field(default_factory=LanguageConfig)
     output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def run(self) -> None:
         """Train, measure, summarise, answer."""
-        import polars
-
         tables = gather_language(self.out, self.seeds, self.config, self.jobs, self.output.say)
-        summaries = {
-            "explained_summary": explained_summary(tables["explained"]),
-            "reading_summary": reading_summary(tables["readings"]),
-            "plant_summary": plant_summary(tables["readings"], tables["learned"]),
-            "answers": polars.DataFrame([answer.__dict__ for answer in language_answers(tables)]),
-        }
-        paths = {name: self.out / f"{name}.csv" for name in summaries}
-        for name, table in summaries.items():
-            table.write_csv(paths[name])
-        answers = summaries["answers"].rows(named=True)
-        values = {"answers": answers, "tables": {name: str(path) for name, path in paths.items()}}
-        self.output.result(values, "\n".join([*map(_answered, answers), *map(str, paths.values())]))
+        points = language_points(tables)
+        figures = write_language_report(points, tables, self.out)
+        if self.findings is not None:
+            text = experiment_markdown(
+                "language", points, describe_environment().get("git_commit"), date.today().isoformat()
+            )
+            update_findings(self.findings, "language", text)
+        answers = [answer.__dict__ for answer in language_answers(tables)]
+        values = {"answers": answers, "figures": list(map(str, figures))}
+        self.output.result(values, "\n".join([*map(_answered, answers), *map(str, figures)]))
 
 
 @dataclass(frozen=True)
@@ -212,8 +209,7 @@ class Causes:
     """Ask what the edge causes: remove it, step along it, train without it, beside controls of the same size.
 
     Trains 120 models and 192 training arms, about six hours on two cores (docs/causes.md). Killed at any moment, the
-    same command continues. Writes the tables ablation, steering, bending, metric and training, summaries of them as
-    CSV, and prints the protocol's answers.
+    same command continues. Writes tables as parquet and CSV and a figure, and prints the protocol's answers.
 
     Example:  spectral-edge experiment causes --out runs/causes
     """
@@ -222,27 +218,26 @@ class Causes:
     """Where runs and tables go."""
     jobs: int | None = None
     """Runs at a time, one process with one thread each; by default one a core."""
+    findings: Path | None = None
+    """A Markdown file whose generated section on causes is replaced, or added on top."""
     output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def run(self) -> None:
         """Train, measure, summarise, answer."""
-        import polars
-
         tables = gather_causes(self.out, self.jobs, self.output.say)
+        points = causes_points(tables)
+        figures = write_causes_report(points, tables, self.out)
+        if self.findings is not None:
+            text = experiment_markdown(
+                "causes", points, describe_environment().get("git_commit"), date.today().isoformat()
+            )
+            update_findings(self.findings, "causes", text)
         answers = [
             {"task": task} | answer.__dict__ for task, found in causes_answers(tables).items() for answer in found
         ]
-        summaries = {
-            "loss_ratios": loss_ratios(tables["ablation"]),
-            "delays": delays_table(tables["training"]),
-            "answers": polars.DataFrame(answers, infer_schema_length=None),
-        }
-        paths = {name: self.out / f"{name}.csv" for name in summaries}
-        for name, table in summaries.items():
-            table.write_csv(paths[name])
-        values = {"answers": answers, "tables": {name: str(path) for name, path in paths.items()}}
+        values = {"answers": answers, "figures": list(map(str, figures))}
         lines = [f"{answer['task']}: {_answered(answer)}" for answer in answers]
-        self.output.result(values, "\n".join([*lines, *map(str, paths.values())]))
+        self.output.result(values, "\n".join([*lines, *map(str, figures)]))
 
 
 def _answered(answer: dict[str, Any]) -> str:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars
 
 __all__ = ["Point"]
 
@@ -15,3 +19,15 @@ class Point:
     note: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of_table(cls, title: str, note: str, table: polars.DataFrame) -> Point:
+        """A point whose table is a frame: numbers have three digits, underscores in column names are spaces."""
+        columns = tuple(name.replace("_", " ") for name in table.columns)
+        return cls(title, note, columns, tuple(tuple(map(_cell, row)) for row in table.rows()))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "—"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

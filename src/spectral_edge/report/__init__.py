@@ -1,13 +1,16 @@
 """The report: stored results drawn and tabulated, as one offline page and as separate figures and tables."""
 
 from spectral_edge.report.answers import EFFECT_COLUMNS, EffectLine, answers_table, effect_lines
-from spectral_edge.report.discoveries import discoveries_markdown, write_discovery_report
-from spectral_edge.report.early_warnings import early_warning_markdown, write_early_warning_report
+from spectral_edge.report.causes import write_causes_report
+from spectral_edge.report.discoveries import write_discovery_report
+from spectral_edge.report.early_warnings import write_early_warning_report
 from spectral_edge.report.findings import findings_id, findings_markdown, update_findings
+from spectral_edge.report.language import write_language_report
 from spectral_edge.report.placed import placed_sentence
+from spectral_edge.report.points import experiment_markdown
 from spectral_edge.report.recording_page import recording_page, write_recording_report
 from spectral_edge.report.recordings import is_recording
-from spectral_edge.report.rounding import rounding_markdown, write_rounding_report
+from spectral_edge.report.rounding import write_rounding_report
 from spectral_edge.report.sections import ClaimSection, claim_sections
 from spectral_edge.report.summary import decision_sentence
 from spectral_edge.report.tables import Column
@@ -21,19 +24,19 @@ __all__ = [
     "answers_table",
     "claim_sections",
     "decision_sentence",
-    "discoveries_markdown",
-    "early_warning_markdown",
     "effect_lines",
+    "experiment_markdown",
     "findings_id",
     "findings_markdown",
     "is_recording",
     "placed_sentence",
     "recording_page",
-    "rounding_markdown",
     "update_findings",
+    "write_causes_report",
     "write_decision",
     "write_discovery_report",
     "write_early_warning_report",
+    "write_language_report",
     "write_recording_report",
     "write_report",
     "write_rounding_report",

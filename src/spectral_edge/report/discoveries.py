@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 
 from spectral_edge.report.drawing import CELL_COLOURS, GREY, SERIES, Drawing, plain, save, settle, style
 from spectral_edge.report.page import environment, illustrate
-from spectral_edge.report.points import points_markdown, write_points
+from spectral_edge.report.points import write_points
 from spectral_edge.store import DiscoveryRow, write_atomically
 
 if TYPE_CHECKING:
     from spectral_edge.experiments.discovery import Picture, Point
 
-__all__ = ["discoveries_markdown", "draw_discovery", "draw_emergence", "write_discovery_report"]
+__all__ = ["draw_discovery", "draw_emergence", "write_discovery_report"]
 
 _SHOWN_EIGENVALUES = 40
 _CIRCLES = 2
@@ -128,15 +128,6 @@ def _emergence(panel: Axes, rows: Sequence[DiscoveryRow], run_id: str, legend: b
     accuracy.set_ylabel("accuracy", color=GREY)
     if legend:
         panel.legend(loc="upper left")
-
-
-def discoveries_markdown(points: Sequence[Point], commit: str | None, date: str) -> str:
-    """The seven points as Markdown."""
-    blocks = [
-        f"## {date}: basis discovery\n",
-        "* Command: `make experiment NAME=discovery`\n" + (f"* Commit: `{commit}`\n" if commit else ""),
-    ]
-    return "\n".join([*blocks, points_markdown(points)])
 
 
 def write_discovery_report(

@@ -11,14 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, save, settle, style
-from spectral_edge.report.points import points_markdown, write_points
+from spectral_edge.report.points import write_points
 from spectral_edge.store import AlarmRow, Scheme, StatisticKind
 
 if TYPE_CHECKING:
     from spectral_edge.experiments.early_warning import Trace
     from spectral_edge.experiments.point import Point
 
-__all__ = ["draw_leads", "draw_traces", "early_warning_markdown", "write_early_warning_report"]
+__all__ = ["draw_leads", "draw_traces", "write_early_warning_report"]
 
 _PANELS: tuple[tuple[Scheme, str], ...] = (
     ("seed", "sweep, one seed left out"),
@@ -135,13 +135,6 @@ def _trace(panel: Axes, trace: Trace) -> None:
     panel.set_ylim(-0.03 * max(top), 1.12 * max(top) or 1.0)
     panel.set_title(trace.label.replace("_", " "))
     panel.set_xlabel("step")
-
-
-def early_warning_markdown(points: Sequence[Point], commit: str | None, date: str) -> str:
-    """The tables as a section of the record."""
-    commit_line = f"* Commit: `{commit}`\n" if commit else ""
-    head = f"## {date}: early warning\n\n* Command: `make experiment NAME=early-warning`\n{commit_line}"
-    return f"{head}\n{points_markdown(points)}"
 
 
 def write_early_warning_report(

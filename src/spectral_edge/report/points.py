@@ -14,7 +14,14 @@ from spectral_edge.store import write_atomically
 if TYPE_CHECKING:
     from spectral_edge.experiments.point import Point
 
-__all__ = ["points_markdown", "write_points"]
+__all__ = ["experiment_markdown", "points_markdown", "write_points"]
+
+
+def experiment_markdown(name: str, points: Sequence[Point], commit: str | None, date: str) -> str:
+    """The points of an experiment as a section of the record; ``name`` as ``make experiment`` takes it."""
+    commit_line = f"* Commit: `{commit}`\n" if commit else ""
+    head = f"## {date}: {name.replace('-', ' ')}\n\n* Command: `make experiment NAME={name}`\n{commit_line}"
+    return f"{head}\n{points_markdown(points)}"
 
 
 def points_markdown(points: Sequence[Point]) -> str:

@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 
 from spectral_edge.report.drawing import GREY, SERIES, Drawing, save, settle, style
 from spectral_edge.report.formatting import operation
-from spectral_edge.report.points import points_markdown, write_points
+from spectral_edge.report.points import write_points
 from spectral_edge.store import CopyRow, PartingRow, Rounding
 
 if TYPE_CHECKING:
     from spectral_edge.experiments.point import Point
 
-__all__ = ["draw_copies", "rounding_markdown", "write_rounding_report"]
+__all__ = ["draw_copies", "write_rounding_report"]
 
 
 def draw_copies(rounding: Rounding) -> Drawing:
@@ -90,14 +90,6 @@ def _peaks(panel: Axes, rows: Sequence[CopyRow]) -> None:
     panel.set_xticks(range(len(seeds)), [str(seed) for seed in seeds])
     panel.set_xlabel("seed")
     panel.set_xlim(-0.5, len(seeds) - 0.5)
-
-
-def rounding_markdown(points: Sequence[Point], commit: str | None, date: str) -> str:
-    """The tables as a section of the record."""
-    commit_line = f"* Commit: `{commit}`\n" if commit else ""
-    return (
-        f"## {date}: rounding\n\n* Command: `make experiment NAME=rounding`\n{commit_line}\n{points_markdown(points)}"
-    )
 
 
 def write_rounding_report(points: Sequence[Point], rounding: Rounding, out: Path) -> list[Path]:

@@ -24,6 +24,7 @@ from spectral_edge.experiments.causes.own_frequencies import OwnFrequencies
 from spectral_edge.store import StoreError
 from spectral_edge.subjects import run_folder
 from spectral_edge.subjects.trained_run import TrainedRun
+from support.planted_causes import planted
 from support.tiny_runs import tiny
 
 SMALL = CausesProtocol(
@@ -157,41 +158,6 @@ def test_own_frequencies_of_multiplication_are_of_its_logarithm():
     own = OwnFrequencies.of(task, wave, task.pairs, 1)
     assert own.frequencies == (5,)
     assert own.share(wave) == pytest.approx(1)
-
-
-def planted(seeds=8, *, delay=0.0, excess=0.0, cosine=0.99, shares={}):  # noqa: B006 - never written
-    """Tables in which the edge's loss and curvature exceed every null by ``excess``, its arms delay by ``delay``."""
-    noise = np.random.default_rng(0).normal(0, 0.01, seeds)
-    base = {"task": "add", "checkpoint": "stop", "direction": "v1", "centered": True, "is_edge": True, "strength": 1.0}
-    rows = {"ablation": [], "steering": [], "bending": [], "metric": [], "training": []}
-    for seed in range(seeds):
-        for null in ("isotropic", "weights", "span", "blocks", "theta"):
-            for kind, quantity in (
-                ("ablation", "log_loss"),
-                ("steering", "own_share"),
-                ("bending", "log_gauss_newton"),
-            ):
-                values = {"measured": 1 + excess + noise[seed], "null_mean": 1.0, "quantity": quantity, "null": null}
-                rows[kind].append(base | values | {"seed": seed})
-        rows["metric"].append(
-            base | {"seed": seed, "cosine": cosine + noise[seed] / 10, "position_plain": 1, "position_metric": 1}
-        )
-        for arm in TRAINING_ARMS:
-            stop = 400 + 1000 * math.exp(noise[seed] + (delay if arm in ("edge", "edge3") else 0))
-            rows["training"].append(
-                base
-                | {
-                    "seed": seed,
-                    "training_arm": arm,
-                    "removed_share": shares.get(arm, 0.01),
-                    "removed_drift": 0.1,
-                    "begin": 400,
-                    "unchanged_stop": 1400,
-                    "stop": stop,
-                    "last": stop,
-                }
-            )
-    return {kind: polars.DataFrame(found) for kind, found in rows.items()}
 
 
 def answers(**planting):

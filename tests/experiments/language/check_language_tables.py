@@ -12,6 +12,7 @@ from spectral_edge.experiments.language import (
     explained_summary,
     gather_language,
     language_answers,
+    language_points,
     measurement,
     plant_summary,
     reading_summary,
@@ -20,6 +21,8 @@ from spectral_edge.experiments.language import (
 from spectral_edge.experiments.language.corpus import prose, sample
 from spectral_edge.experiments.language.model import CharacterModel
 from spectral_edge.experiments.language.plants import PLANTS, unchanged
+from spectral_edge.report import write_language_report
+from spectral_edge.report.language import draw_language
 from spectral_edge.store import ConfigMismatchError
 
 TINY = LanguageConfig(
@@ -78,6 +81,22 @@ def test_every_arm_has_what_the_protocol_asks(tables):
     assert learned["marks"].min() > 0
     assert len(plant_summary(readings, learned)) == 2 * 2 * len(PLANTS)
     assert [answer.n for answer in language_answers(at_protocol_steps(tables))] == [2] * 8
+
+
+def test_the_report_draws_what_the_tables_hold(tables, tmp_path):
+    tables = at_protocol_steps(tables)
+    points = language_points(tables)
+    figures = write_language_report(points, tables, tmp_path)
+    assert [path.suffix for path in figures] == [".png", ".pdf"]
+    assert len(list((tmp_path / "tables").glob("language_*.csv"))) == len(points) == 4
+    assert len(points[0].rows) == 8
+    explained, plants, text = draw_language(tables).figure.axes
+    (own,) = [line for line in explained.lines if line.get_label() == "v₁ … v₃"]
+    found = explained_summary(tables["explained"]).filter(arm="base", kind="r2", edge="update", by="edge").sort("step")
+    np.testing.assert_allclose(own.get_ydata(), found["mean"].to_numpy())
+    assert [tick.get_text() for tick in plants.get_xticklabels()] == list(PLANTS)
+    assert {text.get_text() for text in plants.texts} <= {"0/2", "1/2", "2/2"}
+    assert len(text.lines) >= 4
 
 
 def test_seeds_start_apart_and_arms_from_one_model(tables):

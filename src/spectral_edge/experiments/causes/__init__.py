@@ -2,6 +2,7 @@
 
 from spectral_edge.experiments.causes.answers import causes_answers, delays, delays_table, loss_ratios
 from spectral_edge.experiments.causes.evidence import KINDS, gather_causes, measure_run, read_causes
+from spectral_edge.experiments.causes.points import causes_points
 from spectral_edge.experiments.causes.protocol import PROTOCOL, TRAINING_ARMS, CausesProtocol
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "TRAINING_ARMS",
     "CausesProtocol",
     "causes_answers",
+    "causes_points",
     "delays",
     "delays_table",
     "gather_causes",

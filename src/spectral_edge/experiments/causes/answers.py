@@ -102,7 +102,7 @@ def _same_in_the_metric(table: polars.DataFrame, protocol: CausesProtocol) -> Ex
     found = decide_bound(1 - cosines, protocol.metric_bound, RULES)
     same = int((table["position_plain"] == table["position_metric"]).sum())
     because = (
-        f"mean |cos| {cosines.mean():.2f}, bound {1 - protocol.metric_bound:g}; the same k* in {same} of {len(table)}"
+        f"mean cosine {cosines.mean():.2f}, bound {1 - protocol.metric_bound:g}; the same k* in {same} of {len(table)}"
     )
     question = "v1 is the same direction in the optimizer's metric"
     return ExperimentAnswer(question, found.answer, found.effect, found.low, found.high, found.n, because)

@@ -1,0 +1,137 @@
+"""The evidence on causes drawn: the loss without the edge, the delay of training without it, how the loss bends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, plain, save, settle, style
+from spectral_edge.report.formatting import operation
+from spectral_edge.report.points import write_points
+from spectral_edge.statistics import mean_interval
+
+if TYPE_CHECKING:
+    import polars
+
+    from spectral_edge.experiments.point import Point
+
+__all__ = ["draw_causes", "write_causes_report"]
+
+_CONTROLS = ("isotropic", "weights", "span", "blocks", "theta", "random directions, unmatched")
+_BENT = ("isotropic", "weights", "span", "blocks")
+_ARMS = {
+    "edge": "v₁", "edge3": "v₁ … v₃", "across": "v₁ without θ", "theta": "θ", "span": "3 random of the window",
+    "bulk": "v₄ … v₆",
+}  # fmt: skip
+_NAMES = {
+    "isotropic": "any direction", "weights": "same angle to θ", "span": "of the window", "blocks": "entries permuted",
+    "theta": "θ itself", _CONTROLS[-1]: "k at random",
+}  # fmt: skip
+_LEVEL = 0.90
+_CAPTION = (
+    "Left: held-out loss at the stop after the edge is removed (blue), after steps of the same length (orange), and, "
+    "as was published, after as many random directions are removed (grey); triangles: the loss as it was. Middle: time "
+    "from the arm's begin to the stop, over that of the unchanged run; open: not all runs stopped, so it is a lower "
+    "bound. Right: vᵀGv of v₁ at the stop over that of matched directions. Marks: geometric means over seeds, bars: "
+    "90 % intervals."
+)
+
+
+def draw_causes(tables: dict[str, polars.DataFrame]) -> Drawing:
+    """Draw three panels, operations one below another.
+
+    Args:
+        tables: of :func:`~spectral_edge.experiments.causes.gather_causes`.
+    """
+    tasks = list(dict.fromkeys(tables["ablation"]["task"]))
+    with style():
+        figure = Figure(figsize=(10.5, 0.9 + 1.45 * len(tasks)), layout="constrained")
+        grid = figure.subplots(len(tasks), 3, squeeze=False, sharex="col")
+        for row, task in enumerate(tasks):
+            own = {kind: table.filter(task=task) for kind, table in tables.items()}
+            _removal(grid[row, 0], own["ablation"])
+            _delay(grid[row, 1], own["training"])
+            _curvature(grid[row, 2], own["bending"])
+            grid[row, 0].set_ylabel(plain(operation(task)), fontweight="bold")
+        for axes, title in zip(
+            grid[0], ("loss after removal", "delay of training without it", "curvature"), strict=True
+        ):
+            axes.set_title(title)
+        for axes, label in zip(grid[-1], ("held-out loss", "ratio of times", "ratio of vᵀGv"), strict=True):
+            axes.set_xlabel(label)
+        settle(figure)
+    counts = [f"{task}: {tables['ablation'].filter(task=task)['seed'].n_unique()} seeds" for task in tasks]
+    trained = tables["training"]["seed"].n_unique() if len(tables["training"]) else 0
+    counts.append(f"training arms and curvature: {trained} seeds")
+    return Drawing("causes", "What the edge causes", _CAPTION, figure, tuple(counts), ())
+
+
+def _removal(axes: Axes, table: polars.DataFrame) -> None:
+    own = table.filter(centered=True, is_edge=True, strength=1.0, quantity="log_loss")
+    lines = [("the edge", own.filter(null="isotropic")["measured"].to_numpy(), SERIES[0].colour)]
+    for null in _CONTROLS:
+        colour = GREY if null == _CONTROLS[-1] else SERIES[1].colour
+        lines.append((_NAMES[null], own.filter(null=null)["null_mean"].to_numpy(), colour))
+    _marks(axes, lines, ticks=(1.0,))
+    baseline = np.exp(own.filter(null="isotropic")["baseline"].to_numpy().mean()) if len(own) else np.nan
+    axes.plot([baseline] * len(lines), [-i for i in range(len(lines))], "<", color=INK, markersize=3)
+
+
+def _delay(axes: Axes, table: polars.DataFrame) -> None:
+    from spectral_edge.experiments.causes import delays
+
+    found = delays(table)
+    stopped = {arm: table.filter(training_arm=arm)["stop"].is_not_null().all() for arm in found}
+    lines = [
+        (label, found.get(arm, np.empty(0)), SERIES[0 if "edge" in arm or arm == "across" else 1].colour)
+        for arm, label in _ARMS.items()
+    ]
+    _marks(axes, lines, filled=[bool(stopped.get(arm, True)) for arm in _ARMS])
+    axes.axvline(1, color=GREY, lw=0.8)
+
+
+def _curvature(axes: Axes, table: polars.DataFrame) -> None:
+    own = table.filter(checkpoint="stop", direction="v1", quantity="log_gauss_newton")
+    lines = []
+    for null in _BENT:
+        part = own.filter(null=null)
+        lines.append((_NAMES[null], part["measured"].to_numpy() - part["null_mean"].to_numpy(), SERIES[0].colour))
+    _marks(axes, lines)
+    axes.axvline(1, color=GREY, lw=0.8)
+
+
+def _marks(
+    axes: Axes,
+    lines: Sequence[tuple[str, np.ndarray, str]],
+    filled: Sequence[bool] | None = None,
+    ticks: tuple[float, ...] = (1.0, 1.2, 1.5, 2.0, 3.0, 5.0),
+) -> None:
+    """A line for each: the geometric mean of exp(values) with its interval, on a logarithmic axis."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=ticks))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_yticks([-i for i in range(len(lines))], [plain(label) for label, _, _ in lines])
+    axes.set_ylim(-len(lines) + 0.4, 0.6)
+    axes.tick_params(axis="y", length=0)
+    for place, (_, values, colour) in enumerate(lines):
+        if not len(values):
+            continue
+        if len(values) > 1:
+            axes.hlines(-place, *np.exp(mean_interval(values, _LEVEL)), color=colour, lw=1.3)
+        face = colour if filled is None or filled[place] else "white"
+        axes.plot(np.exp(values.mean()), -place, "o", color=colour, markerfacecolor=face, markersize=4.5)
+
+
+def write_causes_report(points: Sequence[Point], tables: dict[str, polars.DataFrame], out: Path) -> list[Path]:
+    """Write ``figures/causes.{png,pdf}`` and ``tables/causes_*.csv``; returns the figures."""
+    figures = out / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    write_points(points, out / "tables", "causes")
+    return save(draw_causes(tables), figures)

@@ -1,0 +1,50 @@
+"""The figure and tables of the evidence on causes."""
+
+import csv
+
+import numpy as np
+import polars
+import pytest
+
+from spectral_edge.experiments.causes import CausesProtocol, causes_points
+from spectral_edge.report import experiment_markdown, write_causes_report
+from spectral_edge.report.causes import draw_causes
+from support.planted_causes import planted
+
+
+@pytest.fixture(scope="module")
+def tables():
+    parts = [planted(task="add", delay=0.5, excess=0.7), planted(task="mul")]
+    return {kind: polars.concat([part[kind] for part in parts]) for kind in parts[0]}
+
+
+def marks(axes):
+    return {round(line.get_ydata()[0]): line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"}
+
+
+def test_marks_stand_at_geometric_means(tables):
+    figure = draw_causes(tables).figure
+    removal, delay, bent = figure.axes[:3]
+    own = tables["ablation"].filter(task="add", null="span", quantity="log_loss")
+    assert marks(removal)[0] == pytest.approx(np.exp(own["measured"].mean()))
+    assert marks(removal)[-3] == pytest.approx(np.e)  # every control's mean log loss is 1
+    assert marks(removal)[-6] == pytest.approx(np.exp(0.1))
+    assert marks(delay)[0] == pytest.approx(np.exp(0.5), rel=0.02)
+    assert marks(delay)[-2] == pytest.approx(1, rel=0.02)
+    assert marks(bent)[0] == pytest.approx(np.exp(0.7), rel=0.02)
+    labels = [label.get_text() for label in delay.get_yticklabels()]
+    assert len(labels) == len(set(labels)) == 6
+
+
+def test_report_has_a_table_a_point_and_a_figure(tables, tmp_path):
+    points = causes_points(tables, CausesProtocol(operations=("add", "mul")))
+    figures = write_causes_report(points, tables, tmp_path)
+    assert [path.suffix for path in figures] == [".png", ".pdf"]
+    text = experiment_markdown("causes", points, "abc123", "2026-01-02")
+    assert text.count("\n### ") == len(points) == len(list((tmp_path / "tables").iterdir()))
+    with (tmp_path / "tables" / "causes_1.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["task"] for row in rows} == {"all", "add", "mul"}
+    assert [row["answer"] for row in rows if row["question"].startswith("removing the edge")] == ["no", "yes", "no"]
+    for line in text.splitlines():  # a bar in a cell would make another column
+        assert not line.startswith("|") or line.count("|") - 1 in {len(point.columns) for point in points}
