@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from spectral_edge.store import StoreError
+from spectral_edge.store import StoreError, open_file, reserve
 
 __all__ = ["mapped_tensor"]
 
@@ -25,9 +25,9 @@ def mapped_tensor(path: Path, shape: tuple[int, ...], dtype: torch.dtype = torch
     if size == 0:
         return torch.empty(shape, dtype=dtype)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        descriptor = open_file(path, os.O_RDWR | os.O_CREAT)
         try:
-            os.posix_fallocate(descriptor, 0, size * dtype.itemsize)
+            reserve(descriptor, size * dtype.itemsize)
         finally:
             os.close(descriptor)
     except OSError as cause:

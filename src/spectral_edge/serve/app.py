@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from importlib.resources import as_file, files
 from pathlib import Path
 
+import torch
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
@@ -47,7 +47,7 @@ def create_app(
     """
     library = Library(root)
     app = FastAPI(title="spectral-edge", openapi_url=None, docs_url=None, redoc_url=None)
-    explorer = Explorer(library, threads or len(os.sched_getaffinity(0)))
+    explorer = Explorer(library, threads or torch.get_num_threads())
     app.include_router(api(library, Spectra(library), explorer))
     _add_errors(app)
     _add_pages(app)

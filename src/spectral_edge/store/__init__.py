@@ -67,6 +67,7 @@ from spectral_edge.store.run_directory import RunDirectory
 from spectral_edge.store.sae_lens import write_sae_lens
 from spectral_edge.store.strict_json import decode_json, encode_json
 from spectral_edge.store.sweeps import SweepFile, read_sweep, sweep_files, write_sweep
+from spectral_edge.store.system import open_file, reserve
 from spectral_edge.store.tensors import decode_tensors, encode_tensors
 
 __all__ = [
@@ -133,11 +134,13 @@ __all__ = [
     "encode_json",
     "encode_tensors",
     "hold_lock",
+    "open_file",
     "read_analysis",
     "read_file",
     "read_lines",
     "read_lock",
     "read_sweep",
+    "reserve",
     "run_id",
     "set_aside",
     "sha256_file",

@@ -11,6 +11,7 @@ from typing import Any
 
 from spectral_edge.store.errors import RunCorruptError, StoreError, storage_error
 from spectral_edge.store.strict_json import decode_json, encode_json
+from spectral_edge.store.system import open_file, read_at, sync_folder, write_at
 
 __all__ = ["append_line", "read_file", "read_lines", "remove_leftovers", "set_aside", "sha256_file", "write_atomically"]
 
@@ -33,14 +34,14 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        descriptor = open_file(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
-            _write_all(descriptor, data)
+            write_at(descriptor, data, 0)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException as cause:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -75,13 +76,12 @@ def append_line(path: Path, record: dict[str, Any]) -> None:
     line = encode_json(record, path) + b"\n"
     is_new = not path.exists()
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = open_file(path, os.O_RDWR | os.O_CREAT)
         try:
             committed = _committed_size(descriptor)
             os.ftruncate(descriptor, committed)
-            os.lseek(descriptor, committed, os.SEEK_SET)
             try:
-                _write_all(descriptor, line)
+                write_at(descriptor, line, committed)
                 os.fsync(descriptor)
             except OSError:
                 with contextlib.suppress(OSError):
@@ -90,7 +90,7 @@ def append_line(path: Path, record: dict[str, Any]) -> None:
         finally:
             os.close(descriptor)
         if is_new:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     except OSError as cause:
         raise storage_error(path, cause) from cause
 
@@ -175,28 +175,13 @@ def set_aside(path: Path, folder: Path) -> Path:
     return target
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:  # a write may be short: close to a full disk, and always above 2 GiB on Linux
-        rest = rest[os.write(descriptor, rest) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` survive a power cut: fsync of a file does not cover its name."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _committed_size(descriptor: int) -> int:
     """Size of the file up to the end of its last whole line, found from the end backwards."""
     size = os.fstat(descriptor).st_size
     span = 4096
     while True:
         start = max(0, size - span)
-        tail = os.pread(descriptor, size - start, start)
+        tail = read_at(descriptor, size - start, start)
         begin = tail[:-1].rfind(b"\n") + 1
         if begin or start == 0:
             return size if _is_whole(tail[begin:]) else start + begin

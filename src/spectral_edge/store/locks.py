@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shlex
 import socket
@@ -17,6 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from spectral_edge.store.errors import RunLockedError, storage_error
+from spectral_edge.store.system import open_file, read_at, try_lock, unlock, write_at
 
 __all__ = ["LockHolder", "LockState", "hold_lock", "read_lock"]
 
@@ -46,10 +46,10 @@ class LockHolder(BaseModel):
 
 @contextlib.contextmanager
 def hold_lock(path: Path, wait: float = 2.0) -> Iterator[None]:
-    """Hold the exclusive ``flock`` of the file ``path`` while the block runs.
+    """Hold the exclusive lock of the file ``path`` while the block runs.
 
     The kernel drops the lock when the process ends, however it ends (also ``kill -9``); a process forked
-    from the holder keeps it alive until it ends too. Not re-entrant. Needs a POSIX system.
+    from the holder keeps it alive until it ends too. Not re-entrant.
 
     Args:
         path: the lock file, created if missing and never removed: removing it would let two processes lock
@@ -61,7 +61,7 @@ def hold_lock(path: Path, wait: float = 2.0) -> Iterator[None]:
         StoreError: the file cannot be opened, or its file system has no locks.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        descriptor = open_file(path, os.O_RDWR | os.O_CREAT)
     except OSError as cause:
         raise storage_error(path, cause, "locked") from cause
     try:
@@ -71,7 +71,7 @@ def hold_lock(path: Path, wait: float = 2.0) -> Iterator[None]:
             yield
         finally:
             _write_holder(descriptor, b"")
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            unlock(descriptor)
     finally:
         os.close(descriptor)
 
@@ -100,7 +100,7 @@ def read_lock(path: Path) -> LockState:
         StoreError: the file cannot be opened, or its file system has no locks.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait for a writer
+        descriptor = open_file(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for a writer
     except FileNotFoundError:
         return LockState(held=False, holder=None)
     except OSError as cause:
@@ -114,12 +114,11 @@ def read_lock(path: Path) -> LockState:
 def _is_held(descriptor: int, path: Path) -> bool:
     # Shared, and for microseconds: a writer that comes in between tries again, see _acquire.
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        if not try_lock(descriptor, shared=True):
+            return True
     except OSError as cause:
         raise storage_error(path, cause, "read") from cause
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    unlock(descriptor)
     return False
 
 
@@ -127,21 +126,20 @@ def _acquire(descriptor: int, path: Path, wait: float) -> None:
     deadline = time.monotonic() + wait
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError as cause:
-            if time.monotonic() >= deadline:
-                raise _locked_error(descriptor, path, wait) from cause
-            time.sleep(_RETRY_SECONDS)
+            if try_lock(descriptor):
+                return
         except OSError as cause:
             raise storage_error(path, cause, "locked") from cause
+        if time.monotonic() >= deadline:
+            raise _locked_error(descriptor, path, wait)
+        time.sleep(_RETRY_SECONDS)
 
 
 def _write_holder(descriptor: int, text: bytes) -> None:
     # The holder's name is a courtesy: on a full disk the lock itself still holds.
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, text, 0)
+        write_at(descriptor, text, 0)
 
 
 def _locked_error(descriptor: int, path: Path, wait: float) -> RunLockedError:
@@ -157,6 +155,6 @@ def _locked_error(descriptor: int, path: Path, wait: float) -> RunLockedError:
 
 def _read_holder(descriptor: int) -> LockHolder | None:
     try:
-        return LockHolder.model_validate_json(os.pread(descriptor, 65536, 0))
+        return LockHolder.model_validate_json(read_at(descriptor, 65536, 0))
     except (ValidationError, OSError):
         return None
