@@ -25,15 +25,15 @@ def marks(axes):
 def test_marks_stand_at_geometric_means(tables):
     figure = draw_causes(tables).figure
     removal, delay, bent = figure.axes[:3]
-    own = tables["ablation"].filter(task="add", null="span", quantity="log_loss")
+    own = tables["ablation"].filter(task="add", null="span", strength=1.0)
     assert marks(removal)[0] == pytest.approx(np.exp(own["measured"].mean()))
     assert marks(removal)[-3] == pytest.approx(np.e)  # every control's mean log loss is 1
-    assert marks(removal)[-6] == pytest.approx(np.exp(0.1))
+    assert marks(removal)[-6] == pytest.approx(0.011)
     assert marks(delay)[0] == pytest.approx(np.exp(0.5), rel=0.02)
     assert marks(delay)[-2] == pytest.approx(1, rel=0.02)
     assert marks(bent)[0] == pytest.approx(np.exp(0.7), rel=0.02)
     labels = [label.get_text() for label in delay.get_yticklabels()]
-    assert len(labels) == len(set(labels)) == 6
+    assert len(labels) == len(set(labels)) == 7
 
 
 def test_report_has_a_table_a_point_and_a_figure(tables, tmp_path):
@@ -45,6 +45,10 @@ def test_report_has_a_table_a_point_and_a_figure(tables, tmp_path):
     with (tmp_path / "tables" / "causes_1.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["task"] for row in rows} == {"all", "add", "mul"}
-    assert [row["answer"] for row in rows if row["question"].startswith("removing the edge")] == ["no", "yes", "no"]
+    assert [row["answer"] for row in rows if "removing the edge raises the loss more" in row["question"]] == [
+        "no",
+        "yes",
+        "no",
+    ]
     for line in text.splitlines():  # a bar in a cell would make another column
         assert not line.startswith("|") or line.count("|") - 1 in {len(point.columns) for point in points}

@@ -233,7 +233,7 @@ class Training:
         return tensors, scalars
 
     def load_state_dict(self, tensors: dict[str, Tensor], scalars: dict[str, Any]) -> None:
-        """Restore :meth:`state_dict`.
+        """Restore :meth:`state_dict`; ``tensors`` stay as they are, so that several trainings may go on from them.
 
         Raises:
             KeyError: a tensor is missing.
@@ -244,7 +244,8 @@ class Training:
         for name, value in tensors.items():
             if name.startswith("optimizer."):
                 _, index, field = name.split(".")
-                restored["state"].setdefault(int(index), {})[field] = value
+                # A copy: the optimizer keeps what it is given, and would write its next steps into ``tensors``.
+                restored["state"].setdefault(int(index), {})[field] = value.clone()
         self.optimizer.load_state_dict(restored)
         key = tensors["batches.key"].numpy().astype(np.uint32)
         state = {"bit_generator": "MT19937", "state": {"key": key, "pos": scalars["batch_position"]}}

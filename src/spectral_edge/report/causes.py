@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from spectral_edge.experiments.causes import arms_of
 from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, plain, save, settle, style
 from spectral_edge.report.formatting import operation
 from spectral_edge.report.points import write_points
@@ -27,7 +28,7 @@ _CONTROLS = ("isotropic", "weights", "span", "blocks", "theta", "random directio
 _BENT = ("isotropic", "weights", "span", "blocks")
 _ARMS = {
     "edge": "v₁", "edge3": "v₁ … v₃", "across": "v₁ without θ", "theta": "θ", "span": "3 random of the window",
-    "bulk": "v₄ … v₆",
+    "span_across": "these without θ", "rest": "v₂ … v₉",
 }  # fmt: skip
 _NAMES = {
     "isotropic": "any direction", "weights": "same angle to θ", "span": "of the window", "blocks": "entries permuted",
@@ -73,7 +74,7 @@ def draw_causes(tables: dict[str, polars.DataFrame]) -> Drawing:
 
 
 def _removal(axes: Axes, table: polars.DataFrame) -> None:
-    own = table.filter(centered=True, is_edge=True, strength=1.0, quantity="log_loss")
+    own = table.filter(moved="removed", centered=True, is_edge=True, strength=1.0, quantity="log_loss")
     lines = [("the edge", own.filter(null="isotropic")["measured"].to_numpy(), SERIES[0].colour)]
     for null in _CONTROLS:
         colour = GREY if null == _CONTROLS[-1] else SERIES[1].colour
@@ -84,15 +85,13 @@ def _removal(axes: Axes, table: polars.DataFrame) -> None:
 
 
 def _delay(axes: Axes, table: polars.DataFrame) -> None:
-    from spectral_edge.experiments.causes import delays
-
-    found = delays(table)
-    stopped = {arm: table.filter(training_arm=arm)["stop"].is_not_null().all() for arm in found}
+    arms = arms_of(table)
+    found = {arm: arms.filter(training_arm=arm)["delay"].to_numpy() for arm in _ARMS}
+    stopped = {arm: not arms.filter(training_arm=arm)["censored"].any() for arm in _ARMS}
     lines = [
-        (label, found.get(arm, np.empty(0)), SERIES[0 if "edge" in arm or arm == "across" else 1].colour)
-        for arm, label in _ARMS.items()
+        (label, found[arm], SERIES[0 if "edge" in arm or arm == "across" else 1].colour) for arm, label in _ARMS.items()
     ]
-    _marks(axes, lines, filled=[bool(stopped.get(arm, True)) for arm in _ARMS])
+    _marks(axes, lines, filled=list(stopped.values()))
     axes.axvline(1, color=GREY, lw=0.8)
 
 

@@ -12,15 +12,18 @@ from spectral_edge.experiments.causes import (
     KINDS,
     TRAINING_ARMS,
     CausesProtocol,
+    arms_of,
     causes_answers,
-    delays,
     delays_table,
     evidence,
     gather_causes,
     loss_ratios,
     read_causes,
+    training,
 )
 from spectral_edge.experiments.causes.own_frequencies import OwnFrequencies
+from spectral_edge.experiments.causes.watched import Watched
+from spectral_edge.intervention.subspaces import Fixed
 from spectral_edge.store import StoreError
 from spectral_edge.subjects import run_folder
 from spectral_edge.subjects.trained_run import TrainedRun
@@ -29,7 +32,7 @@ from support.tiny_runs import tiny
 
 SMALL = CausesProtocol(
     operations=("add", "mul"), seeds=(1, 2), trained_seeds=(1,), stride=5, window=4, draws=3, bending_draws=2,
-    inputs=40, arm_window=8, arm_stride=1, own_frequencies=2,
+    inputs=40, arm_window=10, arm_stride=1, strengths=(0.5, 1.0),
 )  # fmt: skip
 
 
@@ -68,6 +71,7 @@ def test_every_run_has_its_rows(out, tables):
     for kind in ("bending", "metric", "training"):
         assert set(tables[kind].select("task", "seed").iter_rows()) == {("add", 1), ("mul", 1)}
     assert set(tables["training"]["training_arm"]) == set(TRAINING_ARMS)
+    assert set(tables["ablation"]["moved"]) == {"removed", "v1 without θ"}
     controls = {"isotropic", "weights", "span", "blocks", "theta"}
     assert set(tables["steering"]["null"]) == controls
     assert set(tables["ablation"]["null"]) == controls | {"random directions, unmatched"}
@@ -82,7 +86,14 @@ def test_a_removal_is_what_a_hand_does(out, tables):
     model, parameters = run.model_at(40)
     edge = run.edge(40, 4, 5, True)
     row = tables["ablation"].filter(
-        task="add", seed=2, centered=True, is_edge=True, strength=1.0, quantity="loss", null="theta"
+        task="add",
+        seed=2,
+        centered=True,
+        is_edge=True,
+        strength=1.0,
+        quantity="log_loss",
+        null="theta",
+        moved="removed",
     )
     v = edge.directions(row["k"].item()).double()
     theta = parameters.flatten().double()
@@ -97,32 +108,63 @@ def test_a_removal_is_what_a_hand_does(out, tables):
                 parameters.parameters[name].copy_(value)
             return torch.nn.functional.cross_entropy(model(a, b), labels).item()
 
-    assert row["baseline"].item() == pytest.approx(loss(theta), rel=1e-5)
-    assert row["measured"].item() == pytest.approx(loss(moved), rel=1e-4)
+    assert math.exp(row["baseline"].item()) == pytest.approx(loss(theta), rel=1e-5)
+    assert math.exp(row["measured"].item()) == pytest.approx(loss(moved), rel=1e-4)
     length = (moved - theta).norm() / theta.norm()
     assert row["share"].item() == pytest.approx(float(length), rel=1e-4)
-    assert row["null_mean"].item() == pytest.approx(loss((1 - length) * theta), rel=1e-4)
+    assert math.exp(row["null_mean"].item()) == pytest.approx(loss((1 - length) * theta), rel=1e-4)
 
 
-def test_an_arm_without_a_removal_is_the_run_itself(out, monkeypatch):
-    """The arms begin where the run was, and nothing but the removal makes them differ."""
-    from spectral_edge.experiments.causes import training
-
+def test_arms_begin_from_one_state_which_is_the_runs(out, monkeypatch):
+    """Nothing but the removal makes arms differ: a training that goes on changes nothing for the next."""
     monkeypatch.setattr(training, "_MEMORISED", -1.0)
     run = TrainedRun.open(run_folder(out, small_run("add", 1)))
     start = training.train_to_memorised(run, SMALL)
-    found = start.training()
-    assert found.steps == start.begin - 8
-    while found.steps < 40:
-        found.step()
-    assert torch.equal(se.attention_weights(found.model).flatten(), run.weights_at(40))
+    for _ in range(2):
+        found = start.training()
+        assert found.steps == start.begin - 10
+        while found.steps < 40:
+            found.step()
+        start.check(found)
+        assert torch.equal(se.attention_weights(found.model).flatten(), run.weights_at(40))
 
 
 def test_an_arm_removes_what_it_says(tables):
-    arms = {row["training_arm"]: row for row in tables["training"].filter(task="add").iter_rows(named=True)}
+    curves = tables["training"].filter(task="add")
+    arms = {row["training_arm"]: row for row in arms_of(curves).iter_rows(named=True)}
+    assert set(arms) == set(TRAINING_ARMS)
     assert all(0 < row["removed_share"] < 1 and 0 < row["removed_drift"] <= 1 for row in arms.values())
     assert all(row["stop"] is not None and row["unchanged_stop"] == 40 for row in arms.values())
     assert arms["edge3"]["removed_share"] > arms["edge"]["removed_share"]
+    norms = {arm: part.sort("step")["norm"].to_list() for (arm,), part in curves.group_by("training_arm")}
+    begins = curves.filter(polars.col("step") == polars.col("begin"))
+    assert set(begins["share"]) == {0.0}
+    assert begins["norm"].n_unique() == 1
+    later = [abs(np.diff(values)).max() for values in norms.values()]
+    assert max(later) > 0
+    # Without updates along θ the norm moves by second order only.
+    moves = {arm: abs(values[-1] - values[0]) for arm, values in norms.items()}
+    assert moves["theta"] < 0.2 * moves["span_across"]
+
+
+def test_what_is_taken_out_is_watched():
+    """Two updates, half of each along the first axis: shares by hand."""
+    layer = torch.nn.Linear(2, 1, bias=False)
+    layer.weight.data.copy_(torch.tensor([[3.0, 4.0]]))
+    parameters = se.ParameterSubset(dict(layer.named_parameters()))
+    fixed = Fixed(torch.tensor([[1.0, 0.0]]))
+    seen = Watched(fixed, 1, parameters, SMALL)
+    assert seen.directions(parameters.flatten()) is None
+    seen.saw(torch.tensor([5.0, 5.0]), 1)  # before anything is taken out
+    for step, update in ((2, [1.0, 1.0]), (3, [1.0, -1.0])):
+        assert seen.directions(parameters.flatten()) is not None
+        seen.saw(torch.tensor(update), step)
+    found = seen.take()
+    assert (found["share"], found["drift"]) == (0.5, 1.0)  # the second axis goes back and forth
+    assert found["cosine_theta"] == pytest.approx(0.6)
+    assert found["cosine_before"] is None
+    assert (seen.share, seen.drift) == (0.5, 1.0)
+    assert seen.take()["cosine_before"] == pytest.approx(1)
 
 
 def test_curvatures_are_logarithms_of_positive_numbers_and_nulls_are_shared(tables):
@@ -130,6 +172,7 @@ def test_curvatures_are_logarithms_of_positive_numbers_and_nulls_are_shared(tabl
     assert set(bent["direction"]) >= {"v1", "v2", "v1-theta", "theta"}
     isotropic = bent.filter(null="isotropic")
     assert isotropic["null_mean"].n_unique() == 1
+    assert isotropic["drawn"].list.len().to_list() == [2] * len(isotropic)
     assert np.isfinite(bent["measured"].to_numpy()).all()
 
 
@@ -138,10 +181,11 @@ def test_own_frequencies_of_logits_that_are_one_wave():
     pairs = task.pairs
     angle = 2 * np.pi * (np.arange(13)[None] - task.labels[:, None]) / 13
     wave, other = (torch.from_numpy(np.cos(w * angle)) for w in (3, 5))
-    own = OwnFrequencies.of(task, 2 * wave + 0.1 * other, pairs, 1)
+    own = OwnFrequencies.of(task, 2 * wave + 0.1 * other, pairs, 0.9)
     assert own.frequencies == (3,)
     assert own.share(wave) == pytest.approx(1)
     assert own.share(3 * wave + 4 * other) == pytest.approx(9 / 25)
+    assert OwnFrequencies.of(task, wave + other, pairs, 0.9).frequencies == (3, 5)
     assert own.share(wave + 5) == pytest.approx(1)  # a softmax does not see what is the same for all candidates
     assert own.log_size(wave) == pytest.approx(0.5 * math.log(0.5))
     # A wave of the answer alone, or of inputs with a sign of their own, has no mean over inputs.
@@ -155,33 +199,60 @@ def test_own_frequencies_of_multiplication_are_of_its_logarithm():
     candidate = np.array([logs.get(c, 0) for c in range(13)])
     answer = np.array([logs[int(c)] for c in task.labels])
     wave = torch.from_numpy(np.cos(2 * np.pi * 5 * (candidate[None] - answer[:, None]) / 12))
-    own = OwnFrequencies.of(task, wave, task.pairs, 1)
+    own = OwnFrequencies.of(task, wave, task.pairs, 0.9)
     assert own.frequencies == (5,)
     assert own.share(wave) == pytest.approx(1)
 
 
+PROTOCOL = CausesProtocol(operations=("add",))
+ASKED = [answer.question for answer in causes_answers(planted(), PROTOCOL)["add"]]
+TAKEN = next(i for i, question in enumerate(ASKED) if question.startswith("taking"))
+
+
 def answers(**planting):
-    protocol = CausesProtocol(operations=("add",))
-    return [answer.answer for answer in causes_answers(planted(**planting), protocol)["all"]]
+    return [answer.answer for answer in causes_answers(planted(**planting), PROTOCOL)["all"]]
 
 
 def test_answers_follow_what_is_planted():
-    quiet, loud = answers(), answers(excess=1.0, delay=0.5, cosine=0.5)
-    assert quiet[:4] == ["no", "no", "no", "no"]
-    assert quiet[4] == "yes"
-    assert set(quiet[5:]) == {"no"}
-    assert loud[:5] == ["yes", "yes", "yes", "no", "no"]
+    assert ASKED.count("removing the edge raises the loss more than a step of its length") == 1
+    quiet, loud, under = answers(), answers(excess=1.0, delay=0.5, cosine=0.5), answers(excess=-1.0)
+    same = ASKED.index("v1 is the same direction in the optimizer's metric")
+    assert quiet == ["no"] * same + ["yes"] + ["no"] * (len(ASKED) - same - 1)
+    for question, high, low in zip(ASKED[:same], loud, under, strict=False):
+        assert (high, low) == (("no", "yes") if " less " in question else ("yes", "no"))
+    assert loud[same] == "no"
     #       v1, v1 without θ, beyond others; v1, v1 to v3, v1 without θ, θ against no change
-    assert loud[5:] == ["yes", "no", "yes", "yes", "no", "no"]
-    assert answers(excess=-1.0)[2:4] == ["no", "yes"]
+    assert loud[TAKEN:] == ["yes", "no", "yes", "yes", "no", "no"]
 
 
-def test_arms_of_other_sizes_are_named():
-    asked = 5  # whether v1 delays more than other directions
-    protocol = CausesProtocol(operations=("add",))
-    for share, far in ((0.018, False), (0.022, True), (0.0045, True)):
-        because = causes_answers(planted(shares={"span": share}), protocol)["add"][asked].because
-        assert (f"span {100 * share:.2g} %" in because) == far
+def test_a_control_that_took_out_little_makes_no_yes():
+    for drift, answer in ((0.06, "yes"), (0.04, "undecided")):
+        assert answers(delay=0.5, drifts={"span": drift, "rest": drift})[TAKEN] == answer
+    assert answers(drifts={"span": 0.04, "rest": 0.04})[TAKEN] == "no"
+
+
+def test_arms_that_never_stop_decide_nothing():
+    """Of both, the difference is 0 whatever would have come; of the control alone it is too large."""
+    assert answers(stuck={"edge": {1}, "span": {1}, "rest": {1}})[TAKEN] == "undecided"
+    alone = answers(delay=1.5, stuck={"span": {2}, "rest": {2}})
+    assert alone[TAKEN] == "undecided"
+    assert answers(delay=0.5, stuck={"edge": {1, 2, 3}})[TAKEN + 2] == "yes"  # a lower bound is enough for a yes
+
+
+def test_a_seed_without_a_control_is_left_out():
+    tables = planted()
+    kept = ~((polars.col("null") == "weights") & (polars.col("seed") == 3))
+    found = causes_answers({**tables, "bending": tables["bending"].filter(kept)}, PROTOCOL)["add"]
+    assert {answer.n for answer in found if "bends" in answer.question} == {7}
+
+
+def test_of_all_tasks_the_one_that_decides_lends_its_numbers():
+    parts = [planted(task="add", excess=1.0), planted(task="mul", excess=0.2), planted(task="sub", excess=0.1)]
+    tables = {kind: polars.concat([part[kind] for part in parts]) for kind in parts[0]}
+    found = causes_answers(tables, CausesProtocol(operations=("add", "mul", "sub")))
+    first = found["all"][0]
+    assert (first.answer, first.effect) == ("no", found["sub"][0].effect)
+    assert first.because == "add yes, mul no, sub no"
 
 
 def test_too_few_seeds_decide_nothing(tables):
@@ -189,24 +260,27 @@ def test_too_few_seeds_decide_nothing(tables):
     assert set(found) == {"all", "add", "mul"}
     assert {answer.answer for answers in found.values() for answer in answers} == {"undecided"}
     assert {answer.n for answer in found["add"]} == {1, 2}
-    table = delays_table(polars.DataFrame(planted()["training"]))
-    assert set(table["stopped"]) == {8}
 
 
 def test_an_arm_that_never_stops_counts_to_its_end():
     table = polars.DataFrame(
-        {"seed": [1, 2], "training_arm": ["edge"] * 2, "begin": [400, 400], "unchanged_stop": [1400, 1400],
-         "stop": [1400, None], "last": [1400, 2800]}
+        {"task": "add", "seed": [1, 2], "training_arm": ["edge"] * 2, "begin": [400, 400],
+         "unchanged_stop": [1400, 1400], "stop": [1400, None], "last": [1400, 2800], "removed_share": 0.1,
+         "removed_drift": 0.2}
     )  # fmt: skip
-    np.testing.assert_allclose(delays(table)["edge"], [0, math.log(2.4)])
+    np.testing.assert_allclose(arms_of(table)["delay"], [0, math.log(2.4)])
+    row = delays_table(table).row(0, named=True)
+    assert (row["n"], row["stopped"], row["delay"]) == (2, 1, pytest.approx(2.4**0.5))
 
 
 def test_ratios_are_of_rises_of_the_loss():
     rows = [
-        {"task": "add", "seed": seed, "centered": True, "is_edge": True, "strength": 1.0, "quantity": "loss",
-         "null": "isotropic", "baseline": 1.0, "measured": 1 + 6 * scale, "null_mean": 1 + 2 * scale}
+        {"task": "add", "seed": seed, "centered": True, "is_edge": True, "strength": 1.0, "quantity": "log_loss",
+         "moved": "removed", "null": "isotropic", "baseline": 0.0, "measured": math.log(1 + 6 * scale),
+         "drawn": [math.log(1 + scale), math.log(1 + 3 * scale)]}
         for seed, scale in enumerate((1.0, 2.0, 0.5))
     ]  # fmt: skip
     found = loss_ratios(polars.DataFrame(rows)).row(0, named=True)
     assert (found["n"], found["ratio"]) == (3, pytest.approx(3))
     assert found["low"] == pytest.approx(3)
+    assert found["control_rise"] == pytest.approx(7 / 3)

@@ -1,6 +1,6 @@
 """What does the edge cause? Remove it, step along it, train without it, beside controls of the same size."""
 
-from spectral_edge.experiments.causes.answers import causes_answers, delays, delays_table, loss_ratios
+from spectral_edge.experiments.causes.answers import arms_of, causes_answers, delays_table, loss_ratios
 from spectral_edge.experiments.causes.evidence import KINDS, gather_causes, measure_run, read_causes
 from spectral_edge.experiments.causes.points import causes_points
 from spectral_edge.experiments.causes.protocol import PROTOCOL, TRAINING_ARMS, CausesProtocol
@@ -10,9 +10,9 @@ __all__ = [
     "PROTOCOL",
     "TRAINING_ARMS",
     "CausesProtocol",
+    "arms_of",
     "causes_answers",
     "causes_points",
-    "delays",
     "delays_table",
     "gather_causes",
     "loss_ratios",

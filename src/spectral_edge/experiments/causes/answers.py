@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_edge.experiments.answer import ExperimentAnswer, beyond_all
+from spectral_edge.experiments.causes.at_stop import UNMATCHED
 from spectral_edge.experiments.causes.protocol import PROTOCOL, CausesProtocol
 from spectral_edge.replication.decision import PROTOCOL as RULES
 from spectral_edge.replication.decision.rules import combined, decide_bound
@@ -19,82 +20,90 @@ from spectral_edge.statistics import mean_interval
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["causes_answers", "delays", "delays_table", "loss_ratios"]
-
-Floats = NDArray[np.float64]
+__all__ = ["arms_of", "causes_answers", "delays_table", "loss_ratios"]
 
 _CONTROLS = ("isotropic", "weights", "span", "blocks", "theta")
-_DIRECTIONS = ("isotropic", "weights", "span", "blocks")
-_ARMS = ("span", "bulk")
-_UNMATCHED = "random directions, unmatched"
+_BENT = {"v1": ("isotropic", "weights", "span", "blocks"), "v1-theta": ("isotropic", "weights", "blocks")}
+_MATCHED = {"edge": ("span", "rest"), "across": ("span_across", "rest")}
+_NAMES = {
+    "edge": "v1",
+    "edge3": "v1 to v3",
+    "across": "v1 without θ",
+    "theta": "θ",
+    "v1": "v1",
+    "v1-theta": "v1 without θ",
+}
+
+BySeed = dict[int, float]
 
 
 def causes_answers(
-    tables: dict[str, polars.DataFrame], protocol: CausesProtocol = PROTOCOL
+    tables: Mapping[str, polars.DataFrame], protocol: CausesProtocol = PROTOCOL
 ) -> dict[str, list[ExperimentAnswer]]:
     """By task, the answers to every question; under ``"all"`` one a question: yes if all are, no if one is."""
     found = {task: list(_of_task(task, tables, protocol)) for task in protocol.operations}
-    together = []
-    for answers in zip(*found.values(), strict=True):
-        parts = [f"{task} {answer.answer}" for task, answer in zip(found, answers, strict=True)]
-        weakest = min(answers, key=lambda a: math.inf if a.effect is None else a.effect)
-        answer = combined([answer.answer for answer in answers])
-        together.append(replace(weakest, answer=answer, because=", ".join(parts)))
+    together = [_together(dict(zip(found, answers, strict=True))) for answers in zip(*found.values(), strict=True)]
     return {"all": together} | found
 
 
-def _of_task(task: str, tables: dict[str, polars.DataFrame], protocol: CausesProtocol) -> Iterator[ExperimentAnswer]:
-    removed = tables["ablation"].filter(task=task, centered=True, is_edge=True, strength=1.0, quantity="log_loss")
-    yield beyond_all(
-        "removing the edge raises the loss more than a step of its length",
-        {null: _excess(removed.filter(null=null)) for null in _CONTROLS},
-        protocol.loss_margin,
-    )
-    steered = tables["steering"].filter(task=task, quantity="own_share")
-    yield beyond_all(
-        "a step along v1 moves logits at the model's own frequencies more than a matched step",
-        {null: _excess(steered.filter(null=null)) for null in _CONTROLS},
-        protocol.share_margin,
-    )
-    bent = tables["bending"].filter(task=task, checkpoint="stop", direction="v1", quantity="log_gauss_newton")
-    excess = {null: _excess(bent.filter(null=null)) for null in _DIRECTIONS}
-    yield beyond_all("the loss bends more along v1 than along matched directions", excess, protocol.curvature_margin)
-    flat = {null: -values for null, values in excess.items()}
-    yield beyond_all("the loss bends less along v1 than along matched directions", flat, protocol.curvature_margin)
+def _together(answers: Mapping[str, ExperimentAnswer]) -> ExperimentAnswer:
+    """The task that decides lends its numbers: of those with the answer of all, the one with the smallest effect."""
+    answer = combined([one.answer for one in answers.values()])
+    deciding = [one for one in answers.values() if one.answer == answer]
+    weakest = min(deciding, key=lambda one: math.inf if one.effect is None else one.effect)
+    return replace(weakest, because=", ".join(f"{task} {one.answer}" for task, one in answers.items()))
+
+
+def _of_task(task: str, tables: Mapping[str, polars.DataFrame], protocol: CausesProtocol) -> Iterator[ExperimentAnswer]:
+    removed = tables["ablation"].filter(task=task, moved="removed", centered=True, is_edge=True, quantity="log_loss")
+    for strength, what in ((0.5, "half of the edge"), (1.0, "the edge")):
+        excess = _excesses(removed.filter(strength=strength), _CONTROLS)
+        yield from _both_ways(
+            f"removing {what} raises the loss {{}} than a step of its length", excess, protocol.loss_margin
+        )
+    for quantity, question in (
+        (
+            "log_share",
+            "a larger part of what v1 does to logits is at the model's own frequencies than of a matched step",
+        ),
+        ("log_amplitude", "a step along v1 moves logits more at the model's own frequencies than a matched step"),
+    ):
+        steered = tables["steering"].filter((_abs("strength") == 1.0), task=task, quantity=quantity)
+        yield _beyond(question, _excesses(steered, _CONTROLS), protocol.steering_margin)
+    for direction, nulls in _BENT.items():
+        bent = tables["bending"].filter(task=task, checkpoint="stop", direction=direction, quantity="log_gauss_newton")
+        question = f"the loss bends {{}} along {_NAMES[direction]} than along matched directions"
+        yield from _both_ways(question, _excesses(bent, nulls), protocol.curvature_margin)
     yield _same_in_the_metric(tables["metric"].filter(task=task, checkpoint="stop"), protocol)
-    arms = tables["training"].filter(task=task)
-    of_arm = delays(arms)
-    for arm, what in (("edge", "v1"), ("across", "v1 without θ")):
-        answer = beyond_all(
-            f"taking {what} out of updates delays generalisation more than other directions of the window",
-            {other: of_arm[arm] - of_arm[other] for other in _ARMS},
-            protocol.delay_margin,
-        )
-        yield replace(answer, because=answer.because + _unequal(arm, arms))
-    for arm, what in (("edge", "v1"), ("edge3", "v1 to v3"), ("across", "v1 without θ"), ("theta", "θ")):
-        yield beyond_all(
-            f"taking {what} out of updates delays generalisation", {"no change": of_arm[arm]}, protocol.delay_margin
-        )
+    yield from _of_arms(arms_of(tables["training"].filter(task=task)), protocol)
 
 
-def _unequal(arm: str, arms: polars.DataFrame) -> str:
-    """Which controls took out a share of updates that differs from the arm's by more than a factor of 2."""
+def _both_ways(question: str, excess: Mapping[str, BySeed], margin: float) -> Iterator[ExperimentAnswer]:
+    yield _beyond(question.format("more"), excess, margin)
+    less = {null: {seed: -value for seed, value in values.items()} for null, values in excess.items()}
+    yield _beyond(question.format("less"), less, margin)
+
+
+def _beyond(question: str, excess: Mapping[str, BySeed], margin: float) -> ExperimentAnswer:
+    """Over the seeds that have every competitor."""
+    seeds = sorted(set.intersection(*(set(values) for values in excess.values())))
+    return beyond_all(question, {name: np.array([v[s] for s in seeds]) for name, v in excess.items()}, margin)
+
+
+def _excesses(table: polars.DataFrame, nulls: Sequence[str]) -> dict[str, BySeed]:
+    """Of each null, measured - null mean of every seed; of several rows of a seed, their mean."""
     import polars
 
-    means = dict(arms.group_by("training_arm").agg(polars.col("removed_share").mean()).iter_rows())
-    far = [other for other in _ARMS if abs(math.log(means[other] / means[arm])) > math.log(2)]
-    said = ", ".join(f"{other} {100 * means[other]:.2g} %" for other in far)
-    return f"; not of one size: {arm} took out {100 * means[arm]:.2g} % of updates, {said}" if far else ""
-
-
-def _excess(table: polars.DataFrame) -> Floats:
-    """Measured - null mean of every seed; of several rows of a seed, their mean."""
-    import polars
-
-    own = table.group_by("seed", maintain_order=True).agg(
+    own = table.group_by("null", "seed", maintain_order=True).agg(
         (polars.col("measured") - polars.col("null_mean")).mean().alias("excess")
     )
-    return own.sort("seed")["excess"].to_numpy()
+    return {null: dict(own.filter(null=null).select("seed", "excess").iter_rows()) for null in nulls}
+
+
+def _abs(name: str) -> polars.Expr:
+    import polars
+
+    return polars.col(name).abs()
 
 
 def _same_in_the_metric(table: polars.DataFrame, protocol: CausesProtocol) -> ExperimentAnswer:
@@ -102,24 +111,61 @@ def _same_in_the_metric(table: polars.DataFrame, protocol: CausesProtocol) -> Ex
     found = decide_bound(1 - cosines, protocol.metric_bound, RULES)
     same = int((table["position_plain"] == table["position_metric"]).sum())
     because = (
-        f"mean cosine {cosines.mean():.2f}, bound {1 - protocol.metric_bound:g}; the same k* in {same} of {len(table)}"
+        f"mean cosine {cosines.mean():.2f}, bound {1 - protocol.metric_bound:g} (metrics with permuted entries: "
+        f"{np.mean(table['cosine_permuted'].to_numpy()):.2f}); the same k* in {same} of {len(table)}"
     )
     question = "v1 is the same direction in the optimizer's metric"
     return ExperimentAnswer(question, found.answer, found.effect, found.low, found.high, found.n, because)
 
 
-def delays(training: polars.DataFrame) -> dict[str, Floats]:
-    """By arm, log of (stop - begin) over that of the unchanged run, one a seed; its end where an arm never stopped."""
+def arms_of(training: polars.DataFrame) -> polars.DataFrame:
+    """One row a run and arm, with ``delay``: log of (stop - begin) over that of the unchanged run.
+
+    Where an arm never stopped (``censored``), its end stands for its stop, so that its delay is a lower bound.
+    """
     import polars
 
     end = polars.coalesce("stop", "last")
-    table = training.with_columns(
-        delay=((end - polars.col("begin")) / (polars.col("unchanged_stop") - polars.col("begin"))).log()
+    once = training.unique(["task", "seed", "training_arm"], keep="last", maintain_order=True)
+    return once.with_columns(
+        delay=((end - polars.col("begin")) / (polars.col("unchanged_stop") - polars.col("begin"))).log(),
+        censored=polars.col("stop").is_null(),
     )
-    return {
-        arm: part.sort("seed")["delay"].to_numpy()
-        for (arm,), part in table.group_by(["training_arm"], maintain_order=True)
-    }
+
+
+def _of_arms(arms: polars.DataFrame, protocol: CausesProtocol) -> Iterator[ExperimentAnswer]:
+    of = {arm: part for (arm,), part in arms.group_by(["training_arm"], maintain_order=True)}
+    delay = {arm: dict(part.select("seed", "delay").iter_rows()) for arm, part in of.items()}
+    for arm, others in _MATCHED.items():
+        excess = {other: {s: delay[arm][s] - delay[other][s] for s in delay[arm]} for other in others}
+        question = f"taking {_NAMES[arm]} out of updates delays generalisation more than other directions of the window"
+        yield _allowed(_beyond(question, excess, protocol.delay_margin), arm, others, of, protocol)
+    for arm in ("edge", "edge3", "across", "theta"):
+        question = f"taking {_NAMES[arm]} out of updates delays generalisation"
+        answer = _beyond(question, {"no change": delay[arm]}, protocol.delay_margin)
+        stopped = int((~of[arm]["censored"]).sum())
+        yield replace(answer, because=f"{answer.because}; {stopped} of {len(of[arm])} stopped")
+
+
+def _allowed(
+    answer: ExperimentAnswer,
+    arm: str,
+    others: Sequence[str],
+    of: Mapping[str, polars.DataFrame],
+    protocol: CausesProtocol,
+) -> ExperimentAnswer:
+    """Undecided where the control that decides took out too little, or where arms that never stopped would decide."""
+    strongest = next(other for other in others if answer.because.startswith(f"over {other},"))
+    one, other = of[arm].sort("seed"), of[strongest].sort("seed")
+    drifts = [float(np.mean(part["removed_drift"].to_numpy())) for part in (one, other)]
+    both, alone = int((one["censored"] & other["censored"]).sum()), int((~one["censored"] & other["censored"]).sum())
+    because = (
+        f"{answer.because}; {arm} took out {drifts[0]:.2g} of the drift and {strongest} {drifts[1]:.2g}; "
+        f"neither stopped in {both} seeds, {strongest} alone did not in {alone}"
+    )
+    weak = drifts[1] < protocol.least_drift * drifts[0]
+    refused = (answer.answer == "yes" and (weak or alone)) or (answer.answer == "no" and both)
+    return replace(answer, answer="undecided" if refused else answer.answer, because=because)
 
 
 def delays_table(training: polars.DataFrame) -> polars.DataFrame:
@@ -131,36 +177,47 @@ def delays_table(training: polars.DataFrame) -> polars.DataFrame:
     import polars
 
     rows = []
-    for (task, arm), part in training.group_by(["task", "training_arm"], maintain_order=True):
-        (values,) = delays(part).values()
-        low, high = mean_interval(values, 0.90)
+    for (task, arm), part in arms_of(training).group_by(["task", "training_arm"], maintain_order=True):
+        delay, low, high = _geometric(part["delay"].to_numpy())
         rows.append(
             {
-                "task": task, "training_arm": arm, "n": len(part), "stopped": int(part["stop"].is_not_null().sum()),
-                "delay": math.exp(values.mean()), "low": math.exp(low), "high": math.exp(high),
-                "removed_share": part["removed_share"].mean(), "removed_drift": part["removed_drift"].mean(),
+                "task": task, "training_arm": arm, "n": len(part), "stopped": int((~part["censored"]).sum()),
+                "delay": delay, "low": low, "high": high, "removed_share": part["removed_share"].mean(),
+                "removed_drift": part["removed_drift"].mean(),
             }
         )  # fmt: skip
     return polars.DataFrame(rows)
 
 
 def loss_ratios(ablation: polars.DataFrame) -> polars.DataFrame:
-    """How much more removing the edge raises the loss than each control does: geometric mean over seeds, 90 % interval.
+    """How much more removing the edge raises the loss than a control: geometric mean over seeds, 90 % interval.
 
-    The ratio of a run is (loss without the edge - loss) / |mean loss of the control - loss|; of removed random
-    directions it is what was published. Columns task, null, n, ratio, low, high.
+    The ratio of a run is its rise without the edge over the absolute mean rise of the control's draws. Of removed
+    random directions, whose rises are about zero and may be negative, it is what was published, and grows with the
+    number of draws; ``control_rise`` is the signed mean over seeds. Columns task, null, n, rise, control_rise, ratio,
+    low, high.
     """
     import polars
 
-    own = ablation.filter(centered=True, is_edge=True, strength=1.0, quantity="loss")
+    own = ablation.filter(moved="removed", centered=True, is_edge=True, strength=1.0, quantity="log_loss")
     rows = []
     for (task, null), part in own.sort("seed").group_by(["task", "null"], maintain_order=True):
-        more, other = ((part[name] - part["baseline"]).abs().log().to_numpy() for name in ("measured", "null_mean"))
-        low, high = mean_interval(more - other, 0.90)
+        before = np.exp(part["baseline"].to_numpy())
+        rise = np.exp(part["measured"].to_numpy()) - before
+        control = np.array([np.exp(drawn).mean() for drawn in part["drawn"].to_list()]) - before
+        ratio, low, high = _geometric(np.log(rise / np.abs(control)))
         rows.append(
             {
-                "task": task, "null": null, "n": len(part), "ratio": math.exp((more - other).mean()),
-                "low": math.exp(low), "high": math.exp(high),
+                "task": task, "null": "unmatched" if null == UNMATCHED else null, "n": len(part), "rise": rise.mean(),
+                "control_rise": control.mean(), "ratio": ratio, "low": low, "high": high,
             }
         )  # fmt: skip
     return polars.DataFrame(rows)
+
+
+def _geometric(logs: NDArray[np.float64]) -> tuple[float, float | None, float | None]:
+    """Geometric mean and its 90 % interval."""
+    if len(logs) < 2:
+        return math.exp(logs.mean()), None, None
+    low, high = mean_interval(logs, 0.90)
+    return math.exp(logs.mean()), math.exp(low), math.exp(high)

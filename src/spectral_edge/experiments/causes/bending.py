@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from spectral_edge.bases import grouping
 from spectral_edge.comparison import Concentration, Span, Statistic, compare, evaluate, of_direction
-from spectral_edge.experiments.causes.at_stop import Rows, logits_of, pairs_of, stop_of
+from spectral_edge.experiments.causes.at_stop import Rows, across_weights, logits_of, pairs_of, stop_of
 from spectral_edge.experiments.causes.protocol import CausesProtocol
 from spectral_edge.intervention import curvature
 from spectral_edge.modes import Inputs
+from spectral_edge.parameters import ParameterSubset
+from spectral_edge.replication.decision.measure import PARALLEL
 from spectral_edge.spectrum import SpectralEdge
 from spectral_edge.store import Checkpoint
 from spectral_edge.subjects import BASIS
@@ -25,7 +27,8 @@ __all__ = ["CHECKPOINTS", "measure_bending", "measure_metric", "windows_of"]
 
 CHECKPOINTS: tuple[Checkpoint, ...] = ("memorisation", "transition", "stop")
 _BULK = 5
-_PARALLEL = 0.98  # beyond this cosine to the weights nothing is left to draw at random
+_LEAST = 1e-30  # of a curvature, whose logarithm is taken; G is positive, but for rounding
+_PERMUTED = 5  # metrics with their entries permuted inside tensors
 
 
 def windows_of(run: TrainedRun, protocol: CausesProtocol) -> dict[Checkpoint, tuple[int, int]]:
@@ -39,84 +42,92 @@ def windows_of(run: TrainedRun, protocol: CausesProtocol) -> dict[Checkpoint, tu
 
 
 def measure_bending(run: TrainedRun, protocol: CausesProtocol) -> Rows:
-    """Curvature of the training loss and size of the response along the edge, beside matched directions.
+    """Curvature and slope of the training loss and size of the response along the edge, beside matched directions.
 
     Directions: v1, v2, v3, v5 of the centred window, v1 without its part along θ, and θ. Quantities:
-    ``log_gauss_newton``, the logarithm of vᵀGv; ``hessian``, vᵀHv; ``log_response``, the logarithm of the root mean
-    square of Δh. All on the same training pairs.
+    ``log_gauss_newton``, the logarithm of vᵀGv; ``hessian``, vᵀHv; ``slope``, |∇L·v|; ``log_response``, the logarithm
+    of the root mean square of Δh. All on the same training pairs.
 
     Returns:
-        One row a (checkpoint, direction, quantity, null).
+        One row a (checkpoint, direction, quantity, null), with every draw.
 
     Cost: about 70 directions a checkpoint, each of which takes the time of three gradients of the pairs.
     """
+    return [row for name, place in windows_of(run, protocol).items() for row in _bent_at(run, name, *place, protocol)]
+
+
+def _bent_at(run: TrainedRun, checkpoint: str, step: int, window: int, protocol: CausesProtocol) -> Rows:
+    model, parameters = run.model_at(step)
+    edge = run.edge(step, window, protocol.stride, True)
+    theta = parameters.flatten()
+    names, directions = _directions(edge, theta)
+    batch = _training_pairs(run, protocol)
+    loss, gradient = _slope(model, parameters, batch)
+    statistics = _statistics(model, parameters, batch, gradient)
+    angles = (directions.double() @ (theta / theta.norm()).double()).abs().tolist()
+    free = [i for i, angle in enumerate(angles) if angle < PARALLEL]
+    own = [names.index("v1"), names.index("v1-theta")]
+    passes: tuple[tuple[list[int], tuple[Any, ...]], ...] = (
+        (list(range(len(names))), ("isotropic", Span(edge))),
+        ([i for i in own if i in free], ("weights",)),
+        (own, ("blocks",)),
+    )
     rows: Rows = []
-    for checkpoint, (step, window) in windows_of(run, protocol).items():
-        model, parameters = run.model_at(step)
-        edge = run.edge(step, window, protocol.stride, True)
-        names, directions = _directions(edge, parameters.flatten())
-        batch = _training_pairs(run, protocol)
-        bends = {
-            kind: curvature(
-                model,
-                batch,
-                _mean_loss,
-                parameters=parameters,
-                forward=_of_batch,
-                kind=kind,
-                batch_size=len(batch["y"]),
-            )
-            for kind in ("gauss_newton", "hessian")
-        }
-        statistics = {
-            "log_gauss_newton": of_direction(_log_of(bends["gauss_newton"])),
-            "hessian": of_direction(bends["hessian"]),
-            "log_response": lambda h: 0.5 * math.log(float(h.double().square().mean())),
-        }
-        angles = (directions.double() @ (parameters.flatten() / parameters.flatten().norm()).double()).abs().tolist()
-        free = [i for i, angle in enumerate(angles) if angle < _PARALLEL]
-        passes = (
-            (list(range(len(names))), ("isotropic", Span(edge))),
-            ([i for i in free if names[i] in ("v1", "v1-theta")], ("weights",)),
-            ([names.index("v1")], ("blocks",)),
-        )
-        for chosen, nulls in passes:
-            found = compare(
-                model, directions[chosen], batch["pairs"].numpy(), statistics, parameters=parameters, nulls=nulls,
-                draws=protocol.bending_draws, seed=run.training.seed, quiet=True,
+    for chosen, nulls in passes:
+        found = compare(
+            model, directions[chosen], batch["pairs"].numpy(), statistics, parameters=parameters, nulls=nulls,
+            draws=protocol.bending_draws, seed=run.training.seed, quiet=True,
+        )  # fmt: skip
+        if not found.complete:  # a table is not stored of some of the draws
+            raise KeyboardInterrupt
+        for row in found.rows:
+            place = chosen[(row.direction or 1) - 1]
+            rows.append(
+                {
+                    "checkpoint": checkpoint, "step": step, "window": window, "loss": loss, "direction": names[place],
+                    "cosine_theta": angles[place], "quantity": row.statistic, "null": row.null,
+                    "measured": row.measured, "null_mean": float(row.values.mean()),
+                    "null_std": float(row.values.std()), "drawn": [float(f"{v:.6g}") for v in row.values],
+                }
             )  # fmt: skip
-            if not found.complete:  # a table is not stored of some of the draws
-                raise KeyboardInterrupt
-            for row in found.rows:
-                rows.append(
-                    {
-                        "checkpoint": checkpoint, "step": step, "window": window,
-                        "direction": names[chosen[(row.direction or 1) - 1]], "quantity": row.statistic,
-                        "null": row.null, "measured": row.measured, "null_mean": float(row.values.mean()),
-                        "null_std": float(row.values.std()), "draws": len(row.values),
-                    }
-                )  # fmt: skip
     return rows
 
 
 def _directions(edge: SpectralEdge, theta: Tensor) -> tuple[list[str], Tensor]:
-    unit = theta / theta.norm()
     most = min(_BULK, edge.identifiable)
     leading = edge.directions(most)
     wanted = [i for i in (1, 2, 3, _BULK) if i <= most]
-    across = leading[0] - (leading[0] @ unit) * unit
-    rows = [*(leading[i - 1] for i in wanted), across / across.norm(), unit]
+    rows = [*(leading[i - 1] for i in wanted), across_weights(edge, theta), theta / theta.norm()]
     return [*(f"v{i}" for i in wanted), "v1-theta", "theta"], torch.stack(rows)
+
+
+def _statistics(
+    model: nn.Module, parameters: ParameterSubset, batch: dict[str, Tensor], gradient: Tensor
+) -> dict[str, Any]:
+    def bend(kind: Literal["gauss_newton", "hessian"]) -> Statistic:
+        size = len(batch["y"])
+        return curvature(model, batch, _mean_loss, parameters=parameters, forward=_of_batch, kind=kind, batch_size=size)
+
+    gauss_newton = bend("gauss_newton")
+    return {
+        "log_gauss_newton": of_direction(lambda v: math.log(max(gauss_newton(v), _LEAST))),
+        "hessian": of_direction(bend("hessian")),
+        "slope": of_direction(lambda v: abs(float(gradient @ v.double()))),
+        "log_response": lambda h: 0.5 * math.log(float(h.double().square().mean())),
+    }
+
+
+def _slope(model: nn.Module, parameters: ParameterSubset, batch: dict[str, Tensor]) -> tuple[float, Tensor]:
+    """The loss and its gradient (D,)."""
+    loss = _mean_loss(_of_batch(model, batch), batch)
+    found = torch.autograd.grad(loss, list(parameters.parameters.values()))
+    return loss.item(), parameters.flatten(dict(zip(parameters.parameters, found, strict=True))).double()
 
 
 def _training_pairs(run: TrainedRun, protocol: CausesProtocol) -> dict[str, Tensor]:
     """The first training pairs of the split, which is a shuffle already."""
     a, b, labels = (values[: protocol.inputs] for values in pairs_of(run, "train"))
     return {"a": a, "b": b, "y": labels, "pairs": torch.stack([a, b], 1)}
-
-
-def _log_of(bend: Statistic) -> Callable[[Tensor], float]:
-    return lambda direction: math.log(bend(direction))
 
 
 def _of_batch(model: nn.Module, batch: Inputs) -> Tensor:
@@ -129,40 +140,75 @@ def _mean_loss(logits: Tensor, batch: Inputs) -> Tensor:
     return nn.functional.cross_entropy(logits, batch["y"])
 
 
-def measure_metric(run: TrainedRun, metrics: Mapping[int, Tensor], protocol: CausesProtocol) -> Rows:
+def measure_metric(
+    run: TrainedRun, metrics: Mapping[int, Tensor], arm_edges: Mapping[int, Tensor], protocol: CausesProtocol
+) -> Rows:
     """The edge under the optimizer's metric beside the ordinary one.
 
     Args:
         run: the run.
         metrics: step -> √v̂ + ε there.
+        arm_edges: step -> v1 (D,) of the window that training arms use.
         protocol: windows.
 
     Returns:
-        One row a checkpoint: k*, σ1/σ2, |cos| of v1 to θ and F of v1 in both metrics, and |cos| between both v1.
+        One row a checkpoint: k*, σ1/σ2, |cos| of v1 to θ and F of v1 in both metrics; |cos| between both v1, the same
+        in the metric's own inner product (``cosine_in_metric``), between both u1 (``cosine_left``), and to v1 under
+        metrics with permuted entries (``cosine_permuted``, a mean); |cos| of v1 to that of the arms' window.
     """
-    rows: Rows = []
-    for checkpoint, (step, window) in windows_of(run, protocol).items():
-        model, parameters = run.model_at(step)
-        plain = run.edge(step, window, protocol.stride, True)
-        edges = {"plain": plain, "metric": plain.in_metric(metrics[step])}
-        v1 = torch.cat([edge.directions(1) for edge in edges.values()])
-        theta = parameters.flatten() / parameters.flatten().norm()
-        q = grouping(BASIS[run.task.name], run.task.p)
-        a, b, _ = pairs_of(run, "test")
-        pairs = np.stack([a.numpy(), b.numpy()], 1)
-        labels = np.where(pairs[:, 0] == pairs[:, 1], -1, q(pairs))
-        concentration = evaluate(model, v1, pairs, Concentration(labels, q.order), parameters=parameters)
-        (values,) = concentration.values()
-        row: dict[str, Any] = {
-            "checkpoint": checkpoint, "step": step, "window": window,
-            "cosine": float((v1[0].double() @ v1[1].double()).abs()),
-        }  # fmt: skip
-        for i, (name, edge) in enumerate(edges.items()):
-            row |= {
-                f"position_{name}": edge.position,
-                f"sigma_ratio_{name}": float(edge.gap_ratios[0]),
-                f"cosine_theta_{name}": float((v1[i] @ theta).abs()),
-                f"concentration_{name}": float(values[i]),
-            }
-        rows.append(row)
-    return rows
+    return [
+        {"checkpoint": checkpoint, "step": step, "window": window}
+        | _both_metrics(run, step, window, metrics[step], arm_edges[step], protocol)
+        for checkpoint, (step, window) in windows_of(run, protocol).items()
+    ]
+
+
+def _both_metrics(
+    run: TrainedRun, step: int, window: int, metric: Tensor, arm_edge: Tensor, protocol: CausesProtocol
+) -> dict[str, Any]:
+    model, parameters = run.model_at(step)
+    plain = run.edge(step, window, protocol.stride, True)
+    edges = {"plain": plain, "metric": plain.in_metric(metric)}
+    v1 = torch.cat([edge.directions(1) for edge in edges.values()]).double()
+    theta = parameters.flatten().double()
+    weighted = v1 * metric.double().sqrt()
+    permuted = [plain.in_metric(_permuted(metric, parameters, draw)).directions(1)[0] for draw in range(_PERMUTED)]
+    values = _concentration(run, model, v1.float(), parameters)
+    row: dict[str, Any] = {
+        "cosine": _cosine(*v1),
+        "cosine_in_metric": _cosine(*weighted),
+        "cosine_left": abs(float(plain.left[:, 0] @ edges["metric"].left[:, 0])),
+        "cosine_permuted": float(np.mean([_cosine(v1[0], other.double()) for other in permuted])),
+        "cosine_arm_edge": _cosine(v1[0], arm_edge.double()),
+    }
+    for i, (name, edge) in enumerate(edges.items()):
+        row |= {
+            f"position_{name}": edge.position,
+            f"sigma_ratio_{name}": float(edge.gap_ratios[0]),
+            f"cosine_theta_{name}": _cosine(v1[i], theta),
+            f"concentration_{name}": float(values[i]),
+        }
+    return row
+
+
+def _cosine(x: Tensor, y: Tensor) -> float:
+    return abs(float(x @ y / (x.norm() * y.norm())))
+
+
+def _permuted(metric: Tensor, parameters: ParameterSubset, draw: int) -> Tensor:
+    generator = torch.Generator().manual_seed(draw)
+    pieces = {
+        name: piece.flatten()[torch.randperm(piece.numel(), generator=generator)].view_as(piece)
+        for name, piece in parameters.unflatten(metric).items()
+    }
+    return parameters.flatten(pieces)
+
+
+def _concentration(run: TrainedRun, model: nn.Module, rows: Tensor, parameters: ParameterSubset) -> np.ndarray:
+    """F of held-out pairs without a = b, in the task's own basis."""
+    q = grouping(BASIS[run.task.name], run.task.p)
+    a, b, _ = pairs_of(run, "test")
+    pairs = np.stack([a.numpy(), b.numpy()], 1)
+    labels = np.where(pairs[:, 0] == pairs[:, 1], -1, q(pairs))
+    (values,) = evaluate(model, rows, pairs, Concentration(labels, q.order), parameters=parameters).values()
+    return values

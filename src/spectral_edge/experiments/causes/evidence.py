@@ -102,10 +102,10 @@ def _train_again(run: TrainedRun, protocol: CausesProtocol, tables: list[Path]) 
     for table in missing:
         if table.name.endswith(".metric.parquet"):
             steps = [step for step, _ in windows_of(run, protocol).values()]
-            _write(table, run, protocol, measure_metric(run, metrics_of(start, steps), protocol))
+            _write(table, run, protocol, measure_metric(run, *metrics_of(start, steps, protocol), protocol))
         else:
             arm = next(arm for arm in TRAINING_ARMS if table.name == f"{run.config.run_id}.{arm}.training.parquet")
-            _write(table, run, protocol, [measure_arm(start, arm, protocol)])
+            _write(table, run, protocol, measure_arm(start, arm, protocol))
 
 
 def _parts(run: RunConfig, kind: str, protocol: CausesProtocol) -> list[str]:

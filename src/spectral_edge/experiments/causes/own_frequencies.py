@@ -27,21 +27,21 @@ class OwnFrequencies:
 
     Attributes:
         candidates: (N, M), the class of value q_n + d.
-        frequencies: the strongest of the model's own logits, ascending.
+        frequencies: of the model's own logits, ascending.
     """
 
     candidates: Tensor
     frequencies: tuple[int, ...]
 
     @classmethod
-    def of(cls, task: ModularTask, logits: Tensor, pairs: NDArray[np.int64], count: int) -> OwnFrequencies:
+    def of(cls, task: ModularTask, logits: Tensor, pairs: NDArray[np.int64], power: float) -> OwnFrequencies:
         """Find the frequencies of a model.
 
         Args:
             task: one operation that the paper reads in a basis of its own.
             logits: (N, p) of the model.
             pairs: (N, 2) its inputs.
-            count: how many frequencies are called the model's own.
+            power: share of the power of the logits that the model's own frequencies have, the fewest that do.
 
         Raises:
             KeyError: the operation has no basis.
@@ -52,8 +52,10 @@ class OwnFrequencies:
         of_value = np.zeros(q.order, dtype=np.int64)  # the class that has each value; 0 has no logarithm
         of_value[values[values >= 0]] = classes[values >= 0]
         candidates = torch.from_numpy(of_value[(q(pairs)[:, None] + np.arange(q.order)) % q.order])
-        power = cls(candidates, ())._power(logits)
-        return cls(candidates, tuple(sorted((np.argsort(-power)[:count] + 1).tolist())))
+        found = cls(candidates, ())._power(logits)
+        order = np.argsort(-found)
+        count = int(np.searchsorted(np.cumsum(found[order]), power * found.sum())) + 1
+        return cls(candidates, tuple(sorted((order[:count] + 1).tolist())))
 
     def share(self, change: Tensor) -> float:
         """Of the variance of a change of logits (N, p) over inputs and candidates, the part at these frequencies.

@@ -27,7 +27,7 @@ def causes_points(tables: dict[str, polars.DataFrame], protocol: CausesProtocol 
     answers = [
         {"task": task} | answer.__dict__ for task, found in causes_answers(tables, protocol).items() for answer in found
     ]
-    bent = tables["bending"].filter(direction="v1").drop("strength", strict=False)
+    bent = tables["bending"].filter(polars.col("direction").is_in(["v1", "v1-theta"]))
     return [
         Point.of_table(
             "What the protocol answers",
@@ -41,15 +41,22 @@ def causes_points(tables: dict[str, polars.DataFrame], protocol: CausesProtocol 
             loss_ratios(tables["ablation"]),
         ),
         Point.of_table(
+            "What a step along v1 does to the logits",
+            "Mean excess over seeds and its 90 % interval, both sides together; 1 is 0.05 of the weights' length.",
+            excess_table(
+                tables["steering"].with_columns(polars.col("strength").abs()), ["task", "strength", "quantity", "null"]
+            ),
+        ),
+        Point.of_table(
             "Training without it",
             "Delay: ratio of the times from the arm's begin to the stop, geometric mean over seeds, 90 % interval; a "
             "lower bound where not all runs stopped. Shares: of single updates and of sums of 100 updates, taken out.",
             delays_table(tables["training"]),
         ),
         Point.of_table(
-            "How the loss bends along v1, and how far it moves the residual stream",
+            "How the loss bends along v1, and how far v1 moves the residual stream",
             "Mean excess over seeds and its 90 % interval.",
-            excess_table(bent, ["task", "checkpoint", "quantity", "null"]),
+            excess_table(bent, ["task", "checkpoint", "direction", "quantity", "null"]),
         ),
         Point.of_table(
             "The edge in the optimizer's metric",

@@ -16,10 +16,10 @@ from spectral_edge.subjects.profiles import GROKKING
 
 __all__ = ["PROTOCOL", "TRAINING_ARMS", "CausesProtocol", "TrainingArm"]
 
-TrainingArm = Literal["edge", "edge3", "across", "theta", "span", "bulk"]
-TRAINING_ARMS: tuple[TrainingArm, ...] = ("edge", "edge3", "across", "theta", "span", "bulk")
-"""What is taken out of every update: v1; v1 … v3; v1 without θ; θ; three random directions of the span; three of the
-bulk."""
+TrainingArm = Literal["edge", "edge3", "across", "theta", "span", "span_across", "rest"]
+TRAINING_ARMS: tuple[TrainingArm, ...] = ("edge", "edge3", "across", "theta", "span", "span_across", "rest")
+"""What is taken out of every update: v1; v1 … v3; v1 without θ; θ; three random directions of the span; these without
+θ; v2 … v9."""
 
 
 class CausesProtocol(BaseModel):
@@ -36,11 +36,14 @@ class CausesProtocol(BaseModel):
     stride: int = 100
     window: int = 20
     draws: int = 20
-    strengths: tuple[float, ...] = (0.5, 1.0)
+    strengths: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
     """Of the removal of the edge."""
     steering: float = 0.05
     """Length of a step along v1, over that of the weights."""
-    own_frequencies: int = 5
+    small_step: float = 0.2
+    """A second length, over the first."""
+    own_power: float = 0.9
+    """The model's own frequencies are the fewest that have this share of the power of its logits."""
     bending_draws: int = 10
     """Of each null of a curvature, which costs three gradients."""
     inputs: int = 1024
@@ -50,10 +53,12 @@ class CausesProtocol(BaseModel):
     patience: float = 2.0
     """An arm ends at this multiple of the stop of the run that it changes."""
     loss_margin: float = math.log(2)
-    share_margin: float = 0.05
+    steering_margin: float = math.log(2)
     curvature_margin: float = math.log(2)
     delay_margin: float = math.log(1.25)
     metric_bound: float = 0.1
+    least_drift: float = 0.5
+    """A control that took out less than this share of an arm's drift cannot make a yes."""
 
     @property
     def digest(self) -> str:

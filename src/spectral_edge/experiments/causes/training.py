@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from spectral_edge.experiments.causes.protocol import CausesProtocol, TrainingArm
+from spectral_edge.experiments.causes.watched import Watched
 from spectral_edge.grokking import Training
 from spectral_edge.intervention import RunningEdge, Subspace, project_updates
 from spectral_edge.intervention.subspaces import WeightDirection
 from spectral_edge.parameters import ParameterSubset, attention_weights
-from spectral_edge.recording import optimizer_metric
+from spectral_edge.recording import optimizer_metric, watch
 from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["Memorised", "measure_arm", "metrics_of", "train_to_memorised"]
@@ -48,6 +49,18 @@ class Memorised:
         assert self.run.stop_step is not None
         return self.run.stop_step
 
+    def check(self, training: Training) -> None:
+        """Refuse a training whose attention weights are not those of the run.
+
+        Raises:
+            ValueError: they are others.
+        """
+        if not torch.equal(attention_weights(training.model).flatten(), self.run.weights_at(training.steps)):
+            raise ValueError(
+                f"{self.run.path}: trained again, step {training.steps} has other weights; the run is of other "
+                "software or threads. Move it away, and it is trained anew."
+            )
+
 
 def train_to_memorised(run: TrainedRun, protocol: CausesProtocol) -> Memorised:
     """Train a run's beginning again.
@@ -65,59 +78,74 @@ def train_to_memorised(run: TrainedRun, protocol: CausesProtocol) -> Memorised:
     return Memorised(run, memorised[0], training.state_dict())
 
 
-def metrics_of(start: Memorised, steps: list[int]) -> dict[int, Tensor]:
-    """√v̂ + ε of the attention weights at some steps of the unchanged run.
+def metrics_of(
+    start: Memorised, steps: list[int], protocol: CausesProtocol
+) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
+    """At some steps of the unchanged run: √v̂ + ε of the attention weights, and v1 of the window that arms use.
 
     Raises:
         ValueError: the training does not give the run's weights again: it ran on other software.
     """
     training = start.training()
     parameters = attention_weights(training.model)
-    found = {}
-    while training.steps < max(steps):
-        training.step()
-        if training.steps in steps:
-            found[training.steps] = optimizer_metric(training.optimizer, parameters)
-            if not torch.equal(parameters.flatten(), start.run.weights_at(training.steps)):
-                raise ValueError(
-                    f"{start.run.path}: trained again, step {training.steps} has other weights; the run is of other "
-                    "software or threads. Move it away, and it is trained anew."
-                )
-    return found
+    metrics, edges = {}, {}
+    with watch(
+        training.model, training.optimizer, window=protocol.arm_window, every=protocol.arm_stride, verbose=False
+    ) as recorder:
+        while training.steps < max(steps):
+            training.step()
+            if training.steps in steps:
+                start.check(training)
+                metrics[training.steps] = optimizer_metric(training.optimizer, parameters)
+                edges[training.steps] = recorder.edge(center=False).directions(1)[0]
+    return metrics, edges
 
 
-def measure_arm(start: Memorised, arm: TrainingArm, protocol: CausesProtocol) -> dict[str, Any]:
+def measure_arm(start: Memorised, arm: TrainingArm, protocol: CausesProtocol) -> list[dict[str, Any]]:
     """Train one arm until it stops by the published rule, or to ``patience`` times the unchanged run's stop.
 
     Returns:
-        One row: ``stop`` of the arm, null if it never stopped; ``last``, where its training ended; ``removed_share`` of
-        the squared lengths of single updates; ``removed_drift`` of those of the sums of 100 updates; accuracies and the
-        norm of the attention weights at its end.
+        One row an evaluation: losses, accuracies, norm of the attention weights, and of the 100 steps before it the
+        shares of updates that were taken out and how the first direction lies (:class:`Watched`). In each row:
+        ``stop`` of the arm, null if it never stopped; ``last``, where its training ended; ``diverged``;
+        ``removed_share`` of the squared lengths of all single updates, ``removed_drift`` of those of the sums of 100.
+
+    Raises:
+        ValueError: up to its begin the arm is not the run: it ran on other software.
     """
     training = start.training()
     parameters = attention_weights(training.model)
     limit = int(protocol.patience * start.stop)
-    subspace = _From(_subspace(arm, parameters, protocol), start.begin - training.steps, start.run.training.eval_every)
-    with project_updates(training.optimizer, parameters, remove=subspace) as projection:
-        evaluation = training.evaluate()
-        while not training.grokked and training.steps < limit:
+    every = training.config.eval_every
+    subspace = Watched(_subspace(arm, start, parameters, protocol), start.begin - training.steps, parameters, protocol)
+    curve = []
+    with project_updates(training.optimizer, parameters, remove=subspace):
+        while not (training.grokked or training.diverged) and training.steps < limit:
             training.step()
-            if training.steps == start.begin:  # what was asked for before does not count
-                projection.removed = projection.total = 0.0
-            if training.steps % training.config.eval_every == 0:
+            if training.steps == start.begin:
+                start.check(training)
+            if training.steps % every == 0 and training.steps >= start.begin:
                 evaluation = training.evaluate()
                 training.note(evaluation)
-    return {
+                curve.append(
+                    {
+                        "step": training.steps, "train_loss": evaluation.train_loss, "test_loss": evaluation.test_loss,
+                        "train_accuracy": evaluation.train_accuracy, "test_accuracy": evaluation.test_accuracy,
+                        "norm": float(parameters.flatten().norm()),
+                    } | subspace.take()
+                )  # fmt: skip
+    whole = {
         "training_arm": arm, "begin": start.begin, "unchanged_stop": start.stop, "stop": training.stop_step,
-        "last": training.steps, "removed_share": projection.removed_share, "removed_drift": subspace.drift,
-        "train_accuracy": evaluation.train_accuracy, "test_accuracy": evaluation.test_accuracy,
-        "norm": float(parameters.flatten().norm()),
+        "last": training.steps, "diverged": training.diverged is not None, "removed_share": subspace.share,
+        "removed_drift": subspace.drift,
     }  # fmt: skip
+    return [whole | row for row in curve]
 
 
-def _subspace(arm: TrainingArm, parameters: ParameterSubset, protocol: CausesProtocol) -> Subspace:
+def _subspace(arm: TrainingArm, start: Memorised, parameters: ParameterSubset, protocol: CausesProtocol) -> Subspace:
     def running(k: int, **choices: Any) -> RunningEdge:
-        return RunningEdge(parameters, protocol.arm_window, protocol.arm_stride, k, **choices)
+        seed = start.run.training.seed
+        return RunningEdge(parameters, protocol.arm_window, protocol.arm_stride, k, seed=seed, **choices)
 
     made: Mapping[TrainingArm, Callable[[], Subspace]] = {
         "edge": lambda: running(1),
@@ -125,48 +153,7 @@ def _subspace(arm: TrainingArm, parameters: ParameterSubset, protocol: CausesPro
         "across": lambda: running(1, across_weights=True),
         "theta": WeightDirection,
         "span": lambda: running(3, at_random=True),
-        "bulk": lambda: running(3, skip=3),
+        "span_across": lambda: running(3, at_random=True, across_weights=True),
+        "rest": lambda: running(protocol.arm_window - 2, skip=1),
     }
     return made[arm]()
-
-
-class _From:
-    """A subspace from some step on; what it takes out of the sums of ``every`` updates is added up."""
-
-    def __init__(self, subspace: Subspace, after: int, every: int) -> None:
-        self._subspace, self._after, self._every = subspace, after, every
-        self._steps = 0
-        self._rows: Tensor | None = None
-        self._sums: Tensor | None = None  # asked for, and taken out
-        self._squares = torch.zeros(2, dtype=torch.float64)
-
-    @property
-    def drift(self) -> float:
-        """Share of the squared lengths of the sums that was taken out."""
-        asked, out = self._squares.tolist()
-        return out / asked if asked else 0.0
-
-    def directions(self, theta: Tensor) -> Tensor | None:
-        """As :meth:`Subspace.directions`."""
-        self._rows = self._subspace.directions(theta) if self._steps >= self._after else None
-        return self._rows
-
-    def saw(self, update: Tensor, step: int) -> None:
-        """As :meth:`Subspace.saw`."""
-        self._steps = step
-        if step > self._after:
-            out = torch.zeros_like(update) if self._rows is None else (self._rows @ update) @ self._rows
-            pair = torch.stack([update, out])
-            self._sums = pair if self._sums is None else self._sums + pair
-            if (step - self._after) % self._every == 0:
-                self._squares += self._sums.double().square().sum(1)
-                self._sums = None
-        self._subspace.saw(update, step)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """As :meth:`Subspace.state_dict`; an arm is never continued."""
-        return self._subspace.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """As :meth:`Subspace.load_state_dict`."""
-        self._subspace.load_state_dict(state)
