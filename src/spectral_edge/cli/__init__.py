@@ -21,7 +21,12 @@ COMMANDS = {
     "compare": ("compare", "Compare", "Hold a run's edge directions against matched random ones"),
     "decide": ("decide", "Decide", "Train and measure the runs that decide the paper's claims"),
     "discover": ("discover", "Discover", "Read the basis of a trained run"),
-    "experiment": ("experiment", "Experiment", "Ask about discovery, early warning, or copies of one seed"),
+    "doctor": ("doctor", "Doctor", "Say what this machine has, and try each part of the library"),
+    "experiment": (
+        "experiment",
+        "Experiment",
+        "Ask what the paper does not: discovery, warnings, copies, language, causes",
+    ),
     "record": ("record", "Record", "Make a recording of checkpoints that a training has left"),
     "report": ("report", "Report", "Write report.html, figures and tables"),
     "reproduce": ("reproduce", "Reproduce", "Train the paper's models, test every claim against its null"),
