@@ -18,7 +18,7 @@ def extended(tmp_path_factory):
     folder = tmp_path_factory.mktemp("extended")
     shutil.copytree(SOURCE, folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     diffs = blocks(PAGE, "diff")
-    assert len(diffs) == 4
+    assert len(diffs) == 6
     for diff in diffs:
         done = subprocess.run(["git", "apply", "-"], cwd=folder, input=diff, text=True, capture_output=True)
         assert done.returncode == 0, done.stderr
@@ -34,7 +34,9 @@ def checks():
     }
 
 
-@pytest.mark.parametrize(("title", "count"), [("A task", 2), ("A grouping", 1), ("A null", 1)])
+@pytest.mark.parametrize(
+    ("title", "count"), [("A task", 2), ("A grouping", 1), ("A statistic", 1), ("A null", 1), ("An experiment", 1)]
+)
 def test_the_check_passes_with_the_diff(extended, title, count):
     found = checks()[title]
     assert len(found) == count
