@@ -235,7 +235,11 @@ def test_an_absence_is_counted_in_the_direction_of_the_claim(assembled):
     by_run = {}
     for row in assembled.rows:
         if (row.claim, row.null) == ("C9", "inputs"):
-            by_run.setdefault(row.run, []).append(row.measured - row.null_mean)
-    assert task.existence.effect == pytest.approx(-np.mean([np.mean(values) for values in by_run.values()]))
+            by_run.setdefault((row.seed, row.run), []).append(row.measured - row.null_mean)
+    by_seed = {}
+    for (seed, _), values in by_run.items():  # copies of a seed are averaged first
+        by_seed.setdefault(seed, []).append(np.mean(values))
+    assert len(by_seed) == task.existence.n < len(by_run)
+    assert task.existence.effect == pytest.approx(-np.mean([np.mean(values) for values in by_seed.values()]))
     assert task.existence.low <= task.existence.effect <= task.existence.high
     assert task.existence.answer == ("no" if task.existence.effect < -task.margin else task.existence.answer)
