@@ -24,6 +24,7 @@ def optimizer_metric(optimizer: Optimizer, parameters: ParameterSubset) -> Tenso
     Raises:
         ValueError: the optimizer has no second moments of a parameter; names it.
 
+    >>> import torch
     >>> layer = torch.nn.Linear(2, 1, bias=False)
     >>> optimizer = torch.optim.Adam(layer.parameters(), eps=0.5)
     >>> layer.weight.grad = torch.tensor([[3.0, -4.0]])
