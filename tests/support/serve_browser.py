@@ -58,7 +58,7 @@ class Visitor:
         assert self.page.evaluate(wide) <= 0
 
 
-def wait_for(page, condition, seconds=30):
+def wait_for(page, condition, seconds=90):
     """Until an expression is true in the page; a page may not evaluate strings itself, so it is asked from here."""
     for _ in range(seconds * 10):
         if page.evaluate(condition):
