@@ -27,7 +27,7 @@ results: .venv/core
 	cp runs/quick/figures/spectra.png runs/quick/figures/placed.png runs/quick/figures/forest.png results/quick/figures/
 
 # Questions beside the claims: discovery (every model that it is tested on), early-warning (half a minute; needs the runs
-# of paper and discovery), rounding (60 runs, most of an hour on two cores), language (two hours), causes (six hours).
+# of paper and discovery), rounding (60 runs, most of an hour on two cores), language (two hours), causes (seven hours).
 # Interrupted, each continues.
 NAME ?= discovery
 FOLDER = $(subst -,_,$(NAME))

@@ -3,8 +3,8 @@ import csv
 import numpy as np
 
 from spectral_edge.experiments.rounding import rounding_points
-from spectral_edge.report import experiment_markdown
-from spectral_edge.report.rounding import draw_copies, write_rounding_report
+from spectral_edge.report import experiment_markdown, write_experiment_report
+from spectral_edge.report.rounding import draw_copies
 from spectral_edge.store import Rounding
 from support.planted_copies import planted_rounding
 
@@ -37,7 +37,7 @@ def test_nothing_measured_draws_nothing():
 def test_tables_and_figures_are_written(tmp_path):
     found = planted_rounding()
     points = rounding_points(found)
-    paths = write_rounding_report(points, found, tmp_path)
+    paths = write_experiment_report("rounding", points, [draw_copies(found)], tmp_path)
     assert sorted(path.suffix for path in paths) == [".pdf", ".png"]
     for number, point in enumerate(points, start=1):
         with (tmp_path / "tables" / f"rounding_{number}.csv").open() as file:

@@ -7,8 +7,7 @@ import polars
 import pytest
 
 from spectral_edge.experiments.causes import CausesProtocol, causes_points
-from spectral_edge.report import experiment_markdown, write_causes_report
-from spectral_edge.report.causes import draw_causes
+from spectral_edge.report import draw_causes, experiment_markdown, write_experiment_report
 from support.planted_causes import planted
 
 
@@ -38,7 +37,7 @@ def test_marks_stand_at_geometric_means(tables):
 
 def test_report_has_a_table_a_point_and_a_figure(tables, tmp_path):
     points = causes_points(tables, CausesProtocol(operations=("add", "mul")))
-    figures = write_causes_report(points, tables, tmp_path)
+    figures = write_experiment_report("causes", points, [draw_causes(tables)], tmp_path)
     assert [path.suffix for path in figures] == [".png", ".pdf"]
     text = experiment_markdown("causes", points, "abc123", "2026-01-02")
     assert text.count("\n### ") == len(points) == len(list((tmp_path / "tables").iterdir()))

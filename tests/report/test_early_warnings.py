@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from spectral_edge.experiments.early_warning import early_warnings, trace_statistics, warning_points
-from spectral_edge.report import experiment_markdown
+from spectral_edge.report import experiment_markdown, write_experiment_report
 from spectral_edge.report.early_warnings import (
     draw_leads,
     draw_traces,
-    write_early_warning_report,
 )
 from support.planted_warnings import CONFIG, planted_second, planted_sweep
 
@@ -48,7 +47,12 @@ def test_traces_have_a_line_a_run_a_dot_an_event_and_two_thresholds():
 
 def test_tables_and_figures_are_written(found, tmp_path):
     points = warning_points(found)
-    paths = write_early_warning_report(points, found.alarms, trace_statistics(planted_sweep(), CONFIG), tmp_path)
+    paths = write_experiment_report(
+        "early_warning",
+        points,
+        (draw_leads(found.alarms), draw_traces(trace_statistics(planted_sweep(), CONFIG))),
+        tmp_path,
+    )
     assert {path.name for path in paths} == {
         f"early_warning_{name}.{kind}" for name in ("leads", "traces") for kind in ("png", "pdf")
     }

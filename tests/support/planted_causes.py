@@ -5,10 +5,9 @@ import math
 import numpy as np
 import polars
 
-from spectral_edge.experiments.causes import TRAINING_ARMS
+from spectral_edge.experiments.causes import TRAINING_ARMS, UNMATCHED
 
 CONTROLS = ("isotropic", "weights", "span", "blocks", "theta")
-UNMATCHED = "random directions, unmatched"
 
 
 def planted(seeds=8, *, task="add", delay=0.0, excess=0.0, cosine=0.99, drifts=None, stuck=None):

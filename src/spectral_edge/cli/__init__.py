@@ -22,11 +22,7 @@ COMMANDS = {
     "decide": ("decide", "Decide", "Train and measure the runs that decide the paper's claims"),
     "discover": ("discover", "Discover", "Read the basis of a trained run"),
     "doctor": ("doctor", "Doctor", "Say what this machine has, and try each part of the library"),
-    "experiment": (
-        "experiment",
-        "Experiment",
-        "Ask what the paper does not: discovery, warnings, copies, language, causes",
-    ),
+    "experiment": ("experiment", "Experiment", "Ask what the paper does not, such as what the edge causes"),
     "record": ("record", "Record", "Make a recording of checkpoints that a training has left"),
     "report": ("report", "Report", "Write report.html, figures and tables"),
     "reproduce": ("reproduce", "Reproduce", "Train the paper's models, test every claim against its null"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -31,16 +32,19 @@ from spectral_edge.experiments.language import (
     language_answers,
     language_points,
 )
+from spectral_edge.experiments.point import Point
 from spectral_edge.experiments.rounding import compare_copies, rounding_points, rounding_runs
 from spectral_edge.replication import AnalysisConfig
 from spectral_edge.report import (
+    draw_causes,
+    draw_copies,
+    draw_language,
+    draw_leads,
+    draw_traces,
     experiment_markdown,
     update_findings,
-    write_causes_report,
     write_discovery_report,
-    write_early_warning_report,
-    write_language_report,
-    write_rounding_report,
+    write_experiment_report,
 )
 from spectral_edge.store import describe_environment
 from spectral_edge.subjects import discovery_runs, run_folder
@@ -83,10 +87,8 @@ class Discovery:
                 run = TrainedRun.open(run_folder(self.out, drawn))
                 pictures.append(discover_at(run, analysis_step(run, config), "edge", config)[1])
         page = write_discovery_report(points, found.rows, pictures, self.out)
-        if self.findings is not None:
-            commit = found.environment.get("git_commit")
-            day = date.fromtimestamp((self.out / "discoveries.json").stat().st_mtime).isoformat()
-            update_findings(self.findings, "discovery", experiment_markdown("discovery", points, commit, day))
+        day = date.fromtimestamp((self.out / "discoveries.json").stat().st_mtime)
+        _record(self.findings, "discovery", points, found.environment, day)
         values = {"report": str(page), "points": [p.__dict__ for p in points]}
         self.output.result(values, str(page))
 
@@ -123,10 +125,9 @@ class EarlyWarning:
         stored = self.out / "early_warning.json"
         found.write(stored, indent=None)
         points = warning_points(found)
-        write_early_warning_report(points, found.alarms, trace_statistics(sweep, self.config), self.out)
-        if self.findings is not None:
-            commit, day = found.environment.get("git_commit"), date.today().isoformat()
-            update_findings(self.findings, "early-warning", experiment_markdown("early-warning", points, commit, day))
+        drawings = (draw_leads(found.alarms), draw_traces(trace_statistics(sweep, self.config)))
+        write_experiment_report("early_warning", points, drawings, self.out)
+        _record(self.findings, "early-warning", points, found.environment)
         ranked = by_rank(rows_of(found, "seed"))
         lines = [
             f"{row_label(row):48} hits {row.hits} of {row.generalised}, false alarms {row.false_alarms} of {row.others}"
@@ -159,10 +160,8 @@ class Rounding:
         """Train, measure, tabulate, draw."""
         found = compare_copies(self.out, rounding_runs(), AnalysisConfig(), self.jobs, self.output.say)
         points = rounding_points(found)
-        figures = write_rounding_report(points, found, self.out)
-        if self.findings is not None:
-            commit, day = found.environment.get("git_commit"), date.today().isoformat()
-            update_findings(self.findings, "rounding", experiment_markdown("rounding", points, commit, day))
+        figures = write_experiment_report("rounding", points, [draw_copies(found)], self.out)
+        _record(self.findings, "rounding", points, found.environment)
         values = {"results": str(self.out / "rounding.json"), "points": [p.__dict__ for p in points]}
         self.output.result(values, "\n".join(map(str, [self.out / "rounding.json", *figures])))
 
@@ -193,12 +192,8 @@ class Language:
         """Train, measure, summarise, answer."""
         tables = gather_language(self.out, self.seeds, self.config, self.jobs, self.output.say)
         points = language_points(tables)
-        figures = write_language_report(points, tables, self.out)
-        if self.findings is not None:
-            text = experiment_markdown(
-                "language", points, describe_environment().get("git_commit"), date.today().isoformat()
-            )
-            update_findings(self.findings, "language", text)
+        figures = write_experiment_report("language", points, [draw_language(tables)], self.out)
+        _record(self.findings, "language", points, describe_environment())
         answers = [answer.__dict__ for answer in language_answers(tables)]
         values = {"answers": answers, "figures": list(map(str, figures))}
         self.output.result(values, "\n".join([*map(_answered, answers), *map(str, figures)]))
@@ -208,7 +203,7 @@ class Language:
 class Causes:
     """Ask what the edge causes: remove it, step along it, train without it, beside controls of the same size.
 
-    Trains 120 models and 192 training arms, about six hours on two cores (docs/causes.md). Killed at any moment, the
+    Trains 120 models and 224 training arms, six to seven hours on two cores (docs/causes.md). Killed at any moment, the
     same command continues. Writes tables as parquet and CSV and a figure, and prints the protocol's answers.
 
     Example:  spectral-edge experiment causes --out runs/causes
@@ -226,18 +221,23 @@ class Causes:
         """Train, measure, summarise, answer."""
         tables = gather_causes(self.out, self.jobs, self.output.say)
         points = causes_points(tables)
-        figures = write_causes_report(points, tables, self.out)
-        if self.findings is not None:
-            text = experiment_markdown(
-                "causes", points, describe_environment().get("git_commit"), date.today().isoformat()
-            )
-            update_findings(self.findings, "causes", text)
+        figures = write_experiment_report("causes", points, [draw_causes(tables)], self.out)
+        _record(self.findings, "causes", points, describe_environment())
         answers = [
             {"task": task} | answer.__dict__ for task, found in causes_answers(tables).items() for answer in found
         ]
         values = {"answers": answers, "figures": list(map(str, figures))}
         lines = [f"{answer['task']}: {_answered(answer)}" for answer in answers]
         self.output.result(values, "\n".join([*lines, *map(str, figures)]))
+
+
+def _record(
+    findings: Path | None, name: str, points: Sequence[Point], environment: Mapping[str, Any], day: date | None = None
+) -> None:
+    """Replace the section of an experiment in the record, if there is one."""
+    if findings is not None:
+        text = experiment_markdown(name, points, environment.get("git_commit"), (day or date.today()).isoformat())
+        update_findings(findings, name, text)
 
 
 def _answered(answer: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ class ExperimentAnswer:
         effect, low, high: mean over seeds and its 90 % interval, of what the rule compares; ``None`` for counts.
         n: seeds.
         because: the numbers in words.
+        over: the competitor from which the effect is taken; ``None`` if there is none.
     """
 
     question: str
@@ -33,6 +34,7 @@ class ExperimentAnswer:
     high: float | None
     n: int
     because: str
+    over: str | None = None
 
 
 def beyond_all(question: str, excess: Mapping[str, NDArray[np.float64]], margin: float) -> ExperimentAnswer:
@@ -49,5 +51,6 @@ def beyond_all(question: str, excess: Mapping[str, NDArray[np.float64]], margin:
         ValueError: as :func:`~spectral_edge.replication.decision.rules.decide`.
     """
     found = decide(np.stack(list(excess.values())), margin, PROTOCOL)
-    because = f"over {list(excess)[found.strongest]}, margin {margin:g}"
-    return ExperimentAnswer(question, found.answer, found.effect, found.low, found.high, found.n, because)
+    over = list(excess)[found.strongest]
+    because = f"over {over}, margin {margin:g}"
+    return ExperimentAnswer(question, found.answer, found.effect, found.low, found.high, found.n, because, over)

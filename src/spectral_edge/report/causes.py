@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,20 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from spectral_edge.experiments.causes import arms_of
-from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, plain, save, settle, style
+from spectral_edge.experiments.causes import UNMATCHED, arms_of
+from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, plain, settle, style
 from spectral_edge.report.formatting import operation
-from spectral_edge.report.points import write_points
 from spectral_edge.statistics import mean_interval
 
 if TYPE_CHECKING:
     import polars
 
-    from spectral_edge.experiments.point import Point
 
-__all__ = ["draw_causes", "write_causes_report"]
+__all__ = ["draw_causes"]
 
-_CONTROLS = ("isotropic", "weights", "span", "blocks", "theta", "random directions, unmatched")
+_CONTROLS = ("isotropic", "weights", "span", "blocks", "theta", UNMATCHED)
 _BENT = ("isotropic", "weights", "span", "blocks")
 _ARMS = {
     "edge": "v₁", "edge3": "v₁ … v₃", "across": "v₁ without θ", "theta": "θ", "span": "3 random of the window",
@@ -32,7 +29,7 @@ _ARMS = {
 }  # fmt: skip
 _NAMES = {
     "isotropic": "any direction", "weights": "same angle to θ", "span": "of the window", "blocks": "entries permuted",
-    "theta": "θ itself", _CONTROLS[-1]: "k at random",
+    "theta": "θ itself", UNMATCHED: "k at random",
 }  # fmt: skip
 _LEVEL = 0.90
 _CAPTION = (
@@ -77,7 +74,7 @@ def _removal(axes: Axes, table: polars.DataFrame) -> None:
     own = table.filter(moved="removed", centered=True, is_edge=True, strength=1.0, quantity="log_loss")
     lines = [("the edge", own.filter(null="isotropic")["measured"].to_numpy(), SERIES[0].colour)]
     for null in _CONTROLS:
-        colour = GREY if null == _CONTROLS[-1] else SERIES[1].colour
+        colour = GREY if null == UNMATCHED else SERIES[1].colour
         lines.append((_NAMES[null], own.filter(null=null)["null_mean"].to_numpy(), colour))
     _marks(axes, lines, ticks=(1.0,))
     baseline = np.exp(own.filter(null="isotropic")["baseline"].to_numpy().mean()) if len(own) else np.nan
@@ -126,11 +123,3 @@ def _marks(
             axes.hlines(-place, *np.exp(mean_interval(values, _LEVEL)), color=colour, lw=1.3)
         face = colour if filled is None or filled[place] else "white"
         axes.plot(np.exp(values.mean()), -place, "o", color=colour, markerfacecolor=face, markersize=4.5)
-
-
-def write_causes_report(points: Sequence[Point], tables: dict[str, polars.DataFrame], out: Path) -> list[Path]:
-    """Write ``figures/causes.{png,pdf}`` and ``tables/causes_*.csv``; returns the figures."""
-    figures = out / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
-    write_points(points, out / "tables", "causes")
-    return save(draw_causes(tables), figures)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, save, settle, style
-from spectral_edge.report.points import write_points
+from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, settle, style
 from spectral_edge.store import AlarmRow, Scheme, StatisticKind
 
 if TYPE_CHECKING:
     from spectral_edge.experiments.early_warning import Trace
-    from spectral_edge.experiments.point import Point
 
-__all__ = ["draw_leads", "draw_traces", "write_early_warning_report"]
+__all__ = ["draw_leads", "draw_traces"]
 
 _PANELS: tuple[tuple[Scheme, str], ...] = (
     ("seed", "sweep, one seed left out"),
@@ -135,13 +132,3 @@ def _trace(panel: Axes, trace: Trace) -> None:
     panel.set_ylim(-0.03 * max(top), 1.12 * max(top) or 1.0)
     panel.set_title(trace.label.replace("_", " "))
     panel.set_xlabel("step")
-
-
-def write_early_warning_report(
-    points: Sequence[Point], alarms: Sequence[AlarmRow], traces: Sequence[Trace], out: Path
-) -> list[Path]:
-    """Write ``figures/early_warning_*.{png,pdf}`` and ``tables/early_warning_*.csv``; returns the figures."""
-    figures = out / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
-    write_points(points, out / "tables", "early_warning")
-    return [path for drawing in (draw_leads(alarms), draw_traces(traces)) for path in save(drawing, figures)]

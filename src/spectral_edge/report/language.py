@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spectral_edge.experiments.language import explained_summary, plant_summary, reading_summary
-from spectral_edge.report.drawing import GREY, SERIES, Drawing, save, settle, style
-from spectral_edge.report.points import write_points
+from spectral_edge.report.drawing import GREY, SERIES, Drawing, settle, style
 
 if TYPE_CHECKING:
     import polars
 
-    from spectral_edge.experiments.point import Point
 
-__all__ = ["draw_language", "write_language_report"]
+__all__ = ["draw_language"]
 
 # Edge and "by" of a line of the left panel.
 _EXPLAINED = {
@@ -114,11 +110,3 @@ def _text(axes: Axes, table: polars.DataFrame) -> None:
     axes.set(xlabel="step at which the window ends", ylabel="cross-validated gain")
     axes.set_title("features of the text")
     axes.legend(fontsize=7)
-
-
-def write_language_report(points: Sequence[Point], tables: dict[str, polars.DataFrame], out: Path) -> list[Path]:
-    """Write ``figures/language.{png,pdf}`` and ``tables/language_*.csv``; returns the figures."""
-    figures = out / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
-    write_points(points, out / "tables", "language")
-    return save(draw_language(tables), figures)

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spectral_edge.report.drawing import Drawing, save
 from spectral_edge.report.markdown import escape, table
 from spectral_edge.store import write_atomically
 
 if TYPE_CHECKING:
     from spectral_edge.experiments.point import Point
 
-__all__ = ["experiment_markdown", "points_markdown", "write_points"]
+__all__ = ["experiment_markdown", "points_markdown", "write_experiment_report", "write_points"]
 
 
 def experiment_markdown(name: str, points: Sequence[Point], commit: str | None, date: str) -> str:
@@ -39,3 +40,11 @@ def write_points(points: Sequence[Point], folder: Path, name: str) -> None:
         text = io.StringIO()
         csv.writer(text).writerows([point.columns, *point.rows])
         write_atomically(folder / f"{name}_{number}.csv", text.getvalue().encode())
+
+
+def write_experiment_report(name: str, points: Sequence[Point], drawings: Sequence[Drawing], out: Path) -> list[Path]:
+    """Write ``figures/<drawing>.{png,pdf}`` and ``tables/<name>_<number>.csv``; returns the figures."""
+    figures = out / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    write_points(points, out / "tables", name)
+    return [path for drawing in drawings for path in save(drawing, figures)]

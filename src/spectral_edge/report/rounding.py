@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spectral_edge.report.drawing import GREY, SERIES, Drawing, save, settle, style
+from spectral_edge.report.drawing import GREY, SERIES, Drawing, settle, style
 from spectral_edge.report.formatting import operation
-from spectral_edge.report.points import write_points
 from spectral_edge.store import CopyRow, PartingRow, Rounding
 
 if TYPE_CHECKING:
-    from spectral_edge.experiments.point import Point
+    pass
 
-__all__ = ["draw_copies", "write_rounding_report"]
+__all__ = ["draw_copies"]
 
 
 def draw_copies(rounding: Rounding) -> Drawing:
@@ -90,11 +88,3 @@ def _peaks(panel: Axes, rows: Sequence[CopyRow]) -> None:
     panel.set_xticks(range(len(seeds)), [str(seed) for seed in seeds])
     panel.set_xlabel("seed")
     panel.set_xlim(-0.5, len(seeds) - 0.5)
-
-
-def write_rounding_report(points: Sequence[Point], rounding: Rounding, out: Path) -> list[Path]:
-    """Write ``figures/rounding.{png,pdf}`` and ``tables/rounding_*.csv``; returns the figures."""
-    figures = out / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
-    write_points(points, out / "tables", "rounding")
-    return save(draw_copies(rounding), figures)

@@ -7,7 +7,8 @@ from spectral_edge.spectrum.displacement import (
     rolling_singular_values,
     update_gram,
 )
-from spectral_edge.spectrum.edge import SpectralEdge, edge_from_gram, gram_matrix, singular_values_of, spectral_edge
+from spectral_edge.spectrum.edge import SpectralEdge, edge_from_gram, spectral_edge
+from spectral_edge.spectrum.gram import gram_matrix, singular_values_of
 from spectral_edge.spectrum.inner_products import InnerProducts
 from spectral_edge.spectrum.low_rank import Factors, LowRankUpdates, inner_product
 from spectral_edge.spectrum.rows import Rows

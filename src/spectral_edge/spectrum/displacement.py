@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spectral_edge.spectrum.edge import singular_values_of
+from spectral_edge.spectrum.gram import singular_values_of
 
 __all__ = [
     "DisplacementPCA",

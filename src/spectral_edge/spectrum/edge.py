@@ -12,25 +12,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_edge.parameters import plain_name
+from spectral_edge.spectrum.gram import BLOCK, gram_matrix, singular_values_of
 from spectral_edge.spectrum.rows import HeldRows, Rows
 from spectral_edge.tabular import Tabular
 
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["SpectralEdge", "edge_from_gram", "gram_matrix", "singular_values_of", "spectral_edge"]
+__all__ = ["SpectralEdge", "edge_from_gram", "spectral_edge"]
 
 Floats = NDArray[np.float64]
 
-# Columns turned into float64 at a time: 20 rows of them stay in a core's cache.
-_BLOCK = 8_192
 # Eigenvalues of a float64 Gram matrix carry an error of about eps * lambda_1, so v_k is contaminated by v_1 by
 # eps * (sigma_1 / sigma_k)^2; at 1e-5 that is 2e-6, the resolution of the float32 updates themselves.
 _DIRECTION_CUTOFF = 1e-5
 _WELL_CONDITIONED = 1e-3
-# A float64 Gram matrix has errors of about eps ||G||, hence its eigenvalues; as singular values sqrt(eps ||G||), with
-# room for W of some tens. How large the error comes out depends on the CPU, so none of it is shown.
-_ROUNDING = 1e-7
 _MAX_POSITION = 10
 
 
@@ -141,7 +137,7 @@ class SpectralEdge(Tabular):
         Raises:
             ValueError: as :meth:`coefficients`, or the updates are no longer kept.
         """
-        return self._combined(np.eye(max(k, 0)), out, torch.float64, _BLOCK)
+        return self._combined(np.eye(max(k, 0)), out, torch.float64, BLOCK)
 
     def combinations(self, coefficients: np.ndarray) -> Tensor:
         """Rows sum_j c_ij v_j of the first r right singular vectors, shape (n, D); norms are those of the rows of c.
@@ -162,7 +158,7 @@ class SpectralEdge(Tabular):
         # Dividing by a small singular value magnifies rounding by its share of the largest. Where that is no more than
         # 1e3, float32 keeps errors below 1e-4, in a quarter of the time.
         well = self.singular_values[: found.shape[1]].min() > _WELL_CONDITIONED * self.singular_values[0]
-        return self._combined(found, None, torch.float32 if well else torch.float64, 4 * _BLOCK)
+        return self._combined(found, None, torch.float32 if well else torch.float64, 4 * BLOCK)
 
     def in_metric(self, metric: Tensor) -> SpectralEdge:
         """The edge of the same updates under the inner product <x, y> = Σ_i m_i x_i y_i of parameters.
@@ -201,7 +197,7 @@ class SpectralEdge(Tabular):
             )
         if not torch.isfinite(weights).all() or (weights < 0).any():
             raise ValueError("in_metric: the metric has entries that are negative or not finite")
-        width = max(_BLOCK, rows.block)
+        width = max(BLOCK, rows.block)
         gram = torch.zeros(2 * [len(self.left)], dtype=torch.float64, device=rows.device)
         for start in range(0, rows.dim, width):
             columns = slice(start, start + width)
@@ -302,46 +298,6 @@ class SpectralEdge(Tabular):
             f"SpectralEdge(window={len(self.singular_values)}, centered={self.centered}, "
             f"k*={self.position}, sigma=[{sigma}, …]{floor})"
         )
-
-
-def gram_matrix(updates: Tensor, others: Tensor | None = None, rows: Sequence[int] | None = None) -> Tensor:
-    """G_ij = <x_i, y_j> accumulated in float64, shape (rows of updates, rows of others).
-
-    float32 accumulation is wrong by factors of 2 to 4 in the small eigenvalues of nearly collinear updates.
-
-    Args:
-        updates: (W, D), any real dtype.
-        others: (V, D); ``updates`` itself if left out.
-        rows: only these rows of ``updates``, without a copy of them.
-
-    Cost: 2 W V D flops; extra memory (W + V) x 8 192 float64.
-    """
-    blocks = updates.split(_BLOCK, dim=1)
-    shape = len(updates) if rows is None else len(rows), len(updates if others is None else others)
-    gram = torch.zeros(shape, dtype=torch.float64, device=updates.device)
-    for left, right in zip(blocks, blocks if others is None else others.split(_BLOCK, dim=1), strict=True):
-        exact = left.double()
-        chosen = exact if rows is None else exact[list(rows)]
-        gram.addmm_(chosen, (exact if others is None else right.double()).T)
-    return gram
-
-
-def singular_values_of(eigenvalues: Floats, gram: Floats) -> Floats:
-    """sigma_k = sqrt(lambda_k) of Gram matrices, descending; exactly 0 where it is at most 1e-7 sqrt(||G||_F).
-
-    Such a value is rounding: eigenvalues of a float64 Gram matrix have errors of about eps ||G||, negative ones among
-    them. The size of the error differs from one CPU to the next, so nothing may depend on it.
-
-    Args:
-        eigenvalues: (…, W), ascending, of the matrices, centred or not.
-        gram: (…, W, W), uncentred: centring subtracts numbers of its size.
-
-    Returns:
-        (…, W) float64.
-    """
-    sigma = np.sqrt(np.maximum(eigenvalues[..., ::-1], 0))
-    largest = np.sqrt(np.linalg.norm(gram, axis=(-2, -1)))[..., None]
-    return np.where(sigma > _ROUNDING * largest, sigma, 0.0)
 
 
 def spectral_edge(updates: Tensor | np.ndarray, center: bool = True) -> SpectralEdge:

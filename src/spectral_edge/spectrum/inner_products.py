@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spectral_edge.parameters import Shard, agree, sum_over
-from spectral_edge.spectrum.edge import gram_matrix
+from spectral_edge.spectrum.gram import gram_matrix
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh

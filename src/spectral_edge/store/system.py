@@ -8,14 +8,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-fcntl: Any
-msvcrt: Any
+fcntl: Any = None
+msvcrt: Any = None
 try:
     import fcntl
-except ModuleNotFoundError:  # Windows
-    fcntl = None
-    with contextlib.suppress(ModuleNotFoundError):
-        import msvcrt
+except ModuleNotFoundError:
+    with contextlib.suppress(ModuleNotFoundError):  # try_lock says so
+        import msvcrt  # Windows
 
 __all__ = ["open_file", "read_at", "reserve", "sync_folder", "try_lock", "unlock", "write_at"]
 
@@ -99,9 +98,11 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
         except BlockingIOError:
             return False
         return True
+    if msvcrt is None:
+        raise OSError(errno.ENOLCK, "this system has neither flock nor msvcrt")
     os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
     try:
-        _windows().locking(descriptor, _windows().LK_NBLCK, 1)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
     except OSError as cause:
         if cause.errno in (errno.EACCES, errno.EDEADLK):
             return False
@@ -115,10 +116,4 @@ def unlock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
         return
     os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-    _windows().locking(descriptor, _windows().LK_UNLCK, 1)
-
-
-def _windows() -> Any:
-    if "msvcrt" not in globals():
-        raise OSError(errno.ENOLCK, "this system has neither flock nor msvcrt")
-    return msvcrt
+    msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)

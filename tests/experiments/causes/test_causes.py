@@ -11,6 +11,7 @@ import spectral_edge as se
 from spectral_edge.experiments.causes import (
     KINDS,
     TRAINING_ARMS,
+    UNMATCHED,
     CausesProtocol,
     arms_of,
     causes_answers,
@@ -74,7 +75,7 @@ def test_every_run_has_its_rows(out, tables):
     assert set(tables["ablation"]["moved"]) == {"removed", "v1 without θ"}
     controls = {"isotropic", "weights", "span", "blocks", "theta"}
     assert set(tables["steering"]["null"]) == controls
-    assert set(tables["ablation"]["null"]) == controls | {"random directions, unmatched"}
+    assert set(tables["ablation"]["null"]) == controls | {UNMATCHED}
     again = read_causes(out, SMALL)
     assert all(again[kind].drop("version").equals(tables[kind].drop("version")) for kind in KINDS)
     with pytest.raises(StoreError, match="protocol"):

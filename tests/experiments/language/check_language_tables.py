@@ -21,8 +21,7 @@ from spectral_edge.experiments.language import (
 from spectral_edge.experiments.language.corpus import prose, sample
 from spectral_edge.experiments.language.model import CharacterModel
 from spectral_edge.experiments.language.plants import PLANTS, unchanged
-from spectral_edge.report import write_language_report
-from spectral_edge.report.language import draw_language
+from spectral_edge.report import draw_language, write_experiment_report
 from spectral_edge.store import ConfigMismatchError
 
 TINY = LanguageConfig(
@@ -86,7 +85,7 @@ def test_every_arm_has_what_the_protocol_asks(tables):
 def test_the_report_draws_what_the_tables_hold(tables, tmp_path):
     tables = at_protocol_steps(tables)
     points = language_points(tables)
-    figures = write_language_report(points, tables, tmp_path)
+    figures = write_experiment_report("language", points, [draw_language(tables)], tmp_path)
     assert [path.suffix for path in figures] == [".png", ".pdf"]
     assert len(list((tmp_path / "tables").glob("language_*.csv"))) == len(points) == 4
     assert len(points[0].rows) == 8

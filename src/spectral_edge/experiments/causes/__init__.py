@@ -1,6 +1,7 @@
 """What does the edge cause? Remove it, step along it, train without it, beside controls of the same size."""
 
 from spectral_edge.experiments.causes.answers import arms_of, causes_answers, delays_table, loss_ratios
+from spectral_edge.experiments.causes.at_stop import UNMATCHED
 from spectral_edge.experiments.causes.evidence import KINDS, gather_causes, measure_run, read_causes
 from spectral_edge.experiments.causes.points import causes_points
 from spectral_edge.experiments.causes.protocol import PROTOCOL, TRAINING_ARMS, CausesProtocol
@@ -9,6 +10,7 @@ __all__ = [
     "KINDS",
     "PROTOCOL",
     "TRAINING_ARMS",
+    "UNMATCHED",
     "CausesProtocol",
     "arms_of",
     "causes_answers",

@@ -55,6 +55,8 @@ def _together(answers: Mapping[str, ExperimentAnswer]) -> ExperimentAnswer:
 
 
 def _of_task(task: str, tables: Mapping[str, polars.DataFrame], protocol: CausesProtocol) -> Iterator[ExperimentAnswer]:
+    import polars
+
     removed = tables["ablation"].filter(task=task, moved="removed", centered=True, is_edge=True, quantity="log_loss")
     for strength, what in ((0.5, "half of the edge"), (1.0, "the edge")):
         excess = _excesses(removed.filter(strength=strength), _CONTROLS)
@@ -68,7 +70,7 @@ def _of_task(task: str, tables: Mapping[str, polars.DataFrame], protocol: Causes
         ),
         ("log_amplitude", "a step along v1 moves logits more at the model's own frequencies than a matched step"),
     ):
-        steered = tables["steering"].filter((_abs("strength") == 1.0), task=task, quantity=quantity)
+        steered = tables["steering"].filter(polars.col("strength").abs() == 1.0, task=task, quantity=quantity)
         yield _beyond(question, _excesses(steered, _CONTROLS), protocol.steering_margin)
     for direction, nulls in _BENT.items():
         bent = tables["bending"].filter(task=task, checkpoint="stop", direction=direction, quantity="log_gauss_newton")
@@ -98,12 +100,6 @@ def _excesses(table: polars.DataFrame, nulls: Sequence[str]) -> dict[str, BySeed
         (polars.col("measured") - polars.col("null_mean")).mean().alias("excess")
     )
     return {null: dict(own.filter(null=null).select("seed", "excess").iter_rows()) for null in nulls}
-
-
-def _abs(name: str) -> polars.Expr:
-    import polars
-
-    return polars.col(name).abs()
 
 
 def _same_in_the_metric(table: polars.DataFrame, protocol: CausesProtocol) -> ExperimentAnswer:
@@ -139,7 +135,7 @@ def _of_arms(arms: polars.DataFrame, protocol: CausesProtocol) -> Iterator[Exper
     for arm, others in _MATCHED.items():
         excess = {other: {s: delay[arm][s] - delay[other][s] for s in delay[arm]} for other in others}
         question = f"taking {_NAMES[arm]} out of updates delays generalisation more than other directions of the window"
-        yield _allowed(_beyond(question, excess, protocol.delay_margin), arm, others, of, protocol)
+        yield _allowed(_beyond(question, excess, protocol.delay_margin), arm, of, protocol)
     for arm in ("edge", "edge3", "across", "theta"):
         question = f"taking {_NAMES[arm]} out of updates delays generalisation"
         answer = _beyond(question, {"no change": delay[arm]}, protocol.delay_margin)
@@ -150,12 +146,12 @@ def _of_arms(arms: polars.DataFrame, protocol: CausesProtocol) -> Iterator[Exper
 def _allowed(
     answer: ExperimentAnswer,
     arm: str,
-    others: Sequence[str],
     of: Mapping[str, polars.DataFrame],
     protocol: CausesProtocol,
 ) -> ExperimentAnswer:
     """Undecided where the control that decides took out too little, or where arms that never stopped would decide."""
-    strongest = next(other for other in others if answer.because.startswith(f"over {other},"))
+    strongest = answer.over
+    assert strongest is not None
     one, other = of[arm].sort("seed"), of[strongest].sort("seed")
     drifts = [float(np.mean(part["removed_drift"].to_numpy())) for part in (one, other)]
     both, alone = int((one["censored"] & other["censored"]).sum()), int((~one["censored"] & other["censored"]).sum())

@@ -12,42 +12,28 @@ from torch import Tensor, nn
 
 from spectral_edge.experiments.causes.own_frequencies import OwnFrequencies
 from spectral_edge.experiments.causes.protocol import CausesProtocol
+from spectral_edge.experiments.causes.rows import Rows, of_draws
 from spectral_edge.grokking import ModularTransformer
 from spectral_edge.intervention import Intervention, intervene
 from spectral_edge.parameters import ParameterSubset
+from spectral_edge.replication.decision.measure import stop_of
 from spectral_edge.spectrum import SpectralEdge
 from spectral_edge.statistics import random_directions
 from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = [
     "UNMATCHED",
-    "Rows",
     "across_weights",
     "logits_of",
     "measure_ablation",
     "measure_steering",
     "pairs_of",
-    "stop_of",
 ]
-
-Rows = list[dict[str, Any]]
 
 UNMATCHED = "random directions, unmatched"
 """Removing a random direction removes 1/√D of the weights: a control of another size, which is what was published."""
 
 _ACROSS = ("isotropic", "weights", "blocks")
-
-
-def stop_of(run: TrainedRun, protocol: CausesProtocol) -> int:
-    """The step at which a run is read as stopped: its stop, or where the first full window ends.
-
-    Raises:
-        ValueError: it has no stop.
-    """
-    step = run.step_of("stop")
-    if step is None:
-        raise ValueError(f"{run.path}: the run has no stop, so nothing can be removed there")
-    return max(step, protocol.window * protocol.stride)
 
 
 def pairs_of(run: TrainedRun, side: Literal["train", "test"]) -> tuple[Tensor, Tensor, Tensor]:
@@ -69,7 +55,7 @@ def measure_ablation(run: TrainedRun, protocol: CausesProtocol) -> Rows:
 
     Cost: about 700 evaluations on half of the pairs.
     """
-    step = stop_of(run, protocol)
+    step = stop_of(run, protocol.window * protocol.stride)
     model, parameters = run.model_at(step)
     evaluate = _losses(pairs_of(run, "test"))
     rows: Rows = []
@@ -159,7 +145,7 @@ def measure_steering(run: TrainedRun, protocol: CausesProtocol) -> Rows:
     Returns:
         One row a (strength, quantity, null), with every draw.
     """
-    step = stop_of(run, protocol)
+    step = stop_of(run, protocol.window * protocol.stride)
     model, parameters = run.model_at(step)
     a, b, labels = pairs_of(run, "test")
     with torch.no_grad():
@@ -207,5 +193,4 @@ def _row(
 ) -> dict[str, Any]:
     return {
         "strength": strength, "quantity": quantity, "null": null, "baseline": baseline, "measured": measured,
-        "null_mean": float(drawn.mean()), "null_std": float(drawn.std()), "drawn": [float(f"{v:.6g}") for v in drawn],
-    }  # fmt: skip
+    } | of_draws(drawn)  # fmt: skip

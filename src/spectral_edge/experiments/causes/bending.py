@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from spectral_edge.bases import grouping
 from spectral_edge.comparison import Concentration, Span, Statistic, compare, evaluate, of_direction
-from spectral_edge.experiments.causes.at_stop import Rows, across_weights, logits_of, pairs_of, stop_of
+from spectral_edge.experiments.causes.at_stop import across_weights, logits_of, pairs_of
 from spectral_edge.experiments.causes.protocol import CausesProtocol
+from spectral_edge.experiments.causes.rows import Rows, of_draws
 from spectral_edge.intervention import curvature
 from spectral_edge.modes import Inputs
 from spectral_edge.parameters import ParameterSubset
-from spectral_edge.replication.decision.measure import PARALLEL
+from spectral_edge.replication.decision.measure import PARALLEL, held_out_pairs, stop_of
 from spectral_edge.spectrum import SpectralEdge
 from spectral_edge.store import Checkpoint
 from spectral_edge.subjects import BASIS
@@ -35,7 +36,7 @@ def windows_of(run: TrainedRun, protocol: CausesProtocol) -> dict[Checkpoint, tu
     """Step and window of each checkpoint that has room for three updates."""
     found = {}
     for checkpoint in CHECKPOINTS:
-        step = stop_of(run, protocol) if checkpoint == "stop" else run.step_of(checkpoint)
+        step = stop_of(run, protocol.window * protocol.stride) if checkpoint == "stop" else run.step_of(checkpoint)
         if step is not None and (window := min(protocol.window, step // protocol.stride)) >= 3:
             found[checkpoint] = (step, window)
     return found
@@ -86,9 +87,8 @@ def _bent_at(run: TrainedRun, checkpoint: str, step: int, window: int, protocol:
                 {
                     "checkpoint": checkpoint, "step": step, "window": window, "loss": loss, "direction": names[place],
                     "cosine_theta": angles[place], "quantity": row.statistic, "null": row.null,
-                    "measured": row.measured, "null_mean": float(row.values.mean()),
-                    "null_std": float(row.values.std()), "drawn": [float(f"{v:.6g}") for v in row.values],
-                }
+                    "measured": row.measured,
+                } | of_draws(row.values)
             )  # fmt: skip
     return rows
 
@@ -207,8 +207,7 @@ def _permuted(metric: Tensor, parameters: ParameterSubset, draw: int) -> Tensor:
 def _concentration(run: TrainedRun, model: nn.Module, rows: Tensor, parameters: ParameterSubset) -> np.ndarray:
     """F of held-out pairs without a = b, in the task's own basis."""
     q = grouping(BASIS[run.task.name], run.task.p)
-    a, b, _ = pairs_of(run, "test")
-    pairs = np.stack([a.numpy(), b.numpy()], 1)
+    pairs = held_out_pairs(run)
     labels = np.where(pairs[:, 0] == pairs[:, 1], -1, q(pairs))
     (values,) = evaluate(model, rows, pairs, Concentration(labels, q.order), parameters=parameters).values()
     return values

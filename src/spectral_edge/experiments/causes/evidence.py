@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from spectral_edge.engines import call_all
-from spectral_edge.experiments.causes.at_stop import Rows, measure_ablation, measure_steering
+from spectral_edge.experiments.causes.at_stop import measure_ablation, measure_steering
 from spectral_edge.experiments.causes.bending import measure_bending, measure_metric, windows_of
 from spectral_edge.experiments.causes.protocol import PROTOCOL, TRAINING_ARMS, CausesProtocol
+from spectral_edge.experiments.causes.rows import Rows
 from spectral_edge.experiments.causes.training import measure_arm, metrics_of, train_to_memorised
 from spectral_edge.replication.decision.tables import read_table, write_table
 from spectral_edge.store import StoreError

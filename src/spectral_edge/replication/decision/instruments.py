@@ -37,9 +37,12 @@ def measure_features(
 
     Cost: 20 s of training and 540 responses and 2500 encodings, about 4 min on one thread.
     """
-    step, source = stop_of(run, protocol), edges or run
+    step, source = stop_of(run, protocol.window * protocol.stride), edges or run
     directions = TestedDirections.of(
-        source, stop_of(source, protocol), protocol, None if edges is None else run.weights_at(step)
+        source,
+        stop_of(source, protocol.window * protocol.stride),
+        protocol,
+        None if edges is None else run.weights_at(step),
     )
     model, parameters = run.model_at(step)
     held_out = run.task.split(run.training.frac_train, run.training.seed).test
@@ -80,7 +83,7 @@ def measure_cross_terms(run: TrainedRun, arm: str, protocol: Protocol) -> list[d
 
     Cost: 360 responses and 500 regressions, about 2 min on one thread.
     """
-    step = stop_of(run, protocol)
+    step = stop_of(run, protocol.window * protocol.stride)
     directions = TestedDirections.of(run, step, protocol)
     model, parameters = run.model_at(step)
     pairs = run.task.pairs[run.task.split(run.training.frac_train, run.training.seed).test]

@@ -68,10 +68,16 @@ def _checkpoints(run: TrainedRun) -> tuple[Checkpoint, ...]:
 
 def _step(run: TrainedRun, checkpoint: Checkpoint, protocol: Protocol) -> int:
     """The step of a checkpoint; a stop before the first full window is read where that window ends."""
+    if checkpoint == "stop":
+        return stop_of(run, protocol.window * protocol.stride)
+    return _step_of(run, checkpoint)
+
+
+def _step_of(run: TrainedRun, checkpoint: Checkpoint) -> int:
     step = run.step_of(checkpoint)
     if step is None:
         raise ValueError(f"{run.path}: the run has no {checkpoint}, so nothing can be measured there")
-    return max(step, protocol.window * protocol.stride) if checkpoint == "stop" else step
+    return step
 
 
 def held_out_pairs(run: TrainedRun) -> np.ndarray:
@@ -79,13 +85,13 @@ def held_out_pairs(run: TrainedRun) -> np.ndarray:
     return run.task.pairs[run.task.split(run.training.frac_train, run.training.seed).test]
 
 
-def stop_of(run: TrainedRun, protocol: Protocol) -> int:
-    """The step at which a run is read as stopped.
+def stop_of(run: TrainedRun, least: int) -> int:
+    """The step at which a run is read as stopped: its stop, but not before ``least``, where the first full window ends.
 
     Raises:
         ValueError: it has no stop.
     """
-    return _step(run, "stop", protocol)
+    return max(_step_of(run, "stop"), least)
 
 
 def provenance(

@@ -49,7 +49,10 @@ def measure_sensitivity(run: TrainedRun, arm: str, protocol: Protocol) -> list[d
 
     Cost: about 150 responses to held-out pairs a checkpoint.
     """
-    steps = {name: stop_of(run, protocol) if name == "stop" else run.step_of(name) for name in _CHECKPOINTS}
+    steps = {
+        name: stop_of(run, protocol.window * protocol.stride) if name == "stop" else run.step_of(name)
+        for name in _CHECKPOINTS
+    }
     return [
         row | {"arm": arm}
         for checkpoint, step in steps.items()

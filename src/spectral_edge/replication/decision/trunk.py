@@ -44,7 +44,7 @@ def measure_trunk(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[st
 
     Cost: about 140 responses, 30 s on one thread.
     """
-    step = stop_of(run, protocol)
+    step = stop_of(run, protocol.window * protocol.stride)
     directions = TestedDirections.of(run, step, protocol)
     origin = provenance(run, run, "stop", step, directions.edge, directions.window, protocol)
     origin |= {"arm": arm, "task": run.training.operation}
