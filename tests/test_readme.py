@@ -96,18 +96,18 @@ def test_what_the_answer_to_c3_hangs_on_is_that_of_the_reruns():
 
 
 def test_what_is_said_of_c11_is_that_of_the_trunks():
-    """Means over six seeds, of v₁ and of the means of random directions, on all pairs."""
+    """Differences of six seeds, of v₁ and of the means of random directions, on all pairs; Student's 90 % interval."""
     rows = polars.read_parquet(README.parent / "results" / "decision" / "trunk.parquet").filter(
         statistic="concentration", direction="v1", inputs="all", null="isotropic"
     )
-    means = {}
-    for task in ("add+x2_y2", "x2_y2"):
-        own = rows.filter(task=task)
-        assert sorted(own["seed"]) == list(range(1001, 1007))
-        means[task] = own["measured"].mean(), own["null_mean"].mean()
+    with_addition, alone = (rows.filter(task=task).sort("seed") for task in ("add+x2_y2", "x2_y2"))
+    assert with_addition["seed"].to_list() == alone["seed"].to_list() == list(range(1001, 1007))
     text = " ".join(README.read_text().split())
-    for i, phrase in enumerate(("F {:.2f}; without addition {:.2f}", "as much ({:.2f}; without addition {:.2f}")):
-        assert phrase.format(means["add+x2_y2"][i], means["x2_y2"][i]) in text
+    for column, what in (("measured", "v₁"), ("null_mean", "random directions")):
+        more = (with_addition[column] - alone[column]).to_numpy()
+        half = 2.0150484 * more.std(ddof=1) / 6**0.5
+        said = f"by {more.mean():.3f} \\[{more.mean() - half:.3f}, {more.mean() + half:.3f}\\] for {what}"
+        assert said.replace("-", "−") in text
 
 
 def test_the_counts_of_discovery_are_those_of_the_committed_results():

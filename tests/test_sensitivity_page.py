@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import polars
 import pytest
+from scipy import stats
 
 from spectral_edge.replication.claims import QUESTIONS
 from spectral_edge.replication.decision.answers import rows_of
@@ -70,7 +71,7 @@ def test_the_share_of_rounding_is_that_of_the_copies(tables):
     rows = polars.concat(
         [polars.read_parquet(RESULTS / f"{arm}.parquet") for arm in ("seeds", "copies")], how="diagonal_relaxed"
     ).filter(polars.col("seed") <= 1010, null="isotropic")
-    expected = []
+    expected, lows = [], []
     for question in [q for q in QUESTIONS if q.claim in ASKED]:
         own = rows_of(question, rows).group_by("seed", "copy").agg(polars.col("measured").mean()).sort("seed", "copy")
         values = own.pivot(on="copy", index="seed", values="measured").drop("seed").to_numpy()
@@ -79,8 +80,17 @@ def test_the_share_of_rounding_is_that_of_the_copies(tables):
         between = max(0.0, values.mean(axis=1).var(ddof=1) - within / 3)
         digits = 1 if question.claim == "C4" else 3
         numbers = [f"{number:.{digits}f}" for number in (values.mean(), np.sqrt(within), np.sqrt(between))]
-        expected.append([f"{question.claim}, {question.task}", *numbers, f"{100 * within / (within + between):.0f} %"])
+        # F = B/W over its quantiles with 9 and 20 degrees of freedom bounds their ratio; rounding's share is 3/(F + 2).
+        ratio = 3 * values.mean(axis=1).var(ddof=1) / within
+        low, high = sorted(min(1.0, 3 / (ratio / f + 2)) for f in stats.f.ppf([0.025, 0.975], 9, 20))
+        share = [f"{100 * within / (within + between):.0f} %", f"{100 * low:.0f} to {100 * high:.0f} %"]
+        expected.append([f"{question.claim}, {question.task}", *numbers, *share])
+        lows.append(low)
     assert tables["claim", "mean"] == expected
+    assert sum(low >= 1 / 3 for low in lows) == 5
+    assert high <= 1 / 3, "C9 is the last"
+    text = " ".join(PAGE.read_text(encoding="utf-8").split())
+    assert "In five of nine numbers at least a third" in text
 
 
 def test_the_errors_of_the_quotient_are_those_of_the_document(document, tables):
