@@ -3,6 +3,7 @@
 from spectral_edge.report.answers import EFFECT_COLUMNS, EffectLine, answers_table, effect_lines
 from spectral_edge.report.causes import draw_causes
 from spectral_edge.report.discoveries import write_discovery_report
+from spectral_edge.report.drawing import Drawing
 from spectral_edge.report.early_warnings import draw_leads, draw_traces
 from spectral_edge.report.findings import findings_id, findings_markdown, update_findings
 from spectral_edge.report.language import draw_language
@@ -20,6 +21,7 @@ __all__ = [
     "EFFECT_COLUMNS",
     "ClaimSection",
     "Column",
+    "Drawing",
     "EffectLine",
     "answers_table",
     "claim_sections",

@@ -45,7 +45,7 @@ def draw_causes(tables: dict[str, polars.DataFrame]) -> Drawing:
     """Draw three panels, operations one below another.
 
     Args:
-        tables: of :func:`~spectral_edge.experiments.causes.gather_causes`.
+        tables: of ``gather_causes``.
     """
     tasks = list(dict.fromkeys(tables["ablation"]["task"]))
     with style():

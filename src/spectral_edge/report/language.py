@@ -37,7 +37,7 @@ def draw_language(tables: dict[str, polars.DataFrame]) -> Drawing:
     """Draw three panels.
 
     Args:
-        tables: of :func:`~spectral_edge.experiments.language.gather_language`.
+        tables: of ``gather_language``.
     """
     with style():
         figure = Figure(figsize=(10.5, 3.4), layout="constrained")

@@ -35,7 +35,7 @@ Setting = tuple[int, int, bool]
 
 
 def draw_sensitivity(effects: Sequence[SensitivityEffect], errors: Sequence[DerivativeError]) -> Drawing:
-    """Draw one panel a checkpoint: settings downwards, claims across."""
+    """Draw one panel a checkpoint, one below another: settings downwards, claims across."""
     claims = sorted({(e.claim, e.task) for e in effects}, key=lambda key: (int(key[0][1:]), *task_rank(key[1])))
     seeds = {(e.claim, e.task): max(o.n for o in effects if (o.claim, o.task) == (e.claim, e.task)) for e in effects}
     counts = [f"{claim}, {task}: {seeds[claim, task]} seeds" for claim, task in claims]
@@ -59,9 +59,9 @@ def _figure(claims: Sequence[tuple[str, str]], effects: Sequence[SensitivityEffe
     settings = sorted({_setting(effect) for effect in effects}, key=lambda s: (not s[2], s[0], s[1]))
     checkpoints = list(dict.fromkeys(effect.checkpoint for effect in effects))
     with style():
-        size = (1.9 + 0.78 * len(claims) * len(checkpoints), 1.3 + 0.36 * len(settings))
+        size = (2.6 + 0.7 * len(claims), 0.6 + (0.7 + 0.36 * len(settings)) * len(checkpoints))
         figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(1, len(checkpoints), squeeze=False, sharey=True)[0]
+        grid = figure.subplots(len(checkpoints), 1, squeeze=False)[:, 0]
         for axes, checkpoint in zip(grid, checkpoints, strict=True):
             cells = {(_setting(e), (e.claim, e.task)): e for e in effects if e.checkpoint == checkpoint}
             for row, setting in enumerate(settings):
@@ -73,7 +73,7 @@ def _figure(claims: Sequence[tuple[str, str]], effects: Sequence[SensitivityEffe
             axes.set_yticks([-row for row in range(len(settings))], [_label(setting) for setting in settings])
             axes.tick_params(length=0)
             axes.spines[:].set_visible(False)
-        figure.colorbar(ScalarMappable(_NORM, _COLOURS), ax=list(grid), label="mean excess / margin", aspect=30)
+        figure.colorbar(ScalarMappable(_NORM, _COLOURS), ax=list(grid), label="mean excess / margin", aspect=40)
         return settle(figure)
 
 
@@ -93,8 +93,7 @@ def _cell(axes: Axes, x: float, y: float, effect: SensitivityEffect | None, *, f
     axes.add_patch(Rectangle((x - 0.47, y - 0.46), 0.94, 0.92, facecolor=colour, **frame))
     if effect is not None and excess is not None:
         ink = "white" if abs(excess) > 0.8 * _MOST else INK
-        weak = ink if ink == "white" or effect.answer != "undecided" else GREY
-        axes.text(
-            x, y + 0.17, f"{excess:.1f}".replace("-", "−"), ha="center", va="center", fontsize=7, color=ink, zorder=4
-        )
+        weak = GREY if effect.answer == "undecided" and abs(excess) < 0.4 * _MOST else ink
+        shown = f"{excess:.1f}".replace("-0.0", "0.0").replace("-", "−")
+        axes.text(x, y + 0.17, shown, ha="center", va="center", fontsize=7, color=ink, zorder=4)
         axes.text(x, y - 0.22, _MARKS[effect.answer], ha="center", va="center", fontsize=6.5, color=weak, zorder=4)
