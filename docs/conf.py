@@ -46,7 +46,18 @@ napoleon_custom_sections = ["Returns", "Yields"]  # shapes and sentences stand t
 
 nitpicky = True
 # Types of other packages: their own documentation is not at hand without a network.
-_OTHERS = ("collections", "concurrent", "pathlib", "typing", "torch", "numpy", "polars", "pandas", "pydantic", "matplotlib")
+_OTHERS = (
+    "collections",
+    "concurrent",
+    "pathlib",
+    "typing",
+    "torch",
+    "numpy",
+    "polars",
+    "pandas",
+    "pydantic",
+    "matplotlib",
+)
 nitpick_ignore_regex = [("py:.*", rf"({'|'.join(_OTHERS)})\..*")]
 nitpick_ignore = [("py:class", name) for name in ("Tensor", "DeviceMesh", "Path", "JsonValue", "Figure", "Key")]
 # A type variable, and names of literals, whose values stand in the text of the field.
