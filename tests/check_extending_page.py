@@ -1,13 +1,11 @@
 """Each diff on the page about extending is applied to a copy of the source, and its check is run there."""
 
 import re
-import shutil
-import subprocess
 import sys
 
 import pytest
 
-from support.pages import ROOT, SOURCE, blocks, fences, run_elsewhere, run_shell
+from support.pages import ROOT, apply_diffs, blocks, fences, run_elsewhere, run_shell
 
 PAGE = ROOT / "docs" / "extending.md"
 
@@ -16,12 +14,7 @@ PAGE = ROOT / "docs" / "extending.md"
 def extended(tmp_path_factory):
     """The source with all diffs of the page applied, one after the other."""
     folder = tmp_path_factory.mktemp("extended")
-    shutil.copytree(SOURCE, folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    diffs = blocks(PAGE, "diff")
-    assert len(diffs) == 6
-    for diff in diffs:
-        done = subprocess.run(["git", "apply", "-"], cwd=folder, input=diff, text=True, capture_output=True)
-        assert done.returncode == 0, done.stderr
+    assert apply_diffs(PAGE, folder) == 6
     return folder
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,16 @@ def fences(page):
 
 def blocks(page, language):
     return [code for found, code in fences(page) if found == language]
+
+
+def apply_diffs(page, folder):
+    """A copy of the source in ``folder`` with each diff of ``page`` applied in order; how many there are."""
+    shutil.copytree(SOURCE, folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    diffs = blocks(page, "diff")
+    for diff in diffs:
+        done = subprocess.run(["git", "apply", "-"], cwd=folder, input=diff, text=True, capture_output=True)
+        assert done.returncode == 0, done.stderr
+    return len(diffs)
 
 
 def run_python(codes, folder):
