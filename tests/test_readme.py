@@ -95,6 +95,21 @@ def test_what_the_answer_to_c3_hangs_on_is_that_of_the_reruns():
     assert "{} in x²+y², which holds 0.14".format(said["x2_y2", 3]) in pages[0]
 
 
+def test_the_excess_of_c4_follows_from_its_table_by_hand():
+    """The walk of DESIGN.md: null SDs of v₁ over the span, copies averaged, Student's 90 % interval."""
+    tables = [README.parent / "results" / "decision" / f"{arm}.parquet" for arm in ("seeds", "copies")]
+    rows = polars.concat([polars.read_parquet(table) for table in tables], how="diagonal_relaxed").filter(
+        statistic="peakedness:script", task="add", direction="v1", checkpoint="transition", inputs="test", null="span"
+    )
+    runs = rows.with_columns(excess=(polars.col("measured") - polars.col("null_mean")) / polars.col("null_std"))
+    excess = runs.group_by("seed", "copy").agg(polars.col("excess").mean()).group_by("seed").mean()["excess"].to_numpy()
+    half = 1.6991270 * excess.std(ddof=1) / 30**0.5  # Student's t of 29 degrees of freedom, 90 %
+    found = (excess.mean(), excess.mean() - half, excess.mean() + half)
+    (line,) = [line for line in README.read_text().splitlines() if line.startswith("| C4 ") and "null SD" in line]
+    assert "{:.1f} [{:.1f}, {:.1f}] null SD".format(*found) in line.replace("\\", "")
+    assert len(excess) == 30
+
+
 def test_what_is_said_of_c11_is_that_of_the_trunks():
     """Differences of six seeds, of v₁ and of the means of random directions, on all pairs; Student's 90 % interval."""
     rows = polars.read_parquet(README.parent / "results" / "decision" / "trunk.parquet").filter(

@@ -37,7 +37,7 @@ def test_frequencies_that_are_the_seed_s_are_told_from_those_that_are_not(points
     assert float(row(points[1], "v1", "add")[4]) == pytest.approx(1e-4, abs=3e-4)
     assert row(points[1], "v1", "mul")[2:] == ("0.00", "0.00", "1.0000", "1.0000")
     # What all runs share says nothing of seeds.
-    assert row(points[1], "random directions, each with itself", "add")[2:5] == ("1.00", "1.00", "1.0000")
+    assert row(points[1], "random directions, each with the same draw", "add")[2:5] == ("1.00", "1.00", "1.0000")
 
 
 def test_peaks_that_change_places_are_one_set():
@@ -50,7 +50,7 @@ def test_peaks_that_change_places_are_one_set():
     ]
     points = rounding_points(found.model_copy(update={"copies": copies}))
     assert row(points[1], "v1 … v5, the set of peaks", "add")[2] == "1.00"
-    assert float(row(points[1], "v1 … v5, each with its like", "add")[2]) < 1
+    assert float(row(points[1], "v1 … v5, each with the same number", "add")[2]) < 1
 
 
 def test_equal_groupings_are_ties():
@@ -58,7 +58,7 @@ def test_equal_groupings_are_ties():
     peaks = [[3, 2, 3, 1, 1], [2, 3, 1, 1, 3], [2, 1, 3, 1, 3], [3, 3, 3, 1, 3], [1, 3, 3, 3, 3], [3, 3, 2, 1, 2]]
     rows = [copy_row("add", 42 if c < 3 else 137, c, peak, [0.1] * 5) for c, peak in enumerate(peaks)]
     found = planted_rounding().model_copy(update={"copies": rows})
-    pvalue = float(row(rounding_points(found)[1], "v1 … v5, each with its like", "add")[4])
+    pvalue = float(row(rounding_points(found)[1], "v1 … v5, each with the same number", "add")[4])
 
     def alike(group):
         pairs = [*itertools.combinations(group, 2), *itertools.combinations(set(range(6)) - set(group), 2)]

@@ -168,12 +168,12 @@ def _nothing(rows: Sequence[DiscoveryRow]) -> Point:
         testable = f"{sum(row.dimension >= 2 for row in found)} of {len(found)}"
         table.append((name, _rate(found, structured), testable, lowest, str(laws)))
     return Point(
-        "4. Nothing where there is nothing",
+        "4. False positives",
         f"How often structure was claimed at level {LEVEL}, and how often a law was found. Testable: two dimensions or "
         "more stand out of the scree of shuffled pairs; where none do, as after a shuffle by construction, p is 1. "
         "Operations of one seed and one number of tokens start from the same model, which counts once. Models not "
         "yet generalised are those of addition, subtraction and multiplication at test accuracies up to 0.05; several "
-        "steps of one model are not independent, and the interval takes them for it.",
+        "steps of one model are not independent, but the interval treats them as independent.",
         ("functions", "called structured", "testable", "lowest p", "laws found"),
         tuple(table),
     )

@@ -19,10 +19,11 @@ _HOW = (
     "alarms on the training runs; it is false in every run that does not generalise."
 )
 _EQUAL = (
-    " AUC: of the level reached just before the event, runs without one at the step of their nearest relative's; p "
-    "from exchanging labels of whole conditions, at best 1/{}."
+    " AUC: area under the ROC curve of the level that a run has exceeded at two evaluations in a row, just before its "
+    "event; a run without an event is read at the event step of its nearest relative that has one. p: from exchanging "
+    "labels of whole conditions, at best 1/{}."
 )
-_COLUMNS = ("statistic", "held-out data", "hits", "false alarms", "of these at weight decay 0", "median lead [all]")
+_COLUMNS = ("statistic", "held-out data", "hits", "false alarms", "false alarms at weight decay 0", "median lead [all]")
 _CLOCK = ("clock: hits", "clock: median lead [all]")
 
 

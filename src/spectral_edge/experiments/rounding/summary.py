@@ -63,9 +63,9 @@ def _overlap(left: Sequence[int], right: Sequence[int]) -> float:
 
 _SIMILARITIES: tuple[tuple[str, Callable[[CopyRow, CopyRow], float]], ...] = (
     ("v1", lambda a, b: _equal(a.peak[:1], b.peak[:1])),
-    ("v1 … v5, each with its like", lambda a, b: _equal(a.peak, b.peak)),
+    ("v1 … v5, each with the same number", lambda a, b: _equal(a.peak, b.peak)),
     ("v1 … v5, the set of peaks", lambda a, b: _overlap(a.peak, b.peak)),
-    ("random directions, each with itself", lambda a, b: _equal(a.random_peak, b.random_peak)),
+    ("random directions, each with the same draw", lambda a, b: _equal(a.random_peak, b.random_peak)),
 )
 
 
@@ -162,8 +162,8 @@ def _partings(partings: Sequence[PartingRow]) -> Point:
     return Point(
         "When do copies part?",
         "Distance |θ − θ'|/|θ'| of the attention weights at equal steps; θ' is the run as published, or another seed. "
-        "Copies start equal. Steps: median over pairs (range), of those that get so far. Last: at the last snapshot "
-        "both have.",
+        "Copies start equal. Steps: median (range) over the pairs that reach the distance. Last: at the last snapshot "
+        "that both runs have.",
         ("operation", "pairs of", "pairs", f"at step {steps}", *bounds, "last"),
         tuple(table),
     )
@@ -188,7 +188,7 @@ def _frequencies(rows: Sequence[CopyRow]) -> Point:
             pvalue = _pvalue(lambda g, s=table: within_and_between(s, g)[0], seeds, number)
             found.append((name, operation, (f"{within:.2f}", f"{between:.2f}"), pvalue))
     return Point(
-        "Is the frequency the seed's?",
+        "Do copies of one seed peak at the same frequencies?",
         "Share of pairs of runs with the same peak, among copies of one seed and among runs of two seeds; of sets, the "
         f"mean of |A ∩ B|/|A ∪ B| (added after numbers were seen). p: one-sided, of {_DRAWS} random groupings of the "
         "same runs; adjusted over the table; operations combined by Fisher's method. Random directions are the same in "
@@ -215,7 +215,7 @@ def _sizes(rows: Sequence[CopyRow]) -> Point:
             pvalue = _pvalue(lambda g, v=values: intraclass_correlation(v, g), seeds, number) if varies else None
             found.append((quantity.name, operation, cells, pvalue))
     return Point(
-        "Is the size the seed's?",
+        "Do stop step and F differ more between seeds than between copies?",
         "Mean and range over the copies of each seed; the standard deviation of copies; the intraclass correlation, "
         "which estimates the share of the variance that lies between seeds (by chance below 0; three seeds hardly "
         "bound it from above), with its 95 % interval; p and adjustment as above: whether seeds differ at all. Of "
