@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spectral_edge.experiments.language import explained_summary, plant_summary, reading_summary
-from spectral_edge.report.drawing import GREY, SERIES, Drawing, settle, style
+from spectral_edge.report.drawing import GREY, SERIES, Drawing, Series, settle, style
 
 if TYPE_CHECKING:
     import polars
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_language"]
 
-# Edge and "by" of a line of the left panel.
+# Edge, "by" and looks of a line of the left panel.
 _EXPLAINED = {
-    "displacement and v₁ … v₃": ("update", "displacement+edge"),
-    "displacement": ("update", "displacement"),
-    "v₁ … v₃": ("update", "edge"),
-    "path in 3 pieces": ("pieces", "edge"),
-    "3 random of the window": ("update", "span"),
+    "displacement": ("update", "displacement", Series("#222222", "-", "solid", "x")),
+    "and v₁ … v₃": ("update", "displacement+edge", SERIES[0]),
+    "and v₁ … v₃ of weight decay": ("decay", "displacement+edge", SERIES[1]),
+    "v₁ … v₃ alone": ("update", "edge", SERIES[2]),
+    "path in 3 pieces": ("pieces", "edge", SERIES[3]),
+    "3 random of the window": ("update", "span", SERIES[4]),
 }
 _CAPTION = (
     "Left: share of a window's change of held-out log-probabilities that directions carry, at the window's end, first "
@@ -40,7 +41,7 @@ def draw_language(tables: dict[str, polars.DataFrame]) -> Drawing:
         tables: of ``gather_language``.
     """
     with style():
-        figure = Figure(figsize=(10.5, 3.4), layout="constrained")
+        figure = Figure(figsize=(10.5, 3.9), layout="constrained")
         explained, plants, text = figure.subplots(1, 3)
         _explained(explained, explained_summary(tables["explained"]).filter(arm="base", kind="r2"))
         _plants(plants, plant_summary(tables["readings"], tables["learned"]))
@@ -53,17 +54,16 @@ def draw_language(tables: dict[str, polars.DataFrame]) -> Drawing:
 
 def _explained(axes: Axes, table: polars.DataFrame) -> None:
     steps = sorted(table["step"].unique())
-    for number, (label, (edge, by)) in enumerate(_EXPLAINED.items()):
+    for number, (label, (edge, by, series)) in enumerate(_EXPLAINED.items()):
         own = table.filter(edge=edge, by=by).sort("step")
-        x = [steps.index(step) + 0.08 * (number - 2) for step in own["step"]]
-        series = SERIES[number]
+        x = [steps.index(step) + 0.07 * (number - 2.5) for step in own["step"]]
         axes.vlines(x, own["low"], own["high"], color=series.colour, lw=1)
         axes.plot(x, own["mean"], series.marker, ls=series.line, color=series.colour, ms=4, lw=0.8, label=label)
     axes.set_xticks(range(len(steps)), [str(step) for step in steps])
     axes.axhline(0, color=GREY, lw=0.6)
     axes.set(xlabel="step at which the window ends", ylabel="R², held out")
     axes.set_title("what directions explain")
-    axes.legend(fontsize=7)
+    _legend_below(axes)
 
 
 def _plants(axes: Axes, table: polars.DataFrame) -> None:
@@ -85,8 +85,9 @@ def _plants(axes: Axes, table: polars.DataFrame) -> None:
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.axhline(0, color=GREY, lw=0.6)
     axes.set(ylabel="cross-validated gain")
+    axes.margins(y=0.12)
     axes.set_title("what was planted")
-    axes.legend(fontsize=7)
+    _legend_below(axes)
 
 
 def _text(axes: Axes, table: polars.DataFrame) -> None:
@@ -109,4 +110,9 @@ def _text(axes: Axes, table: polars.DataFrame) -> None:
     axes.axhline(0, color=GREY, lw=0.6)
     axes.set(xlabel="step at which the window ends", ylabel="cross-validated gain")
     axes.set_title("features of the text")
-    axes.legend(fontsize=7)
+    _legend_below(axes)
+
+
+def _legend_below(axes: Axes) -> None:
+    """Where no mark can lie under it."""
+    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
