@@ -80,6 +80,24 @@ def test_the_token_leaves_the_address(visitor):
     assert "token" not in visitor.page.url
 
 
+@pytest.mark.parametrize("address", ["/", f"/run?{ADD}", f"/modes?{ADD}", f"/film?{ADD}"])
+def test_the_keyboard_reaches_everything_and_no_two_links_have_one_name(visitor, address):
+    page = visitor.goto(address)
+    settle(page) if address != "/" else expect(page.locator("tbody tr")).to_have_count(5)
+    told = "[document.activeElement.localName, document.activeElement.ariaLabel || document.activeElement.innerText]"
+    reached = []
+    while (focus := page.evaluate(told))[0] != "body" or not reached:
+        reached.append(focus)
+        page.keyboard.press("Tab")
+        assert len(reached) < 100
+    names = [name for tag, name in reached if tag == "a"]
+    assert len(set(names)) == len(names)
+    everything = page.locator("a, button, select, input, summary").filter(visible=True)
+    assert len([tag for tag, _ in reached[1:] if tag != "div"]) == everything.count()
+    titles = page.locator("[data-title]").evaluate_all("all => all.map((x) => x.dataset.title)")
+    assert not [title for title in titles if "Share" in title]
+
+
 def test_runs_are_listed_filtered_and_compared(visitor):
     page = visitor.goto("/")
     rows = page.locator("tbody tr")
@@ -100,7 +118,7 @@ def test_runs_are_listed_filtered_and_compared(visitor):
 
 def test_markup_in_a_name_is_text(visitor):
     page = visitor.goto("/")
-    link = page.get_by_role("link", name=f"runs/{HOSTILE}")
+    link = page.get_by_role("link", name=f"runs/{HOSTILE}", exact=True)
     link.click()
     expect(page.locator("h1")).to_have_text(f"runs/{HOSTILE}")
     assert page.locator("img").count() == 0

@@ -53,7 +53,9 @@ export async function draw(element, make) {
     uirevision: "kept", // what was zoomed stays zoomed when data are added
     ...layout,
   };
-  await Plotly.react(element, traces, look, { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] });
+  // Named one by one: by itself plotly adds a button that sends the chart to its maker.
+  const buttons = [["toImage", "zoom2d", "pan2d", "resetScale2d"]];
+  await Plotly.react(element, traces, look, { displaylogo: false, responsive: true, modeBarButtons: buttons });
   if (!drawn.has(element)) for (const [name, action] of Object.entries(on)) element.on(name, action);
   drawn.set(element, make);
 }

@@ -106,7 +106,7 @@ function row(run) {
     compare();
   } });
   const steps = run.step === null ? "–" : run.max_steps && run.state !== "finished" ? `${run.step} / ${run.max_steps}` : String(run.step);
-  const open = run.kind === "training" ? [link("/modes", run, "modes"), link("/film", run, "film")] : [];
+  const open = run.kind === "training" ? [link("/modes", run, "modes", `modes of ${run.name}`), link("/film", run, "film", `film of ${run.name}`)] : [];
   return h("tr", { "data-run": run.name },
     h("td", {}, tick),
     h("th", { scope: "row" }, link("/run", run, run.name), run.why && h("p", { class: "why" }, run.why)),
@@ -121,7 +121,7 @@ function row(run) {
     h("td", { class: "open" }, ...open));
 }
 
-const link = (path, run, text) => h("a", { href: address(path, { run: run.name }) }, text);
+const link = (path, run, text, spoken = null) => h("a", { href: address(path, { run: run.name }), "aria-label": spoken }, text);
 
 function fill(row) {
   const curve = curves.get(row.dataset.run);
@@ -179,5 +179,7 @@ async function ownSpectrum(run) {
 const command = (text) => h("pre", {}, h("code", {}, text));
 
 export function links(path, parameters, what) {
-  return h("p", { class: "downloads" }, `Download ${what}: `, ...downloads(path, parameters).flatMap(([kind, target], i) => [i ? ", " : "", h("a", { href: target, download: true }, kind === "csv" ? "CSV" : "Parquet")]));
+  return h("p", { class: "downloads" }, `Download ${what}: `, ...downloads(path, parameters).flatMap(([kind, target], i) => [i ? ", " : "", named(kind === "csv" ? "CSV" : "Parquet", target, what)]));
 }
+
+const named = (kind, target, what) => h("a", { href: target, download: true, "aria-label": `${kind}: ${what}` }, kind);
