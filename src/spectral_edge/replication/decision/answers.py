@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import polars
 
 __all__ = [
+    "LOGARITHMIC",
     "Answer",
     "Reproduction",
     "answer_of_runs",
@@ -54,8 +55,9 @@ _BOUND = "below "
 _ABSENT = "above inputs by less than the margin"
 _BEYOND = "v1-theta"
 _OF_RUNS = ("C1", "C2", "C11")
-# Ratios and concentrations have skewed laws: their prediction intervals are taken of logarithms.
-_LOGARITHMIC = ("concentration", "peakedness:script", "largest concentration of five bases")
+# Ratios and concentrations have skewed laws.
+LOGARITHMIC = ("concentration", "peakedness:script", "largest concentration of five bases")
+"""Statistics whose prediction interval is taken of logarithms, so that its upper end may lie above 1."""
 _UPPER_BOUND_SLACK = 0.025
 
 
@@ -215,7 +217,7 @@ def _reproduction(question: Question, rows: polars.DataFrame, protocol: Protocol
     if question.exists == _ABSENT:  # the paper prints an upper bound
         below = int((values <= published + _UPPER_BOUND_SLACK).sum())
         return Reproduction(most_have_it(below, n, protocol), mean=float(values.mean()), null_mean=null_mean, n=n)
-    logs = question.statistic in _LOGARITHMIC
+    logs = question.statistic in LOGARITHMIC
     scaled = np.log(values) if logs else values
     number, null = np.log([published, null_mean]) if logs else (published, null_mean)
     answers = [reproduces(float(number), scaled, float(null), protocol)]

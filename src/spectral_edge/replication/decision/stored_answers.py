@@ -8,8 +8,8 @@ from typing import Any
 
 from spectral_edge.replication.claims import STATEMENTS
 from spectral_edge.replication.claims.question import NULL_NAMES
+from spectral_edge.replication.decision.answers import LOGARITHMIC, claim_answers
 from spectral_edge.replication.decision.answers import Answer as QuestionAnswer
-from spectral_edge.replication.decision.answers import claim_answers
 from spectral_edge.replication.decision.arms import planned_seeds
 from spectral_edge.replication.decision.protocol import Protocol, Question
 from spectral_edge.replication.decision.rules import Decision, ThreeWay
@@ -165,7 +165,9 @@ def _beside_the_paper(answer: QuestionAnswer) -> list[str]:
     found = []
     if printed.low is not None and printed.high is not None:
         null = "" if printed.null_mean is None else f"; the mean of {_null(printed.null)} is {printed.null_mean:.2g}"
-        found.append(f"{_printed(question)}; 95 % of reruns lie from {printed.low:.2g} to {printed.high:.2g}{null}.")
+        logs = ", taken of logarithms" if question.statistic in LOGARITHMIC else ""
+        interval = f"{printed.low:.2g} to {printed.high:.2g}{logs}"
+        found.append(f"{_printed(question)}; the 95 % prediction interval of one more rerun is {interval}{null}.")
     elif printed.mean is not None:
         reruns = "1 rerun" if printed.n == 1 else f"{printed.n} reruns"
         found.append(f"{_printed(question)}; the mean of {reruns} is {printed.mean:.2g}.")
