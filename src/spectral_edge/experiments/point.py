@@ -22,7 +22,7 @@ class Point:
 
     @classmethod
     def of_table(cls, title: str, note: str, table: polars.DataFrame) -> Point:
-        """A point whose table is a frame: numbers have three digits, underscores in column names are spaces."""
+        """A point whose table is a frame: numbers have three digits, booleans are yes or no, underscores are spaces."""
         columns = tuple(name.replace("_", " ") for name in table.columns)
         return cls(title, note, columns, tuple(tuple(map(_cell, row)) for row in table.rows()))
 
@@ -30,4 +30,6 @@ class Point:
 def _cell(value: Any) -> str:
     if value is None:
         return "—"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
