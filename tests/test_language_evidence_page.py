@@ -1,0 +1,118 @@
+"""What the page on language models says of its results is what the committed tables hold, counted here by hand."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytest
+
+from spectral_edge.experiments.language import language_answers
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results" / "language"
+PAGE = " ".join((ROOT / "docs" / "language_evidence.md").read_text().split())
+T_OF_FIVE = 2.0150484  # Student's t of five degrees of freedom, 90 %
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return {kind: polars.read_parquet(RESULTS / f"{kind}.parquet") for kind in ("explained", "readings", "learned")}
+
+
+def said(values, digits=3):
+    """Mean and 90 % interval of six seeds, as the page writes them."""
+    assert len(values) == 6
+    half = T_OF_FIVE * np.std(values, ddof=1) / 6**0.5
+    mean = np.mean(values)
+    return f"{mean:.{digits}f} [{mean - half:.{digits}f}, {mean + half:.{digits}f}]".replace("-", "−")
+
+
+def by_seed(table, column):
+    return table.sort("seed")[column].to_numpy()
+
+
+def test_answers_are_those_of_the_rules(tables):
+    words = {"yes": "**yes**", "no": "**no**", "undecided": "undecided"}
+    for answer in language_answers(tables):
+        assert f"| {answer.question} | {words[answer.answer]} |" in PAGE
+        assert answer.n == 6
+
+
+def test_what_edges_add_is_the_difference_of_gains(tables):
+    gains = tables["explained"].filter(arm="base", step=100, kind="gain")
+    edge = by_seed(gains.filter(edge="update", by="edge"), "value")
+    for competitor in (gains.filter(edge="pieces", by="edge"), gains.filter(edge="update", by="span")):
+        assert said(edge - by_seed(competitor, "value")) in PAGE
+
+
+def test_plants_are_counted_in_the_window_in_which_they_were_learned(tables):
+    learned, readings = tables["learned"], tables["readings"]
+    for plant in ("spelling", "rule", "register"):
+        rows = learned.filter(plant=plant, arm=plant).sort("seed", "step").rows(named=True)
+        windows = {}
+        for row in rows:  # in order of step: the first window that made the marks twice as likely, or the last
+            done = windows.get(row["seed"])
+            if done is None or not done[1]:
+                windows[row["seed"]] = (row["step"], row["log_p_end"] - row["log_p_begin"] >= 0.7)
+        found = {plant: 0, "none": 0}
+        for arm in found:
+            for seed, (step, _) in windows.items():
+                own = readings.filter(arm=arm, seed=seed, step=step, direction="v1", statistic=f"planted: {plant}")
+                p = {row["null"]: row["pvalue"] for row in own.rows(named=True)}
+                found[arm] += p["inputs"] <= 0.05 and p["isotropic"] <= 0.05
+        count = f"{sum(taught for _, taught in windows.values())} of 6 | {found[plant]} of 6 | {found['none']} of 6 |"
+        assert f"| {plant} | {count}" in PAGE
+
+
+def test_means_in_the_text_are_those_of_the_tables(tables):
+    explained = tables["explained"].filter(arm="base")
+
+    def mean(step, edge, by, kind="gain"):
+        return f"{explained.filter(step=step, edge=edge, by=by, kind=kind)['value'].mean():.3f}"
+
+    first = [mean(100, "update", "displacement", "r2"), mean(100, "update", "edge"), mean(100, "pieces", "edge")]
+    assert "explains {} of the change. The edge adds {} to it, the path in pieces {}".format(*first) in PAGE
+    assert f"random directions of the span {mean(100, 'update', 'span')}" in PAGE
+    later = [mean(step, "update", "edge") for step in (300, 1000)]
+    assert "At step 300 the edge adds {}, at step 1000 {}".format(*later) in PAGE
+    decay = [mean(step, "decay", "edge") for step in (100, 300, 1000)]
+    assert "add {} at step 100, {} at step 300 and {} at step 1000".format(*decay) in PAGE
+    alone = [float(mean(step, "update", "edge", "r2")) for step in (100, 300, 1000)]
+    assert f"explains {min(alone):.2f} to {max(alone):.2f} at every step" in PAGE
+    centred = [mean(step, "centred", "edge", "r2") for step in (100, 300, 1000)]
+    assert "Centred, it explains {}, {} and {}".format(*centred) in PAGE
+    tuned = tables["explained"].filter(polars.col("arm") != "base", edge="update", by="edge", kind="gain")
+    means = tuned.group_by("arm").agg(polars.col("value").mean())["value"]
+    assert f"in the fine-tunings {means.min():.3f} to {means.max():.3f}" in PAGE
+    text = tables["readings"].filter(arm="base", statistic="text")
+    v1 = text.filter(direction="v1", null="span")
+    gains = {step: v1.filter(step=step)["measured"].mean() for step in (100, 300, 1000)}
+    change = text.filter(direction="change", step=100)["measured"].mean()
+    span = v1.filter(step=100)["null_mean"].mean()
+    assert f"gain of {gains[100]:.3f}, random directions of the span with {span:.3f}" in PAGE
+    assert f"the whole change with {change:.3f}" in PAGE
+    assert f"the gain is {gains[300]:.3f} and {gains[1000]:.3f}" in PAGE
+
+
+def test_the_section_of_the_record_has_every_table():
+    record = (ROOT / "docs" / "findings.md").read_text()
+    found = sorted((RESULTS / "tables").glob("language_*.csv"))
+    assert len(found) == 4
+    for table in found:
+        with table.open() as file:
+            for row in csv.reader(file):
+                assert f"| {' | '.join(row)} |".replace("  ", " ") in record.replace("  ", " ")
+
+
+def test_readme_says_the_same(tables):
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    first = tables["explained"].filter(arm="base", step=100, edge="update")
+    gain, r2 = (
+        first.filter(kind=kind, by=by)["value"].mean() for kind, by in (("gain", "edge"), ("r2", "displacement"))
+    )
+    assert f"the edge adds {gain:.3f} to the R² of {r2:.3f} that the net displacement has" in readme
+    found = {answer.question: answer for answer in language_answers(tables)}
+    for plant in ("spelling", "register"):
+        assert "found in 6 of 6" in found[f"{plant} is found"].because
+    assert "(a spelling, a register) can be read from v₁ in 6 of 6 models" in readme
