@@ -26,8 +26,8 @@ _EXPLAINED = {
     "3 random of the window": ("update", "span", SERIES[4]),
 }
 _CAPTION = (
-    "Left: share of a window's change of held-out log-probabilities that directions carry, at the window's end, first "
-    "training. Middle: gain with which planted characters predict the response to v₁ and to the displacement, in the "
+    "Above: share of a window's change of held-out log-probabilities that directions carry, at the window's end, first "
+    "training. Left: gain with which planted characters predict the response to v₁ and to the displacement, in the "
     "window in which they were learned, and in how many seeds they are found; open: the same window of the training "
     "without a plant. Right: the same gain of ten features of the text, first training; grey: means of random "
     "directions. Marks: means over seeds; bars: 90 % intervals."
@@ -41,8 +41,9 @@ def draw_language(tables: dict[str, polars.DataFrame]) -> Drawing:
         tables: of ``gather_language``.
     """
     with style():
-        figure = Figure(figsize=(10.5, 3.9), layout="constrained")
-        explained, plants, text = figure.subplots(1, 3)
+        figure = Figure(figsize=(6.8, 6.6), layout="constrained")
+        panels = figure.subplot_mosaic([["explained", "explained"], ["plants", "text"]])
+        explained, plants, text = panels["explained"], panels["plants"], panels["text"]
         _explained(explained, explained_summary(tables["explained"]).filter(arm="base", kind="r2"))
         _plants(plants, plant_summary(tables["readings"], tables["learned"]))
         _text(text, reading_summary(tables["readings"]).filter(arm="base", statistic="text"))
@@ -63,7 +64,7 @@ def _explained(axes: Axes, table: polars.DataFrame) -> None:
     axes.axhline(0, color=GREY, lw=0.6)
     axes.set(xlabel="step at which the window ends", ylabel="R², held out")
     axes.set_title("what directions explain")
-    _legend_below(axes)
+    _legend_below(axes, ncols=3)
 
 
 def _plants(axes: Axes, table: polars.DataFrame) -> None:
@@ -113,6 +114,6 @@ def _text(axes: Axes, table: polars.DataFrame) -> None:
     _legend_below(axes)
 
 
-def _legend_below(axes: Axes) -> None:
+def _legend_below(axes: Axes, ncols: int = 2) -> None:
     """Where no mark can lie under it."""
-    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=ncols)
