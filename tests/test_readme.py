@@ -24,7 +24,7 @@ def test_the_answers_of_the_quick_reproduction_are_the_committed_ones():
     assert {one.seed for one in quick.placed} == {42}
 
 
-def test_the_first_paragraph_counts_the_answers():
+def test_the_first_paragraphs_count_the_answers():
     claims = Claims.read(README.parent / "results" / "decision" / "claims.json")
     answered = [one for one in claims.answers if one.specific is not None]
     assert all(one.n == one.planned for one in answered)
@@ -33,10 +33,11 @@ def test_the_first_paragraph_counts_the_answers():
     counts = {answer: specific.count(answer) for answer in ("yes", "no", "undecided")}
     words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
     words += ("eleven", "twelve")
-    text = " ".join(README.read_text().split())
-    assert f"{words[len(specific)].capitalize()} claims are measured over {fewest} to {most} seeds" in text
-    assert f"in {words[counts['yes']]} the edge beats every null" in text
-    assert f"in {words[counts['no']]} it does not, and {words[counts['undecided']]} are undecided" in text
+    for page in (README, README.parent / "docs" / "index.md"):
+        text = " ".join(page.read_text().split())
+        assert f"{words[len(specific)].capitalize()} claims are measured over {fewest} to {most} seeds" in text
+        assert f"in {words[counts['yes']]} the edge beats every null" in text
+        assert f"in {words[counts['no']]} it does not, and {words[counts['undecided']]} are undecided" in text
 
 
 def test_the_declines_of_c1_are_those_of_the_stored_runs():
