@@ -64,6 +64,10 @@ def _index(claims: Claims) -> str:
         f"{escape(decision_sentence(claims))} [The protocol](../protocol.md) has the rules and margins, "
         "[definitions](../definitions.md) says what is measured, and [what is withdrawn](../withdrawn.md) lists what "
         "earlier versions said.\n\n"
+        "![Excess of each claim's number over each null, in units of its margin]"
+        "(../../results/decision/figures/forest.png)\n\n"
+        "*Each row is one null, in groups of a claim and a task: the mean excess over seeds in units of the margin. "
+        "Bold: the strongest null, which decides. Open marks: v₁ without its part along the weights.*\n\n"
         f"```{{toctree}}\n:hidden:\n\n{names}\n```\n"
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spectral_edge.report.answers import answers_frame, answers_table, effect_lines, effect_text, outcomes
-from spectral_edge.report.forest import draw_forest
+from spectral_edge.report.forest import draw_answers, draw_forest
 from spectral_edge.report.placed import draw_placed, placed_sentence
 from support.synthetic import ANSWERS, make_answer, make_effect, make_placed
 
@@ -71,7 +71,16 @@ def test_what_runs_beyond_the_axis_ends_in_an_arrow():
     assert points(axes, "X") == [], "the mean itself lies outside"
 
 
+def test_one_line_a_claim_has_the_null_that_decides():
+    drawing = draw_answers([make_answer("C6"), make_answer("C7"), ANSWERS[-1]])
+    (axes,) = drawing.figure.axes
+    assert points(axes, "o") == [(pytest.approx(0.04 / 0.055), -float(place)) for place in (0, 1)]
+    assert points(axes, "s") == [], "other nulls have no line"
+    assert [label.get_text().split(",")[0] for label in axes.get_yticklabels()] == ["C6", "C7"]
+
+
 def test_no_answer_no_forest():
+    assert draw_answers([ANSWERS[-1]]).figure is None
     assert draw_forest([ANSWERS[-1]]).figure is None
 
 

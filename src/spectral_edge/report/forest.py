@@ -1,4 +1,4 @@
-"""The answers in one figure: the excess of each claim's number over each null, in units of its margin."""
+"""The answers in one figure: excesses of each claim's number over nulls, in units of its margin."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, plain, sett
 from spectral_edge.report.formatting import null_name, statistic_label
 from spectral_edge.store import Answer, Effect, TaskAnswer
 
-__all__ = ["draw_forest"]
+__all__ = ["draw_answers", "draw_forest"]
 
 _LOW, _HIGH = -3.0, 5.0
 """In margins; what lies beyond is drawn at the edge, with an arrow."""
 _COLOURS = {"yes": SERIES[2].colour, "no": SERIES[1].colour, "undecided": GREY}
 _MARKERS = {"yes": "s", "no": "X", "undecided": "o"}
 _LINE_HEIGHT, _WIDTH = 0.19, 9.2
+_ANSWER_HEIGHT, _ANSWER_WIDTH = 0.36, 7.0
 _CAPTION = (
     "Each mark is the mean excess over seeds of a claim’s primary number over one null, divided by the claim’s "
     "margin, with its 90 % interval. At 0 the edge is like the null; from 1 on the excess is worth the name. Square: "
@@ -28,6 +29,12 @@ _CAPTION = (
     "the weights. The lowest line of a group asks whether the effect exists at all: against permuted inputs, a "
     "bound, or other runs; for C9, whether there is nothing above permuted inputs. "
     "An arrow marks a value or an interval that runs on."
+)
+
+_ANSWERS_CAPTION = (
+    "Mean excess over seeds of each claim’s primary number over its strongest null, divided by the claim’s margin, "
+    "with its 90 % interval. At 0 the edge is like the null. Square: yes, it is special. Cross: no. Circle: undecided. "
+    "Of a claim of several tasks, the one furthest from a yes."
 )
 
 
@@ -56,6 +63,31 @@ def draw_forest(answers: Sequence[Answer]) -> Drawing:
     )
 
 
+def draw_answers(answers: Sequence[Answer]) -> Drawing:
+    """Draw one line a claim: its excess over the null that decides."""
+    lines, sources = [], []
+    for answer in answers:
+        if answer.specific is None:
+            continue
+        task, effect = _deciding(answer)
+        where = "" if task.task == "all" else f", {task.task}"
+        label = f"{answer.claim}{where}: {statistic_label(task.statistic)}\nover {null_name(effect.null)}"
+        lines.append(_Line(label, effect.model_copy(update={"answer": answer.specific}), task.margin))
+        sources.append(f"{answer.claim}: {answer.n} of {answer.planned} seeds")
+    figure = _figure(lines, _ANSWER_WIDTH, _ANSWER_HEIGHT) if lines else None
+    return Drawing("answers", "The answers, one line a claim", _ANSWERS_CAPTION, figure, tuple(sources), ())
+
+
+def _deciding(answer: Answer) -> tuple[TaskAnswer, Effect]:
+    """The task and the null that the answer to *specific* is of."""
+    return next(
+        (task, effect)
+        for task in answer.tasks
+        for effect in task.effects
+        if effect.null == task.strongest_null == answer.strongest_null and effect.effect == answer.effect
+    )
+
+
 def _lines(answers: Sequence[Answer]) -> list[_Line]:
     found = []
     for answer in answers:
@@ -74,9 +106,9 @@ def _lines(answers: Sequence[Answer]) -> list[_Line]:
     return found
 
 
-def _figure(lines: Sequence[_Line]) -> Figure:
+def _figure(lines: Sequence[_Line], width: float = _WIDTH, line_height: float = _LINE_HEIGHT) -> Figure:
     with style():
-        figure = Figure(figsize=(_WIDTH, _LINE_HEIGHT * len(lines) + 1.2), layout="constrained")
+        figure = Figure(figsize=(width, line_height * len(lines) + 1.2), layout="constrained")
         axes = figure.subplots()
         axes.axvspan(1, _HIGH, color="#eef5f0", zorder=0)
         axes.axvline(0, color=INK, lw=0.8, zorder=1)

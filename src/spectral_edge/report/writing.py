@@ -11,7 +11,7 @@ from spectral_edge.report.decay import draw_decay
 from spectral_edge.report.dots import draw_dots
 from spectral_edge.report.drawing import Drawing, save
 from spectral_edge.report.findings import findings_markdown
-from spectral_edge.report.forest import draw_forest
+from spectral_edge.report.forest import draw_answers, draw_forest
 from spectral_edge.report.interactive import interactive_training
 from spectral_edge.report.latex import answers_latex
 from spectral_edge.report.lines import lines_of
@@ -80,7 +80,7 @@ def write_report(claims: Claims | None, numbers: Numbers, analyses: Sequence[Ana
 
 
 def write_decision(claims: Claims, out: Path) -> list[Path]:
-    """Draw the decision's own document into ``out/figures``: each claim’s excess, weight decay, other settings.
+    """Draw the decision's own document into ``out/figures``: answers, each excess, weight decay, other settings.
 
     Returns:
         The PNG files.
@@ -88,6 +88,7 @@ def write_decision(claims: Claims, out: Path) -> list[Path]:
     folder = out / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     drawings = (
+        draw_answers(claims.answers),
         draw_forest(claims.answers),
         draw_decay(claims.curves, claims.parts),
         draw_sensitivity(claims.sensitivity, claims.derivative_errors),
