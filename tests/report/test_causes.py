@@ -23,7 +23,7 @@ def marks(axes):
 
 def test_marks_stand_at_geometric_means(tables):
     figure = draw_causes(tables).figure
-    removal, delay, bent = figure.axes[:3]
+    removal, delay, bent = figure.axes[::2]  # of the first of two operations
     own = tables["ablation"].filter(task="add", null="span", strength=1.0)
     assert marks(removal)[0] == pytest.approx(np.exp(own["measured"].mean()))
     assert marks(removal)[-3] == pytest.approx(np.e)  # every control's mean log loss is 1

@@ -33,36 +33,35 @@ _NAMES = {
 }  # fmt: skip
 _LEVEL = 0.90
 _CAPTION = (
-    "Left: held-out loss at the stop after the edge is removed (blue), after steps of the same length (orange), and, "
+    "Above: held-out loss at the stop after the edge is removed (blue), after steps of the same length (orange), and, "
     "as was published, after as many random directions are removed (grey); triangles: the loss as it was. Middle: time "
     "from the arm's begin to the stop, over that of the unchanged run; open: not all runs stopped, so it is a lower "
-    "bound. Right: vᵀGv of v₁ at the stop over that of matched directions. Marks: geometric means over seeds, bars: "
+    "bound. Below: vᵀGv of v₁ at the stop over that of matched directions. Marks: geometric means over seeds, bars: "
     "90 % intervals."
 )
 
 
 def draw_causes(tables: dict[str, polars.DataFrame]) -> Drawing:
-    """Draw three panels, operations one below another.
+    """Draw three panels an operation, operations side by side.
 
     Args:
         tables: of ``gather_causes``.
     """
     tasks = list(dict.fromkeys(tables["ablation"]["task"]))
     with style():
-        figure = Figure(figsize=(10.5, 0.9 + 1.45 * len(tasks)), layout="constrained")
-        grid = figure.subplots(len(tasks), 3, squeeze=False, sharex="col")
-        for row, task in enumerate(tasks):
+        figure = Figure(figsize=(1.9 + 1.45 * len(tasks), 6.6), layout="constrained")
+        heights = [1 + len(_CONTROLS), len(_ARMS), len(_BENT)]
+        grid = figure.subplots(3, len(tasks), squeeze=False, sharex="row", sharey="row", height_ratios=heights)
+        for column, task in enumerate(tasks):
             own = {kind: table.filter(task=task) for kind, table in tables.items()}
-            _removal(grid[row, 0], own["ablation"])
-            _delay(grid[row, 1], own["training"])
-            _curvature(grid[row, 2], own["bending"])
-            grid[row, 0].set_ylabel(plain(operation(task)), fontweight="bold")
-        for axes, title in zip(
-            grid[0], ("loss after removal", "delay of training without it", "curvature"), strict=True
+            _removal(grid[0, column], own["ablation"])
+            _delay(grid[1, column], own["training"])
+            _curvature(grid[2, column], own["bending"])
+            grid[0, column].set_title(plain(operation(task)))
+        for row, label in zip(
+            grid, ("held-out loss after removal", "delay of training", "vᵀGv of v₁ over"), strict=True
         ):
-            axes.set_title(title)
-        for axes, label in zip(grid[-1], ("held-out loss", "ratio of times", "ratio of vᵀGv"), strict=True):
-            axes.set_xlabel(label)
+            row[0].set_ylabel(label, fontweight="bold")
         settle(figure)
     counts = [f"{task}: {tables['ablation'].filter(task=task)['seed'].n_unique()} seeds" for task in tasks]
     trained = tables["training"]["seed"].n_unique() if len(tables["training"]) else 0
