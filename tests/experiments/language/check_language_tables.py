@@ -90,9 +90,14 @@ def test_the_report_draws_what_the_tables_hold(tables, tmp_path):
     assert len(list((tmp_path / "tables").glob("language_*.csv"))) == len(points) == 4
     assert len(points[0].rows) == 8
     explained, plants, text = draw_language(tables).figure.axes
-    (own,) = [line for line in explained.lines if line.get_label() == "v₁ … v₃"]
-    found = explained_summary(tables["explained"]).filter(arm="base", kind="r2", edge="update", by="edge").sort("step")
-    np.testing.assert_allclose(own.get_ydata(), found["mean"].to_numpy())
+    summary = explained_summary(tables["explained"]).filter(arm="base", kind="r2").sort("step")
+    drawn = {line.get_label(): line.get_ydata() for line in explained.lines}
+    for label, edge, by in (
+        ("v₁ … v₃ alone", "update", "edge"),
+        ("and v₁ … v₃ of weight decay", "decay", "displacement+edge"),
+        ("path in 3 pieces", "pieces", "edge"),
+    ):
+        np.testing.assert_allclose(drawn[label], summary.filter(edge=edge, by=by)["mean"].to_numpy())
     assert [tick.get_text() for tick in plants.get_xticklabels()] == list(PLANTS)
     assert {text.get_text() for text in plants.texts} <= {"0/2", "1/2", "2/2"}
     assert len(text.lines) >= 4
