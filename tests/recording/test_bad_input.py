@@ -207,6 +207,20 @@ def test_a_recording_that_stopped_before_its_window_was_full_says_why():
         recorder.edge()
 
 
+def test_an_edge_that_is_older_than_the_weights_says_so():
+    loop = plain()
+    with watch(loop, window=4) as recorder:
+        for _ in range(6):
+            loop.step()
+        before = recorder.edge().singular_values
+        recorder.stop("the disk is full")
+        for _ in range(6):
+            loop.step()
+    with pytest.warns(RuntimeWarning, match="stopped at training step 6: the disk is full.* on to step 12"):
+        after = recorder.edge().singular_values
+    assert after.tolist() == before.tolist()
+
+
 def test_updates_that_are_measured_elsewhere_are_recorded(tmp_path):
     loop = plain()
     deltas = torch.randn(6, 42, generator=torch.Generator().manual_seed(0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
@@ -308,8 +309,8 @@ class Recorder:
     ) -> SpectralEdge:
         """The spectral edge of the last W updates, or of the W that end at a recorded step, from the run directory.
 
-        If recording has stopped, that of the last W before it did. Where parameters are sharded, all processes must
-        call.
+        If recording has stopped, that of the last W before it did, with a warning. Where parameters are sharded, all
+        processes must call.
 
         Args:
             step: a training step at which an update was recorded; now if left out.
@@ -331,9 +332,21 @@ class Recorder:
             if self._archive is None:
                 raise ValueError("Recorder.edge: earlier steps are read from disk; give watch a run_dir")
             return self._archive.edge(step, center=center, products=self._agreement.products)
-        if not self.window.full and self.stopped is not None:
-            raise RecordingStoppedError(f"recording stopped at training step {self.steps}: {self.stopped}")
+        if self.stopped is not None:
+            self._tell_of_the_stop()
         return self._kept.edge(center, of, source)
+
+    def _tell_of_the_stop(self) -> None:
+        """What is read now is older than the weights: raise if there is nothing, else warn.
+
+        Raises:
+            RecordingStoppedError: recording stopped before the window was full.
+        """
+        why = f"recording stopped at training step {self.window.steps[-1] if self.window.pushed else 0}: {self.stopped}"
+        if not self.window.full:
+            raise RecordingStoppedError(why)
+        older = f"This is the edge of the updates up to there, while training has gone on to step {self.steps}."
+        warnings.warn(f"{why}. {older}", RuntimeWarning, stacklevel=3)
 
     # State
 
