@@ -1,5 +1,7 @@
 """The quickstart at its own size."""
 
+import re
+
 from support.pages import ROOT, blocks, run_shell
 
 
@@ -8,9 +10,11 @@ def test_the_quickstart_leads_to_an_edge(tmp_path):
     assert install == "pip install '.[serve]'\n"  # tests/check_wheel.py installs
     trained, analysed, reported = (run_shell(code, tmp_path) for code in commands)
     assert "\ngrokked at step " in trained
-    for number in (
-        "C6   stop       v1             concentration    sum",
-        "C6   stop       v1:PC1         variance_share",
+    page = " ".join((ROOT / "docs" / "quickstart.md").read_text().split())
+    for row, said in (
+        ("v1 +concentration", "F was {} and p was {}"),
+        ("v1:PC1 +variance_share", "was {} with p = {},"),
     ):
-        assert number in analysed
+        value, p = re.search(rf"C6 +stop +{row} +sum +(\S+) .* p (\S+)", analysed).groups()
+        assert said.format(f"{float(value):.2f}", f"{float(p):.2g}") in page
     assert reported.strip().endswith("report.html")

@@ -8,7 +8,7 @@ import pytest
 from support.pages import ROOT, blocks, fences, pages, run_python
 
 PRINTED = {
-    "README.md": ["FourierProfile", "Comparison("],
+    "README.md": ["FourierProfile", "variance_share"],
     "quickstart.md": ["FourierProfile(k=3, M=23; F@ω: "],
     "special.md": [
         "Comparison(1 directions, concentration, variance_share against",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,4 +44,5 @@ class Serve:
         def say(address: str) -> None:
             self.output.result({"address": address}, address)
 
-        serve(self.path, self.host, self.port, say, self.name)
+        with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
+            serve(self.path, self.host, self.port, say, self.name)
