@@ -67,25 +67,26 @@ def draw_answers(answers: Sequence[Answer]) -> Drawing:
     """Draw one line a claim: its excess over the null that decides."""
     lines, sources = [], []
     for answer in answers:
-        if answer.specific is None:
+        if answer.specific is None or answer.effect is None or answer.strongest_null is None:
             continue
-        task, effect = _deciding(answer)
+        task = _deciding(answer)
         where = "" if task.task == "all" else f", {task.task}"
-        label = f"{answer.claim}{where}: {statistic_label(task.statistic)}\nover {null_name(effect.null)}"
-        lines.append(_Line(label, effect.model_copy(update={"answer": answer.specific}), task.margin))
+        label = f"{answer.claim}{where}: {statistic_label(task.statistic)}\nover {null_name(answer.strongest_null)}"
+        effect = Effect(
+            null=answer.strongest_null, effect=answer.effect, low=answer.low, high=answer.high, n=answer.n,
+            answer=answer.specific,
+        )  # fmt: skip
+        lines.append(_Line(label, effect, task.margin))
         sources.append(f"{answer.claim}: {answer.n} of {answer.planned} seeds")
     figure = _figure(lines, _ANSWER_WIDTH, _ANSWER_HEIGHT) if lines else None
     return Drawing("answers", "The answers, one line a claim", _ANSWERS_CAPTION, figure, tuple(sources), ())
 
 
-def _deciding(answer: Answer) -> tuple[TaskAnswer, Effect]:
-    """The task and the null that the answer to *specific* is of."""
-    return next(
-        (task, effect)
-        for task in answer.tasks
-        for effect in task.effects
-        if effect.null == task.strongest_null == answer.strongest_null and effect.effect == answer.effect
-    )
+def _deciding(answer: Answer) -> TaskAnswer:
+    """The task furthest from a yes, which the answer is of: with its answer and its null, lowest in its margin."""
+    candidates = [task for task in answer.tasks if task.strongest_null == answer.strongest_null]
+    agreeing = [task for task in candidates if task.specific == answer.specific]
+    return min(agreeing or candidates, key=lambda task: min(effect.effect / task.margin for effect in task.effects))
 
 
 def _lines(answers: Sequence[Answer]) -> list[_Line]:
