@@ -1,6 +1,5 @@
 """What README and findings say of copies is what the committed results hold."""
 
-import csv
 import re
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from spectral_edge.experiments.rounding.summary import published_peaks
 from spectral_edge.store import Rounding
+from support.pages import tables_in_the_record
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "rounding"
@@ -23,13 +23,7 @@ def copies():
 
 
 def test_the_section_of_the_record_has_every_table():
-    record = (ROOT / "docs" / "findings.md").read_text()
-    tables = sorted((RESULTS / "tables").glob("rounding_*.csv"))
-    assert len(tables) == 4
-    for table in tables:
-        with table.open() as file:
-            for row in csv.reader(file):
-                assert f"| {' | '.join(row)} |" in record
+    assert tables_in_the_record(RESULTS / "tables") == 4
 
 
 def test_published_peaks_that_copies_repeat_are_counted_right(copies):

@@ -1,5 +1,6 @@
 """The blocks of code on a page of documentation, and what runs them."""
 
+import csv
 import os
 import re
 import runpy
@@ -27,6 +28,17 @@ def fences(page):
 
 def blocks(page, language):
     return [code for found, code in fences(page) if found == language]
+
+
+def tables_in_the_record(folder):
+    """How many CSV files a folder has; each of their rows must stand in the record of findings."""
+    record = (ROOT / "docs" / "findings.md").read_text()
+    found = sorted(folder.glob("*.csv"))
+    for table in found:
+        with table.open() as file:
+            for row in csv.reader(file):
+                assert f"| {' | '.join(row)} |" in record
+    return len(found)
 
 
 def apply_diffs(page, folder):
