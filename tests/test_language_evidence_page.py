@@ -115,6 +115,8 @@ def test_readme_says_the_same(tables):
         first.filter(kind=kind, by=by)["value"].mean() for kind, by in (("gain", "edge"), ("r2", "displacement"))
     )
     assert f"the edge adds {gain:.3f} to the R² of {r2:.3f} that the net displacement has" in readme
+    pieces = tables["explained"].filter(arm="base", step=100, edge="pieces", kind="gain", by="edge")["value"].mean()
+    assert f"(the path cut into three pieces adds {pieces:.3f})" in readme
     found = {answer.question: answer for answer in language_answers(tables)}
     for plant in ("spelling", "register"):
         assert "found in 6 of 6" in found[f"{plant} is found"].because
