@@ -25,7 +25,9 @@ model = GPT2LMHeadModel(GPT2Config(vocab_size=128, n_positions=32, n_embd=48, n_
 optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
 model, optimizer, loader = accelerator.prepare(model, optimizer, DataLoader(data, batch_size=8, shuffle=True))
 
-with se.watch(model, optimizer, parameters="attention", window=10, every=2, run_dir="recording") as recorder:
+with se.watch(
+    model, optimizer, parameters="attention", window=10, every=2, run_dir="recordings/accelerate_loop"
+) as recorder:
     accelerator.register_for_checkpointing(recorder)
     for (tokens,) in islice(loader, 120):
         with accelerator.accumulate(model):

@@ -37,7 +37,7 @@ for block in model.blocks:
 fully_shard(model)
 optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
 batches = torch.Generator().manual_seed(dist.get_rank())
-with se.watch(model, optimizer, parameters="attention", window=10, every=2, run_dir="recording") as recorder:
+with se.watch(model, optimizer, parameters="attention", window=10, every=2, run_dir="recordings/fsdp2") as recorder:
     for _ in range(60):
         start = torch.randint(len(text) - 33, (8, 1), generator=batches)
         tokens = text[start + torch.arange(33)]

@@ -20,7 +20,7 @@ def last_residual(model: nn.Module, tokens: Tensor) -> Tensor:
 
 set_seed(0)
 model = GPT2LMHeadModel(GPT2Config(vocab_size=128, n_positions=32, n_embd=48, n_layer=2, n_head=4))
-watching = WatchCallback(parameters="attention", window=10, every=2, run_dir="recording")
+watching = WatchCallback(parameters="attention", window=10, every=2, run_dir="recordings/hugging_face_trainer")
 trainer = Trainer(
     model,
     TrainingArguments(

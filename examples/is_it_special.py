@@ -17,7 +17,7 @@ def batch(size):
     return text[torch.randint(len(text) - 48, (size, 1)) + torch.arange(48)]
 
 
-with se.watch(model, optimizer, parameters="attention", window=20, run_dir="recording") as recorder:
+with se.watch(model, optimizer, parameters="attention", window=20, run_dir="recordings/is_it_special") as recorder:
     for _ in range(100):
         tokens = batch(16)
         loss = model(input_ids=tokens, labels=tokens).loss

@@ -35,7 +35,7 @@ def last_residual(model: nn.Module, tokens: Tensor) -> Tensor:
 
 pl.seed_everything(0, verbose=False)
 data = TensorDataset(text[: 32 * 1000].view(-1, 32))
-watching = WatchCallback(parameters="attention", window=10, every=2, run_dir="recording")
+watching = WatchCallback(parameters="attention", window=10, every=2, run_dir="recordings/lightning_callback")
 trainer = pl.Trainer(
     max_steps=60,
     accumulate_grad_batches=2,

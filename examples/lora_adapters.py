@@ -16,7 +16,7 @@ base = GPT2LMHeadModel(GPT2Config(vocab_size=128, n_positions=32, n_embd=48, n_l
 model = get_peft_model(base, LoraConfig(r=4, lora_alpha=8, target_modules=["c_attn", "c_proj"]))
 optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=1e-2)
 
-with se.watch(model, optimizer, parameters="lora", window=5, every=4, run_dir="recording") as recorder:
+with se.watch(model, optimizer, parameters="lora", window=5, every=4, run_dir="recordings/lora_adapters") as recorder:
     model.save_pretrained("adapters/step-0")
     for step in range(1, 41):
         batch = windows[torch.randint(len(windows), (8,))]

@@ -40,7 +40,7 @@ def last_residual(model: nn.Module, tokens: Tensor) -> Tensor:
 torch.manual_seed(0)
 model = LanguageModel()
 optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-with se.watch(model, optimizer, parameters="attention", window=10, every=2, run_dir="recording") as recorder:
+with se.watch(model, optimizer, parameters="attention", window=10, every=2, run_dir="recordings/plain") as recorder:
     for _ in range(60):
         tokens = batch(16)
         logits = model(tokens[:, :-1])

@@ -40,7 +40,9 @@ def batch(size: int, start: int, stop: int) -> Tensor:
 torch.manual_seed(0)
 model, half = LanguageModel(), len(text) // 2
 optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-with se.watch(model, optimizer, parameters="attention", window=10, every=5, run_dir="recording") as recorder:
+with se.watch(
+    model, optimizer, parameters="attention", window=10, every=5, run_dir="recordings/tokens_plain"
+) as recorder:
     for _ in range(150):
         tokens = batch(16, 0, half)
         loss = nn.functional.cross_entropy(model(tokens)[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())

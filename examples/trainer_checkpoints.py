@@ -35,6 +35,6 @@ edge = recording.edge()
 held = windows[-64:]
 last = GPT2LMHeadModel.from_pretrained("trainer/checkpoint-60")
 modes = se.token_modes(last, edge.directions(3), held, parameters=recording.parameters_of(last))
-recording.save("recording")  # for spectral-edge report and serve
+recording.save("recordings/trainer_checkpoints")  # for spectral-edge report and serve
 print(recording, edge, sep="\n")
 print(modes.top(direction=1, n=5))

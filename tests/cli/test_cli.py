@@ -48,7 +48,7 @@ def test_train_prints_progress_unless_quiet(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "step     60" in printed
     assert "σ₁/σ₂" in printed
-    assert "stopped without grokking at step 60" in printed
+    assert "has not grokked; ended at step 60" in printed
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,8 @@ def test_train_prints_progress_unless_quiet(tmp_path, capsys):
         (["train", "--p", "96"], "96"),
         (["train", "--operation", "add", "--frac-train", "0.00001"], "frac_train"),
         (["analyze", "nowhere"], "nowhere"),
-        (["report", "nowhere"], "analyze"),
+        (["report", "nowhere"], "no such directory"),
+        (["report", "."], "no run is here"),
         (["reproduce", "--claims", "C6,C99"], "--claims: Value error, C99: no such claim; possible are C1"),
         (["reproduce", "--seeds", "42,x"], "--seeds: 'x' is not an integer"),
         (["reproduce", "--jobs", "0"], "--jobs"),
@@ -136,6 +137,25 @@ def test_discover_prints_the_answer_and_draws_it(run_path, tmp_path, capsys):
     assert "answer: " in capsys.readouterr().out
 
 
+def test_a_window_that_does_not_fit_is_named_beside_one_that_does(run_path, capsys):
+    for command in (["analyze"], ["compare", "--checkpoint", "final"]):
+        assert main([command[0], str(run_path), *command[1:], "--window", "30", "--stride", "10"]) == 1
+        assert "a window of 6 does" in capsys.readouterr().err
+
+
+def test_discover_on_a_short_run_reads_what_is_there(run_path, tmp_path, capsys):
+    assert main(["discover", str(run_path), "--stride", "10", "--out", str(tmp_path)]) == 0  # the window is of 20
+    assert "responses at step 60" in capsys.readouterr().out
+
+
+def test_report_of_a_run_that_is_not_analysed_says_how(run_path, tmp_path, capsys):
+    copy = tmp_path / "runs" / "copy"
+    shutil.copytree(run_path, copy, ignore=shutil.ignore_patterns("analysis-*"))
+    for path in (copy, tmp_path):
+        assert main(["report", str(path)]) == 1
+        assert f"spectral-edge analyze {copy}" in capsys.readouterr().err
+
+
 def test_discover_refuses_a_step_without_a_snapshot(run_path, capsys):
     assert main(["discover", str(run_path), *ANALYZE, "--step", "7"]) == 1
     assert "7" in capsys.readouterr().err
@@ -146,6 +166,7 @@ def test_early_warning_says_which_run_is_missing(tmp_path, capsys):
     error = capsys.readouterr().err
     assert "there is no run here" in error
     assert "-s42-" in error
+    assert "reproduce --profile paper" in error
     assert not (tmp_path / "out").exists()
 
 

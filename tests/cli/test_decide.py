@@ -34,7 +34,7 @@ def test_answers_of_gathered_tables_are_printed(tmp_path, capsys):
     assert len(Claims.read(tmp_path / "claims.json").rows) == 6 * 6, "v1 beside five nulls, and v1 across the weights"
     assert main(["decide", "--kept", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("C1 ")
+    assert "\nC1 " in printed
     assert "6 of 30 seeds" in printed
 
 

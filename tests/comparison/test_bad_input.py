@@ -105,6 +105,8 @@ def test_the_direction_is_named():
         ({"parameters": linear_model()[1]}, "'weight' is a parameter of another model"),
         ({"parameters": se.ParameterSubset({"other": torch.ones(DIM)})}, "Linear has no parameter 'other'"),
         ({"nulls": ["span", "span"], "directions": se.spectral_edge(gaussian(6, DIM))}, "'span' is asked for twice"),
+        ({"parameters": "mixer"}, "'mixer' matches no parameter of this model; it has weight"),
+        ({"parameters": None}, "Say which weights: parameters=.*; it has weight"),
         ({"directions": gaussian(1, DIM + 1)}, rf"directions must be \(k, {DIM}\)"),
         ({"directions": torch.zeros(1, DIM)}, "direction 1 is zero"),
         ({"directions": torch.full((1, DIM), torch.nan)}, "direction 1 is zero or not finite"),

@@ -40,10 +40,11 @@ def test_examples_run_as_they_are(example, tmp_path):
     assert "SpectralEdge(window=10, centered=True" in done.stdout
     assert "dim=9216, full_dim=18432" in done.stdout if sharded else "FunctionalModes(k=3, inputs=64" in done.stdout
     assert "18,432 parameters in 4 tensors" in done.stderr
-    recording = se.Recording(tmp_path / "recording")
+    folder = tmp_path / "recordings" / example.removesuffix(".py")
+    recording = se.Recording(folder)
     assert recording.steps == [20, 40, 60]  # 60 steps, every 2, windows of 10
     assert recording.values[-1]["rotation_degrees"] > 0
-    status = json.loads((tmp_path / "recording" / "status.json").read_text())
+    status = json.loads((folder / "status.json").read_text())
     assert (status["state"], status["step"]) == ("finished", 60)
 
 
@@ -51,7 +52,8 @@ def test_the_checkpoints_of_a_trainer_are_enough(tmp_path):
     said = ran("trainer_checkpoints.py", tmp_path)
     assert "Recording(GPT2LMHeadModel, 4 tensors, dim=18432, W=5, every 5 steps)" in said
     assert "log_probability" in said
-    assert se.Recording(tmp_path / "recording").steps == [30, 55]  # twelve checkpoints, eleven updates
+    stored = se.Recording(tmp_path / "recordings" / "trainer_checkpoints")
+    assert stored.steps == [30, 55]  # twelve checkpoints, eleven updates
 
 
 def test_saved_adapters_have_the_edge_that_was_watched(tmp_path):
@@ -59,7 +61,7 @@ def test_saved_adapters_have_the_edge_that_was_watched(tmp_path):
     watched, stored = re.findall(r"sigma_1 ([\d.]+)", said)[::-1]
     assert float(stored) == pytest.approx(float(watched), rel=1e-4)
     assert {"isotropic", "span", "weights", "blocks"} <= set(said.split())
-    assert se.Recording(tmp_path / "recording").values[-1]["noted"]["loss"] > 0
+    assert se.Recording(tmp_path / "recordings" / "lora_adapters").values[-1]["noted"]["loss"] > 0
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama"])

@@ -113,13 +113,12 @@ def test_a_step_that_is_not_there_is_refused_with_those_that_are(tmp_path):
         recorder.edge(3)
 
 
-def test_an_earlier_recording_is_never_written_over(tmp_path):
+def test_an_earlier_recording_is_never_written_over(tmp_path, capsys):
     record(tmp_path / "run")
     before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
     loop = plain()
-    with se.watch(
-        loop.model, loop.optimizers, parameters="weight", window=4, run_dir=tmp_path / "run", verbose=False
-    ) as recorder:
+    with se.watch(loop.model, loop.optimizers, parameters="weight", window=4, run_dir=tmp_path / "run") as recorder:
+        assert "holds a recording up to step 24" in capsys.readouterr().err  # said before training begins
         for _ in range(6):
             loop.step()
         assert "holds a recording up to step 24 already" in recorder.stopped

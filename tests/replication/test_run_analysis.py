@@ -111,7 +111,7 @@ def test_a_shorter_window_measures_what_it_can(trained):
 def test_errors_say_what_to_do(trained, tmp_path, tiny_analysis):
     with pytest.raises(ValueError, match="window of 30 updates"):
         analyze_run(trained["add"], AnalysisConfig(window=30, stride=5))
-    with pytest.raises(RunMissingError, match="no analysed run"):
+    with pytest.raises(RunMissingError, match="no run is here"):
         find_analyses(tmp_path, tiny_analysis)
     with pytest.raises(RunMissingError, match="no run here"):
         analyze_run(tmp_path / "nowhere", tiny_analysis)

@@ -93,6 +93,6 @@ def _run(name: str, arguments: list[str]) -> int:
         print(f"spectral-edge: {problem}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("spectral-edge: interrupted; the same command continues from the last checkpoint", file=sys.stderr)
+        print("spectral-edge: interrupted; the same command goes on from what it has stored", file=sys.stderr)
         return 130
     return 0

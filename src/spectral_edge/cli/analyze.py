@@ -31,9 +31,12 @@ class Analyze:
         analysis = analyze_run(self.run_path, self.config, say=self.output.say, threads=os.cpu_count() or 1)
         lines = [
             f"{row.claim:4} {row.checkpoint:10} {row.direction or '':14} {row.statistic:16} {row.grouping or '':24} "
+            f"{row.inputs or '':22} "
             f"{row.measured:7.3f}  null {row.null.mean:.3f} (95 % {row.null.quantile95:.3f})  p {row.null.pvalue:.3f}"
             for row in analysis.rows
             if row.null is not None
         ]
         values = {"run": str(self.run_path), "rows": [row.model_dump() for row in analysis.rows]}
+        edges = ", ".join(f"k* = {k} at {place}" for place, k in analysis.summary.edge_position.items())
+        lines.append(f"{len(lines)} numbers; edge: {edges}. Draw them: spectral-edge report {self.run_path}")
         self.output.result(values, "\n".join(lines))

@@ -46,6 +46,7 @@ class Decide:
             if not self.gather_only:
                 measure_arm(self.out, self.arm, self.jobs, self.output.say)
             gather_arm(self.out, self.arm, self.kept)
+        self.output.say(f"{self.kept}: computing the answers, half a minute")
         claims = write_claims(self.kept / "claims.json", decision_claims(self.kept))
         values = {
             "protocol": claims.protocol,

@@ -15,6 +15,7 @@ from spectral_edge.experiments.causes import causes_answers, causes_points, gath
 from spectral_edge.experiments.discovery import analysis_step, discover_at, gather_evidence, seven_points
 from spectral_edge.experiments.early_warning import (
     WarningConfig,
+    WatchedRun,
     by_rank,
     early_warnings,
     row_label,
@@ -46,8 +47,8 @@ from spectral_edge.report import (
     write_discovery_report,
     write_experiment_report,
 )
-from spectral_edge.store import describe_environment
-from spectral_edge.subjects import discovery_runs, run_folder
+from spectral_edge.store import RunMissingError, describe_environment
+from spectral_edge.subjects import RunConfig, discovery_runs, run_folder
 from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["Experiment"]
@@ -116,10 +117,8 @@ class EarlyWarning:
 
     def run(self) -> None:
         """Read, judge, write, draw."""
-        sweep, second = (
-            watch_runs([run_folder(root, run) for run in runs], self.config, self.output.say)
-            for root, runs in ((self.paper, sweep_runs()), (self.discovery, second_runs()))
-        )
+        sweep = self._watched(self.paper, sweep_runs(), "spectral-edge reproduce --profile paper")
+        second = self._watched(self.discovery, second_runs(), "spectral-edge experiment discovery")
         found = early_warnings(sweep, second, self.config)
         self.out.mkdir(parents=True, exist_ok=True)
         stored = self.out / "early_warning.json"
@@ -136,6 +135,12 @@ class EarlyWarning:
         ]
         values = {"results": str(stored), "rows": [row.model_dump(mode="json") for row in ranked]}
         self.output.result(values, "\n".join([*lines, str(stored)]))
+
+    def _watched(self, root: Path, runs: Sequence[RunConfig], command: str) -> list[WatchedRun]:
+        try:
+            return watch_runs([run_folder(root, run) for run in runs], self.config, self.output.say)
+        except RunMissingError as missing:
+            raise RunMissingError(f"{missing} They are those of `{command} --out {root}`.") from None
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Serve:
             raise ImportError(f"serve needs {missing.name}: pip install 'spectral-edge[serve]'") from missing
 
         def say(address: str) -> None:
-            self.output.result({"address": address}, address)
+            self.output.result({"address": address}, f"{address}\nOpen it in a browser; Ctrl-C ends the server.")
 
         with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
             serve(self.path, self.host, self.port, say, self.name)

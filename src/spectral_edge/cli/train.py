@@ -49,5 +49,5 @@ class Train:
 
 
 def _words(result: dict[str, Any]) -> str:
-    words = "grokked" if result["grokked"] else "stopped without grokking"
-    return f"{words} at step {result['step']}, test accuracy {result['test_accuracy']:.3f}\n{result['run']}"
+    words = "grokked" if result["grokked"] else "has not grokked"
+    return f"{words}; ended at step {result['step']}, test accuracy {result['test_accuracy']:.3f}\n{result['run']}"

@@ -18,7 +18,7 @@ from spectral_edge.comparison.result import Alternative, Comparison
 from spectral_edge.comparison.space import CannotDrawError, DirectionSpace
 from spectral_edge.comparison.statistic import Keep, named_statistics, set_size
 from spectral_edge.modes import Forward, Inputs, Responder, left_as_found, responder_of
-from spectral_edge.parameters import ParameterSubset
+from spectral_edge.parameters import ParameterSubset, Selector
 from spectral_edge.spectrum import SpectralEdge
 
 __all__ = ["compare"]
@@ -32,7 +32,7 @@ def compare(
     inputs: Inputs | np.ndarray,
     statistics: Any,
     *,
-    parameters: ParameterSubset | None = None,
+    parameters: ParameterSubset | Selector | None = None,
     forward: Forward | None = None,
     k: int | None = None,
     nulls: Nulls = None,
@@ -58,7 +58,7 @@ def compare(
         statistics: one, several, or a mapping from names: functions of a response (N, d), :class:`Concentration`,
             :class:`VarianceShare`, :class:`Peakedness`, :func:`of_direction`, :func:`of_set`, or your own
             (:class:`Statistic`). All are computed in one pass.
-        parameters: what the directions live in; the attention weights if left out.
+        parameters: what the directions live in, or a choice as for ``watch``; the attention weights if left out.
         forward: ``forward(model, batch)``, (n, …), flattened to (n, d); see
             :func:`~spectral_edge.modes.functional_modes`.
         k: number of edge directions; the edge's position k* if left out.

@@ -13,7 +13,7 @@ from spectral_edge.comparison.progress import Progress
 from spectral_edge.comparison.space import DirectionSpace
 from spectral_edge.comparison.statistic import named_statistics
 from spectral_edge.modes import Forward, Inputs, Method, left_as_found, responder_of
-from spectral_edge.parameters import ParameterSubset
+from spectral_edge.parameters import ParameterSubset, Selector
 
 __all__ = ["evaluate"]
 
@@ -24,7 +24,7 @@ def evaluate(
     inputs: Inputs | NDArray[Any],
     statistics: Any,
     *,
-    parameters: ParameterSubset | None = None,
+    parameters: ParameterSubset | Selector | None = None,
     forward: Forward | None = None,
     method: Method = "jvp",
     relative_epsilon: float = 0.005,

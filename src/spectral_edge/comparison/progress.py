@@ -31,7 +31,7 @@ class Progress:
         return seconds
 
     def begin(self, tested: int, responses: int, permutations: int, permuting: float) -> None:
-        """Print the expected time of all draws, from that of the ``tested`` directions until now.
+        """Print how long all draws will take at most: the ``tested`` ones until now had the warm-up to pay, too.
 
         Args:
             tested: number of tested directions.
@@ -43,8 +43,8 @@ class Progress:
         seconds = measuring / tested * responses + permuting
         permuted = f" and {permutations} permutations of the labels" if permutations else ""
         self._console.print(
-            f"spectral-edge compare: {tested} directions against {responses} random ones{permuted}, "
-            f"about {_duration(seconds)}"
+            f"spectral-edge compare: {tested} direction{'s' * (tested > 1)} against {responses} random ones{permuted}, "
+            f"{_duration(seconds)} at most"
         )
         if self._console.is_terminal and not self._console.quiet:
             self._bar = Bar(console=self._console, transient=True)

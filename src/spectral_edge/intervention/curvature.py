@@ -21,7 +21,7 @@ from spectral_edge.modes import (
     reader,
     responder_of,
 )
-from spectral_edge.parameters import ParameterSubset
+from spectral_edge.parameters import ParameterSubset, Selector
 
 __all__ = ["curvature"]
 
@@ -33,7 +33,7 @@ def curvature(
     inputs: Inputs | np.ndarray,
     loss: Loss,
     *,
-    parameters: ParameterSubset | None = None,
+    parameters: ParameterSubset | Selector | None = None,
     forward: Forward | None = None,
     kind: Literal["hessian", "gauss_newton"] = "hessian",
     batch_size: int | None = None,

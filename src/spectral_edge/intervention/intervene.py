@@ -12,7 +12,7 @@ from spectral_edge.comparison import CannotDrawError, DirectionSpace
 from spectral_edge.intervention.displacements import THETA, Arm, along_of, arms_of, part_of_weights
 from spectral_edge.intervention.result import Intervention, Outcome
 from spectral_edge.modes import check_own, left_as_found, moved
-from spectral_edge.parameters import ParameterSubset, attention_weights, unwrap_model
+from spectral_edge.parameters import ParameterSubset, Selector, select_parameters, unwrap_model
 from spectral_edge.spectrum import SpectralEdge
 
 __all__ = ["CONTROLS", "intervene"]
@@ -31,7 +31,7 @@ def intervene(
     edge: SpectralEdge | Tensor | np.ndarray,
     evaluate: Evaluate,
     *,
-    parameters: ParameterSubset | None = None,
+    parameters: ParameterSubset | Selector | None = None,
     k: int | None = None,
     strengths: Sequence[float] = (1.0,),
     along: float | Tensor | np.ndarray | None = None,
@@ -56,7 +56,7 @@ def intervene(
         edge: of whose directions the first ``k`` are meant; or rows (k, D), which need not be orthogonal.
         evaluate: ``evaluate(model) -> {quantity: number}``, called as the model is, once for each displacement with
             the same random numbers. It must not train the model.
-        parameters: what the directions live in; the attention weights if left out.
+        parameters: what the directions live in, or a choice as for ``watch``; the attention weights if left out.
         k: number of edge directions; the edge's position k* if left out.
         strengths: s, different from each other and from 0.
         along: a length along v_1, k coefficients of the directions, or a displacement (D,); left out, θ's own part in
@@ -91,7 +91,7 @@ def intervene(
     asked = tuple(controls)
     strengths = tuple(float(s) for s in strengths)
     _check(asked, strengths, draws, seed)
-    subset = attention_weights(model) if parameters is None else parameters
+    subset = select_parameters(model, "attention" if parameters is None else parameters)
     check_own(unwrap_model(model), subset)
     space = DirectionSpace(subset, edge if isinstance(edge, SpectralEdge) else None)
     rows = _rows(space, edge, k)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from spectral_edge.comparison import DirectionSpace, iterate_random_directions
 from spectral_edge.language.regression import Halves, Score, fitted, gain, score
 from spectral_edge.modes import Forward, Inputs, Responder, as_rows, input_batches, moved, responder_of
-from spectral_edge.parameters import ParameterSubset
+from spectral_edge.parameters import ParameterSubset, Selector
 from spectral_edge.spectrum import SpectralEdge
 from spectral_edge.tabular import Tabular
 
@@ -94,7 +94,7 @@ def explained_change(
     inputs: Inputs | np.ndarray,
     *,
     forward: Forward,
-    parameters: ParameterSubset | None = None,
+    parameters: ParameterSubset | Selector | None = None,
     k: int = 3,
     directions: Tensor | None = None,
     sources: Sequence[str] | None = None,

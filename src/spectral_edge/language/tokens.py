@@ -15,7 +15,7 @@ from spectral_edge.language.batch import TextBatch, next_token_logits
 from spectral_edge.language.page import write_token_page
 from spectral_edge.language.tables import check_tokenizer, prompt_table, token_table, top_table
 from spectral_edge.modes import DIRECTIONS_AT_ONCE, Inputs, Method, Responder, input_batches, responder_of
-from spectral_edge.parameters import ParameterSubset, unwrap_model
+from spectral_edge.parameters import ParameterSubset, Selector, unwrap_model
 from spectral_edge.spectrum import SpectralEdge
 from spectral_edge.tabular import Tabular
 
@@ -107,7 +107,7 @@ def token_modes(
     directions: SpectralEdge | Tensor | np.ndarray,
     batch: Any,
     *,
-    parameters: ParameterSubset | None = None,
+    parameters: ParameterSubset | Selector | None = None,
     k: int | None = None,
     batch_size: int = 16,
     method: Method = "jvp",

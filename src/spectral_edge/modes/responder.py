@@ -23,7 +23,7 @@ from spectral_edge.modes.derivative import (
 from spectral_edge.modes.difference_quotient import difference_quotient, epsilon_of, warn_if_coarse
 from spectral_edge.modes.finishing import finish
 from spectral_edge.modes.inputs import Forward, Inputs, default_forward, input_batches, inputs_on
-from spectral_edge.parameters import ParameterSubset, attention_weights, reshard, to_local, unwrap_model
+from spectral_edge.parameters import ParameterSubset, Selector, reshard, select_parameters, to_local, unwrap_model
 from spectral_edge.spectrum import SpectralEdge
 
 __all__ = [
@@ -120,7 +120,7 @@ def responder_of(
     model: nn.Module,
     inputs: Inputs | np.ndarray,
     *,
-    parameters: ParameterSubset | None = None,
+    parameters: ParameterSubset | Selector | None = None,
     method: Method = "jvp",
     relative_epsilon: float = 0.005,
     forward: Forward | None = None,
@@ -141,7 +141,7 @@ def responder_of(
         raise ValueError(f"batch_size = {batch_size}; at least one input is needed at a time")
     model = unwrap_model(model)
     reshard(model)
-    parameters = attention_weights(model) if parameters is None else parameters
+    parameters = select_parameters(model, "attention" if parameters is None else parameters)
     check_own(model, parameters)
     inputs = inputs_on(to_local(next(iter(parameters.parameters.values()))).device, inputs)
     size = INPUTS_AT_ONCE if batch_size is None else batch_size

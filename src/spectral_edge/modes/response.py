@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from spectral_edge.modes.inputs import Forward, Inputs
 from spectral_edge.modes.responder import DIRECTIONS_AT_ONCE, Method, Responder, in_threads, responder_of
-from spectral_edge.parameters import ParameterSubset
+from spectral_edge.parameters import ParameterSubset, Selector
 
 __all__ = [
     "FunctionalModes",
@@ -57,7 +57,7 @@ def iterate_responses(
     directions: Tensor,
     inputs: Inputs,
     *,
-    parameters: ParameterSubset | None = None,
+    parameters: ParameterSubset | Selector | None = None,
     method: Method = "jvp",
     relative_epsilon: float = 0.005,
     forward: Forward | None = None,
@@ -85,7 +85,7 @@ def map_responses(
     directions: Tensor,
     inputs: Inputs,
     *,
-    parameters: ParameterSubset | None = None,
+    parameters: ParameterSubset | Selector | None = None,
     method: Method = "jvp",
     relative_epsilon: float = 0.005,
     threads: int = 1,
@@ -122,7 +122,7 @@ def functional_modes(
     directions: Tensor | np.ndarray,
     inputs: Inputs | np.ndarray,
     *,
-    parameters: ParameterSubset | None = None,
+    parameters: ParameterSubset | Selector | None = None,
     method: Method = "jvp",
     relative_epsilon: float = 0.005,
     forward: Forward | None = None,
@@ -137,7 +137,7 @@ def functional_modes(
         directions: (k, D) in the layout of ``parameters``; not normalised here.
         inputs: a tensor, or a mapping of tensors such as a tokenizer gives, batched along the first axis and moved to
             the model's device. For a ``ModularTransformer``, (N, 2) pairs.
-        parameters: the subset the directions live in; ``attention_weights(model)`` if left out.
+        parameters: what the directions live in, or a choice as for ``watch``; the attention weights if left out.
         method: ``"jvp"``, exact, batched over directions; ``"finite_difference"``, as the paper; or
             ``"central_difference"``, whose error falls with the square of the step.
         relative_epsilon: step of the finite difference as a fraction of the norm of the subset.

@@ -53,7 +53,8 @@ def attention_weights(model: nn.Module) -> ParameterSubset:
             return ParameterSubset(named)
         raise ValueError(
             f"attention_weights: {type(model).__name__} has no nn.MultiheadAttention and no matrix in a module named "
-            "like attention; name the weights yourself: select_parameters(model, r'mixer.*weight')"
+            f"like attention. Say which weights: parameters=, with a regular expression of their names; it has "
+            f"{_listed(model)}"
         )
     n_heads = {layer.num_heads for layer in layers}
     if len(n_heads) > 1:
@@ -71,7 +72,7 @@ def _matches(pattern: re.Pattern[str]) -> Callable[[str, nn.Parameter], bool]:
     return lambda name, _: pattern.search(name) is not None
 
 
-def select_parameters(model: nn.Module, which: Selector) -> ParameterSubset:
+def select_parameters(model: nn.Module, which: Selector | ParameterSubset) -> ParameterSubset:
     """Select parameters by ``"attention"``, a regular expression searched in names, or a predicate.
 
     Names are those of the module inside ``torch.compile`` or ``DistributedDataParallel``. Tied parameters can be
@@ -79,7 +80,8 @@ def select_parameters(model: nn.Module, which: Selector) -> ParameterSubset:
 
     Args:
         model: any module.
-        which: ``"attention"`` (:func:`attention_weights`), a regex, or ``f(name, parameter) -> bool``.
+        which: ``"attention"`` (:func:`attention_weights`), a regex, or ``f(name, parameter) -> bool``; a subset is
+            returned as it is.
 
     Raises:
         ValueError: nothing matches; the message lists the names there are.
@@ -87,6 +89,8 @@ def select_parameters(model: nn.Module, which: Selector) -> ParameterSubset:
     >>> select_parameters(nn.Linear(3, 2), "weight")
     ParameterSubset(1 tensors, dim=6)
     """
+    if isinstance(which, ParameterSubset):
+        return which
     if which == "attention":
         return attention_weights(model)
     model = unwrap_model(model)
@@ -94,10 +98,13 @@ def select_parameters(model: nn.Module, which: Selector) -> ParameterSubset:
     wanted = {id(w) for name, w in model.named_parameters(remove_duplicate=False) if matches(name, w)}
     chosen = {name: w for name, w in model.named_parameters() if id(w) in wanted}
     if not chosen:
-        names = [name for name, _ in model.named_parameters()]
-        shown = ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")
-        raise ValueError(f"select_parameters: {which!r} matches no parameter of this model; it has {shown}")
+        raise ValueError(f"select_parameters: {which!r} matches no parameter of this model; it has {_listed(model)}")
     return ParameterSubset(chosen)
+
+
+def _listed(model: nn.Module) -> str:
+    names = [name for name, _ in model.named_parameters()]
+    return ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")
 
 
 def select_names(shapes: Mapping[str, tuple[int, ...]], which: Selector) -> tuple[str, ...]:

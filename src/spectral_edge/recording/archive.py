@@ -28,6 +28,9 @@ class Archive:
         config: what is recorded.
         logs: whether this process writes the values; the others keep only their shards.
 
+    Attributes:
+        earlier: last step of a recording that is there already; ``None`` if there is none, or it is being continued.
+
     Raises:
         StoreError: the directory belongs to another configuration, process or recorder, or cannot be written.
     """
@@ -40,7 +43,7 @@ class Archive:
         self._held = contextlib.ExitStack()
         self._refuse_own()
         self._held.enter_context(self._run.lock())
-        self._earlier = max([line["step"] for line in self._run.metrics()] + self._run.update_steps(), default=None)
+        self.earlier = max([line["step"] for line in self._run.metrics()] + self._run.update_steps(), default=None)
         self._written = -1  # step of the last update in the files
 
     def _refuse_own(self) -> None:
@@ -91,16 +94,16 @@ class Archive:
         self._run.write_modes(step, modes, labels)
 
     def _refuse_to_overwrite(self) -> None:
-        if self._earlier is not None:
+        if self.earlier is not None:
             raise StoreError(
-                f"{self.path}: holds a recording up to step {self._earlier} already. Restore the recorder's state "
+                f"{self.path}: holds a recording up to step {self.earlier} already. Restore the recorder's state "
                 "(load_state_dict) to continue it, or choose another run_dir."
             )
 
     def rewind(self, step: int) -> None:
         """Forget what was recorded after ``step``."""
         self._run.rewind(step)
-        self._earlier = None
+        self.earlier = None
         self._written = max(self._run.update_steps(), default=-1)
 
     def edge(self, step: int, *, center: bool, products: InnerProducts) -> SpectralEdge:
@@ -110,7 +113,7 @@ class Archive:
     def close(self, step: int, why: str | None, exact: UpdateWindow | None) -> None:
         """Write what is left and how it ended, and let other processes write here."""
         try:
-            if self._earlier is None:
+            if self.earlier is None:
                 if exact is not None and exact.pushed:
                     self.keep(exact)
                 if self._logs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,20 @@ from spectral_edge.parameters import (
 from spectral_edge.recording.archive import Archive
 from spectral_edge.recording.configuration import RecordingConfig
 from spectral_edge.recording.cost import Cost, Plan, available_memory, refuse_if_above
-from spectral_edge.recording.decay import DecayPart, check_decoupled
+from spectral_edge.recording.decay import DecayPart
 from spectral_edge.recording.gradients import SourceGradient
 from spectral_edge.recording.layout import LayoutGuard, master_of
 from spectral_edge.recording.live import LiveSpectrum, LiveValues
 from spectral_edge.recording.monitor import Monitor
 from spectral_edge.recording.parts import PartWindow
 from spectral_edge.recording.recorder import Recorder
+from spectral_edge.recording.refusals import (
+    check_adapters,
+    check_decay,
+    check_settings,
+    check_sources,
+    refuse_unreadable,
+)
 from spectral_edge.recording.storage import KeptUpdates, Storage, source_part
 from spectral_edge.recording.window_log import WindowLog
 
@@ -118,14 +125,14 @@ def watch(
     >>> recorder.edge(center=False).singular_values.shape
     (2,)
     """
-    _check_settings(window, every, storage, sketch_size, run_dir, keep_updates)
+    check_settings(window, every, storage, sketch_size, run_dir, keep_updates)
     optimizers = _torch_optimizers(optimizer)
-    _check_decay(decay, storage, optimizers)
-    _check_sources(model, sources, storage, optimizers)
-    _refuse_unreadable(model, optimizer, optimizers)
+    check_decay(decay, storage, optimizers)
+    check_sources(model, sources, storage, optimizers)
+    refuse_unreadable(model, optimizer, optimizers)
     reshard(model)
     adapters = adapters_of(model) if parameters == "lora" else []
-    _check_adapters(adapters, storage, keep_updates, decay or bool(sources), optimizers)
+    check_adapters(adapters, storage, keep_updates, decay or bool(sources), optimizers)
     chosen = _chosen(model, parameters, adapters)
     subset, values = _moved_by(chosen, optimizers, masters or {})
     if adapters and len(subset.parameters) < len(chosen.parameters):
@@ -168,6 +175,12 @@ def watch(
             place = Path(run_dir) if first else Path(run_dir) / f"process_{_rank():05d}"
             archive = Archive(place, config, logs=first)
             undo.callback(archive.release)
+            if verbose and first and archive.earlier is not None:
+                print(
+                    f"spectral-edge: {place} holds a recording up to step {archive.earlier}. It is continued if the "
+                    "recorder's state is restored; otherwise nothing is recorded",
+                    file=sys.stderr,
+                )
         folder = None if archive is None else archive.path
         guard = LayoutGuard(model, subset, values, optimizers, parameters, masters or {}, bool(adapters))
         kept = KeptUpdates(values, window, storage, sketch_size, folder, bool(optimizers), adapters)
@@ -216,24 +229,6 @@ def restore(recorder: Recorder, state: Mapping[str, Tensor]) -> None:
         )
 
 
-def _check_settings(
-    window: int, every: int, storage: str, sketch_size: int, run_dir: Path | str | None, keep_updates: bool
-) -> None:
-    if every < 1:
-        raise ValueError(f"watch: every = {every}; it counts training steps and must be at least 1")
-    if window < 2:
-        raise ValueError(f"watch: window = {window}, but a spectrum needs at least 2 updates")
-    if storage not in ("float32", "bfloat16", "disk", "sketch"):
-        raise ValueError(f"watch: storage = {storage!r}; choose 'float32', 'bfloat16', 'disk' or 'sketch'")
-    if storage == "sketch" and (sketch_size < 2 or sketch_size & (sketch_size - 1)):
-        raise ValueError(
-            f"watch: sketch_size = {sketch_size} is not a power of two; 4096 keeps gap ratios within 1.6 %"
-        )
-    if run_dir is None and (storage == "disk" or keep_updates):
-        what = "storage='disk'" if storage == "disk" else "keep_updates=True"
-        raise ValueError(f"watch: {what} needs a directory to write to; give run_dir")
-
-
 def _chosen(model: nn.Module, parameters: Selector | ParameterSubset, adapters: Sequence[Adapter]) -> ParameterSubset:
     """What is read: of adapters their factors, A and B one after the other."""
     if adapters:
@@ -242,41 +237,7 @@ def _chosen(model: nn.Module, parameters: Selector | ParameterSubset, adapters: 
         return ParameterSubset(
             {name: p for pair, two in zip(names, factors, strict=True) for name, p in zip(pair, two, strict=True)}
         )
-    return parameters if isinstance(parameters, ParameterSubset) else select_parameters(model, parameters)
-
-
-def _check_adapters(
-    adapters: Sequence[Adapter], storage: str, keep_updates: bool, parts: bool, optimizers: list[Optimizer]
-) -> None:
-    if not adapters:
-        return
-    if storage != "float32" or keep_updates or parts:
-        raise ValueError(
-            "watch: parameters='lora' keeps the factors of adapters in memory; leave out storage, keep_updates, decay "
-            "and sources. Adapters that you save can be read again: Recording.from_checkpoints(…, parameters='lora')"
-        )
-    if not optimizers:
-        raise ValueError("watch: parameters='lora' reads the factors of adapters, and no optimizer moves them")
-
-
-def _check_decay(decay: bool, storage: str, optimizers: list[Optimizer]) -> None:
-    if decay and storage not in ("float32", "bfloat16"):
-        raise ValueError(f"watch: decay=True keeps two windows in memory, and storage is {storage!r}; use 'float32'")
-    if decay and not optimizers:
-        raise ValueError("watch: decay=True reads learning rate and decay of an optimizer, and none was given")
-    for optimizer in optimizers if decay else ():
-        check_decoupled(optimizer)
-
-
-def _check_sources(model: nn.Module, sources: Sequence[str], storage: str, optimizers: list[Optimizer]) -> None:
-    if isinstance(sources, str) or len(set(sources)) < len(sources) or not all(sources):
-        raise ValueError(f"watch: sources = {sources!r}; give different names, such as ('prose', 'code')")
-    if sources and storage not in ("float32", "bfloat16"):
-        raise ValueError(f"watch: sources keep a window each in memory, and storage is {storage!r}; use 'float32'")
-    if sources and not optimizers:
-        raise ValueError("watch: gradients of sources are kept beside updates of an optimizer, and none was given")
-    if sources and any(getattr(parameter, "_in_backward_optimizers", None) for parameter in model.parameters()):
-        raise ValueError("watch: an optimizer steps inside the backward pass, where sources are not told apart")
+    return select_parameters(model, parameters)
 
 
 def _replaces_gradients(model: nn.Module) -> bool:
@@ -299,35 +260,6 @@ def _torch_optimizers(optimizer: Any) -> list[Optimizer]:
         f"watch: {type(optimizer).__name__} is no torch.optim.Optimizer and holds none in .optimizer; pass the "
         "optimizer itself, a list of them, or None to call recorder.update(delta) yourself"
     )
-
-
-def _refuse_unreadable(model: nn.Module, given: Any, optimizers: list[Optimizer]) -> None:
-    if not optimizers:
-        return
-    kinds = {kind for part in (*model.modules(), *_layers(given), *optimizers) for kind in type(part).__mro__}
-    fsdp1 = any(kind.__name__ == "FullyShardedDataParallel" for kind in kinds)
-    deepspeed = any(kind.__name__.startswith("DeepSpeed") or kind.__module__.startswith("deepspeed.") for kind in kinds)
-    megatron = any(getattr(parameter, "tensor_model_parallel", False) for parameter in model.parameters())
-    if fsdp1 or deepspeed or megatron or any(hasattr(parameter, "ds_id") for parameter in model.parameters()):
-        what = (
-            "FSDP1 (FullyShardedDataParallel)"
-            if fsdp1
-            else "Megatron's tensor parallelism"
-            if megatron
-            else "DeepSpeed"
-        )
-        raise ValueError(
-            f"watch: {what} keeps parameters in partitions that cannot be read by name. Use FSDP2 (fully_shard), or "
-            "measure each update yourself: recorder = watch(model, None, …), then recorder.update(delta)"
-        )
-
-
-def _layers(optimizer: Any) -> Iterator[Any]:
-    """A wrapper around an optimizer, what it wraps, and so on."""
-    for one in optimizer if isinstance(optimizer, list | tuple) else [optimizer]:
-        while one is not None:
-            yield one
-            one = getattr(one, "optimizer", None)
 
 
 def _moved_by(

@@ -94,12 +94,15 @@ def find_analyses(path: Path, config: AnalysisConfig) -> list[Analysis]:
         StoreError: a stored analysis is damaged.
     """
     folders = [path] if (path / "config.json").exists() else sorted((path / "runs").glob("*/"))
+    if not folders:
+        raise RunMissingError(
+            f"{path}: "
+            + ("no run is here, and none in its folder runs." if path.is_dir() else "there is no such directory.")
+            + " Give a run directory (it holds config.json), or what `train` or `reproduce` wrote to."
+        )
     found = [analysis for folder in folders if (analysis := stored_analysis(folder, config)) is not None]
     if not found:
         others = any(any(folder.glob("analysis-*")) for folder in folders)
-        raise RunMissingError(
-            f"{path}: no analysed run here"
-            + (" with these options, but one with others; pass the options that `analyze` had." if others else ".")
-            + " Run `spectral-edge analyze` on a run directory first."
-        )
+        remedy = "pass the options that `analyze` had" if others else f"first: spectral-edge analyze {folders[0]}"
+        raise RunMissingError(f"{path}: no run here is analysed{' with these options' if others else ''}; {remedy}")
     return found

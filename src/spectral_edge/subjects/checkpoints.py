@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,14 +78,26 @@ def snapshots_before(run: RunDirectory, step: int, stride: int, window: int) -> 
     """The window + 1 snapshot steps, ``stride`` apart, that end at ``step``.
 
     Raises:
-        ValueError: the trajectory does not hold them.
+        ValueError: the trajectory does not hold them; names the window that would fit.
     """
-    wanted = list(range(step - window * stride, step + 1, stride))
-    known = set(run.snapshot_steps())
-    missing = [s for s in wanted if s not in known]
-    if missing:
+    known = run.snapshot_steps()
+    if step not in known:
+        nearest = min(known, key=lambda s: abs(s - step))
         raise ValueError(
-            f"{run.path}: a window of {window} updates of stride {stride} ending at step {step} needs snapshots from "
-            f"step {wanted[0]} on; {len(missing)} are missing (first {missing[0]}). Use a smaller window or later step."
+            f"{run.path}: there is no snapshot of step {step}; the nearest is of step {nearest}, the last of step "
+            f"{known[-1]}"
         )
-    return wanted
+    held = set(known)
+    fitting = next(n for n in itertools.count() if step - (n + 1) * stride not in held)
+    if fitting < window:
+        where = f"{run.path}: a window of {window} updates of stride {stride} does not fit before step {step}"
+        if fitting >= 2:
+            raise ValueError(f"{where}; a window of {fitting} does, or a later step")
+        raise ValueError(f"{where}; snapshots near it are of steps {_near(known, step)}: choose another stride or step")
+    return [step - n * stride for n in range(window, -1, -1)]
+
+
+def _near(known: Sequence[int], step: int) -> str:
+    last = known.index(step)
+    first = max(0, last - 3)
+    return ("…, " if first else "") + ", ".join(map(str, known[first : last + 1]))

@@ -46,9 +46,10 @@ def discoveries_path(run: Path, config: AnalysisConfig) -> Path:
 
 
 def analysis_step(run: TrainedRun, config: AnalysisConfig) -> int:
-    """The stop, the end of a run that never generalises, or the first step with a full window."""
-    step = run.step_of("stop") or run.run.snapshot_steps()[-1]
-    return max(step, config.window * config.stride)
+    """The stop, or the end of a run that never generalises; the first step with a full window if that is later."""
+    last = run.run.snapshot_steps()[-1]
+    step, full = run.step_of("stop") or last, config.window * config.stride
+    return max(step, full) if full <= last else step
 
 
 def discover_run(path: Path, config: AnalysisConfig) -> list[DiscoveryRow]:

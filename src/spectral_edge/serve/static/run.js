@@ -77,7 +77,7 @@ function drawHead() {
     at.operation && `${at.operation} mod ${at.p}`, at.model, at.seed !== null && `seed ${at.seed}`,
     at.weight_decay !== null && `weight decay ${number(at.weight_decay)}`,
     at.step !== null && `step ${at.step}${at.max_steps && at.state !== "finished" ? ` of at most ${at.max_steps}` : ""}`,
-    about.grok_step && `generalises at step ${about.grok_step}`, at.host && at.state === "running" && `on ${at.host}`,
+    about.grok_step && `grokked at step ${about.grok_step}`, at.host && at.state === "running" && `on ${at.host}`,
   ].filter(Boolean);
   head.replaceChildren(h("p", { class: "about" }, connection, " ", facts.join(" · ")), at.why ? failed({ message: at.why }) : "");
 }
