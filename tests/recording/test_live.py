@@ -122,6 +122,8 @@ def test_an_earlier_recording_is_never_written_over(tmp_path, capsys):
         for _ in range(6):
             loop.step()
         assert "holds a recording up to step 24 already" in recorder.stopped
+        with pytest.raises(se.RecordingStoppedError, match=r"stopped at training step 0: .*holds a recording"):
+            recorder.edge()  # and not the edge of some steps before the end
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
 
 

@@ -59,9 +59,8 @@ class Archive:
         """Write the updates that have not been written, if updates are kept.
 
         Raises:
-            StoreError: an earlier recording is in the way, or the disk refuses.
+            StoreError: the disk refuses.
         """
-        self._refuse_to_overwrite()
         if not self._config.keep_updates or exact is None:
             return
         steps = exact.steps
@@ -77,9 +76,8 @@ class Archive:
         """Add a line for a window that holds new updates only.
 
         Raises:
-            StoreError: an earlier recording is in the way, or the disk refuses.
+            StoreError: the disk refuses.
         """
-        self._refuse_to_overwrite()
         if self._logs:
             self._run.append_metrics(values.line(window.gram_matrix))
             self._run.write_status({"state": "running", "step": values.step})
@@ -88,12 +86,16 @@ class Archive:
         """Write what the window's directions do to some inputs.
 
         Raises:
-            StoreError: an earlier recording is in the way, or the disk refuses.
+            StoreError: the disk refuses.
         """
-        self._refuse_to_overwrite()
         self._run.write_modes(step, modes, labels)
 
-    def _refuse_to_overwrite(self) -> None:
+    def refuse_to_overwrite(self) -> None:
+        """Refuse to write into an earlier recording that is not being continued.
+
+        Raises:
+            StoreError: there is one.
+        """
         if self.earlier is not None:
             raise StoreError(
                 f"{self.path}: holds a recording up to step {self.earlier} already. Restore the recorder's state "

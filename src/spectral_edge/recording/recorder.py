@@ -231,6 +231,7 @@ class Recorder:
         self.guarded(partial(self._put, vector, self.steps if step is None else step))
 
     def _put(self, vector: Tensor, step: int) -> None:
+        self._check_archive()
         self._kept.put(vector, step)
         self._recorded += 1
         self._look_if_due()
@@ -260,7 +261,13 @@ class Recorder:
         self._recorded += 1
         self._look_if_due(failure)
 
+    def _check_archive(self) -> None:
+        """At the first update, so that an edge cannot be read that is older than it seems."""
+        if self._archive is not None:
+            self._archive.refuse_to_overwrite()
+
     def _check_layout(self) -> None:
+        self._check_archive()
         if self._guard is None:
             return
         self._guard.check()

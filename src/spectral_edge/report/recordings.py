@@ -157,7 +157,7 @@ def _draw_layers(axes: Axes, steps: Floats, lines: list[dict[str, Any]], config:
     table = np.stack([_array([share.get(layer) for layer in null], "layer_shares", place) for share in shares], axis=1)
     with np.errstate(divide="ignore"):
         excess = np.log2(table / np.array(list(null.values()))[:, None])
-    edges = np.append(steps, 2 * steps[-1] - steps[-2]) if len(steps) > 1 else np.array([0.0, steps[0]])
+    edges = np.append(2 * steps[0] - steps[1] if len(steps) > 1 else 0.0, steps)  # a line is of the steps before it
     image = axes.pcolormesh(edges, np.arange(len(null) + 1), excess, cmap="RdBu_r", vmin=-3, vmax=3)
     every = max(1, len(null) // 8)
     axes.set_yticks(np.arange(len(null))[::every] + 0.5, list(null)[::every], fontsize=7)

@@ -52,6 +52,21 @@ def test_all_problems_are_listed_each_once():
     assert text.startswith("2 problems in this sweep:")
     assert text.count("base.p") == 1
     assert "runs[0].min_steps" in text
+    text = problems_of(base={"p": 22, "zzz": 1, "seed": 3}, grid={"operation": ["add", "foo"], "seed": [1]})
+    for problem in ("base.zzz", "base.seed and grid.seed", "p = 22", "unknown operation"):
+        assert problem in text, "one problem does not hide another"
+
+
+@pytest.mark.parametrize(
+    ("analysis", "words"),
+    [
+        ({"stride": 3, "window": 4}, "analysis.stride 3 is no multiple of eval_every"),
+        ({"stride": 20, "window": 4}, "is 80, above max_steps 60"),
+    ],
+)
+def test_an_analysis_that_no_run_can_have_is_refused_before_training(analysis, words):
+    assert words in problems_of(runs=[{}], claims=["C6"], analysis=analysis)
+    assert tiny_spec(runs=[{}], analysis=analysis).configurations, "without claims nothing is analysed"
 
 
 def test_nothing_is_written_for_a_spec_that_cannot_be_run(tmp_path):

@@ -59,8 +59,6 @@ class SweepSpec(BaseModel):
                 or there are none.
         """
         problems: list[str] = [*self._fields_problems(), *self._claims_problems()]
-        if problems:
-            raise SpecError(_listed(problems))
         runs: dict[str, tuple[str, RunConfig]] = {}
         checked: set[str] = set()
         for place, own, fields in self._places():
@@ -74,7 +72,7 @@ class SweepSpec(BaseModel):
                     )
                     problems.append(f"{source}: {error['msg']} (found {error['input']!r})")
                 continue
-            problems += [f"{place}: {problem}" for problem in _impossible(run, checked)]
+            problems += [f"{place}: {problem}" for problem in (*_impossible(run, checked), *self._not_analysed(run))]
             if run.run_id in runs:
                 problems.append(f"{place}: the same run as {runs[run.run_id][0]}; leave one of them out")
             runs.setdefault(run.run_id, (place, run))
@@ -103,6 +101,21 @@ class SweepSpec(BaseModel):
         for claim in self.claims:
             if claim not in known:
                 yield f"claims: {claim} is unknown; possible are {', '.join(known)}"
+
+    def _not_analysed(self, run: RunConfig) -> Iterator[str]:
+        """Why a run could not be analysed once it is trained."""
+        every, stride, length = (
+            run.training.eval_every,
+            self.analysis.stride,
+            self.analysis.window * self.analysis.stride,
+        )
+        if self.claims and stride % every and not run.keep_updates:
+            yield (
+                f"analysis.stride {stride} is no multiple of eval_every {every}, the distance of snapshots; change one "
+                "of them"
+            )
+        if self.claims and length > run.training.max_steps:
+            yield f"analysis.window times analysis.stride is {length}, above max_steps {run.training.max_steps}"
 
     def _places(self) -> Iterator[tuple[str, dict[str, JsonValue], dict[str, JsonValue]]]:
         """Where each run is written, the fields that it alone has, and all its fields."""
@@ -152,7 +165,7 @@ def _json(text: str) -> Any:
 
 
 def _run_config(fields: dict[str, JsonValue]) -> RunConfig:
-    training = {name: value for name, value in fields.items() if name not in _RUN_FIELDS}
+    training = {name: value for name, value in fields.items() if name in TrainingConfig.model_fields}
     others = {name: value for name, value in fields.items() if name in _RUN_FIELDS}
     return RunConfig.model_validate({**others, "training": training})
 
