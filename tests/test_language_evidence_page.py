@@ -53,6 +53,28 @@ def test_with_as_many_coefficients_each_edge_and_pieces_differ_as_the_page_says(
         assert said(edge - pieces) in PAGE
 
 
+def test_the_rounding_that_was_fitted_changes_no_answer(tables):
+    """What pieces add to the displacement, which is their sum, is their own R² less that of the displacement."""
+    pieces = tables["explained"].filter(edge="pieces", arm="base")
+    off = {}
+    for step in (100, 300, 1000):
+        rows = pieces.filter(step=step)
+        gain, alone, without = (
+            by_seed(rows.filter(kind=kind, by=by), "value")
+            for kind, by in (("gain", "edge"), ("r2", "edge"), ("r2", "displacement"))
+        )
+        off[step] = alone - without - gain
+    assert f"{off[100].mean():.4f} higher at step 100" in PAGE
+    assert (
+        f"at most {max(np.abs(o).max() for o in off.values()):.3f} off in any seed and step of the first training"
+        in PAGE
+    )
+    gains = tables["explained"].filter(arm="base", step=100, kind="gain", edge="update", by="edge")
+    left = by_seed(gains, "value") - by_seed(pieces.filter(step=100, kind="gain", by="edge"), "value") - off[100]
+    assert left.mean() - T_OF_FIVE * left.std(ddof=1) / 6**0.5 > 0
+    assert left.mean() > 0.02, "the answer of the rule is still yes"
+
+
 def test_plants_are_counted_in_the_window_in_which_they_were_learned(tables):
     learned, readings = tables["learned"], tables["readings"]
     for plant in ("spelling", "rule", "register"):

@@ -105,6 +105,7 @@ def test_the_direction_is_named():
         ({"parameters": linear_model()[1]}, "'weight' is a parameter of another model"),
         ({"parameters": se.ParameterSubset({"other": torch.ones(DIM)})}, "Linear has no parameter 'other'"),
         ({"nulls": ["span", "span"], "directions": se.spectral_edge(gaussian(6, DIM))}, "'span' is asked for twice"),
+        ({"parameters": "("}, r"'\(' is no regular expression"),
         ({"parameters": "mixer"}, "'mixer' matches no parameter of this model; it has weight"),
         ({"parameters": None}, "Say which weights: parameters=.*; it has weight"),
         ({"directions": gaussian(1, DIM + 1)}, rf"directions must be \(k, {DIM}\)"),
@@ -261,6 +262,16 @@ def test_damaged_files_are_refused_by_name(tmp_path):
     document["rows"][0]["values"][3] = "much"
     path.write_text(json.dumps(document))
     with pytest.raises(RunCorruptError, match=r"rows\.0\.values\.3"):
+        se.load_comparison(path)
+    document = json.loads(whole)
+    document["rows"][0]["measured"] = "1"
+    path.write_text(json.dumps(document))
+    with pytest.raises(RunCorruptError, match=r"rows\.0\.measured"):
+        se.load_comparison(path)
+    document = json.loads(whole)
+    document["rows"].append(document["rows"][0])
+    path.write_text(json.dumps(document))
+    with pytest.raises(RunCorruptError, match="is there twice"):
         se.load_comparison(path)
     path.write_text(json.dumps(json.loads(whole) | {"schema": 9}))
     with pytest.raises(SchemaError, match="9"):

@@ -309,3 +309,21 @@ def test_a_quantity_that_is_never_finite_is_drawn_as_nothing(tmp_path):
     model, parameters, edge = layer_and_edge()
     found = se.intervene(model, edge, lambda m: {"no": math.nan, "ok": 1.0}, parameters=parameters, draws=2)
     assert len(found.plot().axes) == 2
+
+
+def test_a_loss_that_was_computed_before_can_still_be_differentiated():
+    layer = torch.nn.Linear(3, 2)
+    loss = torch.tanh(layer(torch.ones(4, 3))).square().sum()
+    expected = torch.autograd.grad(loss, list(layer.parameters()), retain_graph=True)
+    se.intervene(layer, torch.eye(8)[:1], lambda m: {"w": m.weight.sum().item()}, parameters=".", controls="theta")
+    se.functional_modes(layer, torch.eye(8)[:1], torch.ones(4, 3), parameters=".", method="central_difference")
+    for found, gradient in zip(torch.autograd.grad(loss, list(layer.parameters())), expected, strict=True):
+        assert torch.equal(found, gradient)
+
+
+def test_one_control_and_one_strength_need_no_list():
+    layer = torch.nn.Linear(3, 2)
+    found = se.intervene(
+        layer, torch.eye(8)[:1], lambda m: {"w": m.weight.sum().item()}, parameters=".", controls="theta", strengths=0.5
+    )
+    assert {(outcome.arm, outcome.strength) for outcome in found.outcomes} == {("edge", 0.5), ("theta", 0.5)}

@@ -211,6 +211,17 @@ def test_what_cannot_be_projected_is_named():
     for settings in ({"every": 0}, {"k": 0}, {"skip": 19, "k": 1}, {"skip": 2, "at_random": True}):
         with pytest.raises(ValueError, match="RunningEdge"):
             RunningEdge(parameters, **settings)
+    with pytest.raises(ValueError, match=r"parameters is a str.*recorder\.parameters"):
+        se.project_updates(optimizer, ".", remove=rows)
+    with pytest.raises(ValueError, match="directions are a list"):
+        se.project_updates(optimizer, parameters, remove=[1.0] * parameters.dim)
+    with se.project_updates(optimizer, parameters, remove=RunningEdge(parameters)) as arm:
+        state = arm.state_dict()
+    with (
+        se.project_updates(optimizer, parameters, remove="theta") as arm,
+        pytest.raises(ValueError, match="of another subspace"),
+    ):
+        arm.load_state_dict(state)
     next(model.parameters())._in_backward_optimizers = [optimizer]
     with pytest.raises(ValueError, match="inside the backward pass"):
         se.project_updates(optimizer, parameters, remove=rows)

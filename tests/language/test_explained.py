@@ -8,7 +8,7 @@ from sklearn.metrics import r2_score
 from torch import nn
 
 import spectral_edge as se
-from spectral_edge.language.regression import Halves
+from spectral_edge.language.regression import Halves, fitted
 from support.language_models import TinyLM
 
 D = 12
@@ -235,3 +235,16 @@ def test_documents_are_held_out_whole_and_counted_once():
         explained(model, swinging(), x, documents=np.repeat(["a", "b"], 150))
     with pytest.raises(ValueError, match="two sources"):
         explained(model, swinging(), x, documents=names, sources=[str(i % 2) for i in range(300)])
+
+
+def test_a_regressor_that_is_the_sum_of_others_adds_nothing():
+    """Derivatives are float32, so that the sum of three of them is a fourth up to rounding, which is not fitted."""
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=40)
+    pieces = rng.normal(size=(3, 40)).astype(np.float32)
+    whole = (pieces[0] + pieces[1] + pieces[2]).astype(np.float32)
+    assert (whole.astype(float) != pieces.astype(float).sum(0)).any()
+    halves = Halves.of(np.ones((40, 1), dtype=bool), y[:, None], None, None, 0)
+    alone = fitted(halves, pieces.astype(float))
+    with_sum = fitted(halves, np.vstack([whole, pieces]).astype(float))
+    assert with_sum == pytest.approx(alone, abs=1e-5)

@@ -1,5 +1,6 @@
 """Adapters of PEFT: their products are recorded as updates of the base weights, from factors alone."""
 
+import copy
 import logging
 
 import numpy as np
@@ -237,3 +238,51 @@ def test_adapters_merged_in_mid_run_end_the_recording(caplog):
         assert "unmerge it" in recorder.stopped
         assert recorder.edge().singular_values.shape == (2,)  # what was recorded before can be read
     assert caplog.text.count("recording stopped at training step 5") == 1
+
+
+def test_draws_of_the_same_angle_respond_as_the_directions_that_are_drawn():
+    """θ of adapters is what they add, and not the base weights, in directions and in responses."""
+    model = adapted()
+    recorder, _ = trained(model)
+    drawn = []
+
+    def remember(direction):
+        drawn.append(direction.clone())
+        return float(direction.abs().max())
+
+    result = se.compare(
+        model, recorder.edge(), IDS, {"largest": se.of_direction(remember), "size": lambda h: float(h.square().sum())},
+        parameters=recorder.parameters, forward=se.token_log_probabilities, k=1, nulls="weights", draws=4, quiet=True,
+    )  # fmt: skip
+    row = next(row for row in result.rows if row.statistic == "size")
+    modes = se.functional_modes(
+        model, torch.stack(drawn[-4:]), IDS, parameters=recorder.parameters, forward=se.token_log_probabilities,
+        method="central_difference",
+    )  # fmt: skip
+    assert row.values == pytest.approx(modes.response.square().sum((1, 2)).numpy(), rel=1e-2)
+
+
+def test_an_edge_after_a_state_was_restored_is_not_that_of_the_branch_given_up():
+    model = adapted()
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+
+    def train(steps, sign):
+        moments = [products(model)]
+        for _ in range(steps):
+            optimizer.zero_grad()
+            (sign * model(input_ids=IDS, labels=IDS).loss).backward()
+            optimizer.step()
+            moments.append(products(model))
+        return torch.stack(moments).diff(dim=0)
+
+    with se.watch(model, optimizer, parameters="lora", window=4, verbose=False) as recorder:
+        train(6, 1)
+        saved = copy.deepcopy((recorder.state_dict(), model.state_dict(), optimizer.state_dict()))
+        train(4, -1)
+        recorder.edge()
+        recorder.load_state_dict(saved[0])
+        model.load_state_dict(saved[1])
+        optimizer.load_state_dict(saved[2])
+        updates = train(4, 1)
+    expected = se.spectral_edge(updates, center=False)
+    assert recorder.edge(center=False).singular_values == pytest.approx(expected.singular_values, rel=1e-4, abs=1e-7)

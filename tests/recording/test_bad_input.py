@@ -37,6 +37,8 @@ def assert_stops(loop, change, message, caplog, **settings):
         ({"parameters": "nothing"}, "matches no parameter of this model; it has 0.weight"),
         ({"every": 0}, "every = 0; it counts training steps"),
         ({"window": 1}, "at least 2 updates"),
+        ({"window": 20.0}, r"window = 20\.0 is not a whole number"),
+        ({"every": 1.5}, r"every = 1\.5 is not a whole number"),
         ({"storage": "cloud"}, "'float32', 'bfloat16', 'disk' or 'sketch'"),
         ({"storage": "disk"}, "give run_dir"),
         ({"keep_updates": True}, "give run_dir"),

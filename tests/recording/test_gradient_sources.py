@@ -229,3 +229,32 @@ def test_what_sources_cannot_be_had_for_is_said(tmp_path):
     next(model.parameters())._in_backward_optimizers = [optimizer]
     with pytest.raises(ValueError, match="inside the backward pass"):
         se.watch(model, optimizer, parameters=".", sources=NAMES, verbose=False)
+
+
+@pytest.mark.parametrize("case", ["a loss that is met", "no backward pass", "a loss that is NaN"])
+def test_a_step_in_which_a_source_asks_nothing_is_a_row_of_zeros(case):
+    torch.manual_seed(0)
+    model = torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    rows = []
+    with se.watch(model, optimizer, parameters=".", window=4, sources=("main",), verbose=False) as recorder:
+        for step in range(4):
+            optimizer.zero_grad()
+            x = torch.randn(8, 4)
+            own = torch.autograd.grad(model(x).mean(), list(model.parameters()))
+            rows.append(-torch.cat([grad.flatten() for grad in own]) * (step != 2))
+            loss = model(x).mean()
+            with recorder.source("main"):
+                if step != 2:
+                    (loss + 10).relu().backward()
+                elif case == "a loss that is met":
+                    (loss - 10).relu().backward()
+                elif case == "a loss that is NaN":
+                    (loss * torch.nan).backward()
+            for parameter in model.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.nan_to_num_(0.0)
+            model(torch.randn(8, 4)).square().mean().backward()  # of no source
+            optimizer.step()
+    found = recorder.edge(of="gradient", source="main", center=False)
+    assert found.singular_values == pytest.approx(torch.linalg.svdvals(torch.stack(rows)).numpy(), abs=1e-5)

@@ -113,6 +113,29 @@ def test_a_step_that_is_not_there_is_refused_with_those_that_are(tmp_path):
         recorder.edge(3)
 
 
+def test_recorded_updates_can_be_read_before_the_log_has_a_line_of_them(tmp_path):
+    loop = plain()
+    with se.watch(
+        loop.model, loop.optimizers, parameters="weight", window=4, run_dir=tmp_path, keep_updates=True, verbose=False
+    ) as recorder:
+        for _ in range(6):
+            loop.step()
+        early = recorder.edge(6)
+    assert early.singular_values == pytest.approx(recorder.edge().singular_values)
+
+
+def test_a_live_edge_says_of_which_parameters_it_is():
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4, bias=False), torch.nn.Linear(4, 4, bias=False))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with se.watch(model, optimizer, parameters="0.weight", window=2, verbose=False) as recorder:
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.randn(8, 4)).square().mean().backward()
+            optimizer.step()
+    with pytest.raises(ValueError, match=r"other parameters \(0\.weight"):
+        se.compare(model, recorder.edge(), torch.randn(6, 4), lambda h: float(h.norm()), parameters="1.weight")
+
+
 def test_an_earlier_recording_is_never_written_over(tmp_path, capsys):
     record(tmp_path / "run")
     before = (tmp_path / "run" / "metrics.jsonl").read_bytes()

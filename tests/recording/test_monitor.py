@@ -117,3 +117,64 @@ def test_what_is_noted_cannot_disturb_training(tmp_path):
     recorder, *_ = recorded(tmp_path / "run")
     recorder.note(loss="no number")
     assert "no number" in recorder.stopped or "could not convert" in recorder.stopped
+
+
+def noting():
+    torch.manual_seed(0)
+    model, seen = nn.Linear(4, 1), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def watched():
+        return se.watch(model, optimizer, parameters=".", window=4, verbose=False, callback=seen.append)
+
+    def step(recorder, *losses, **others):
+        for loss in losses:
+            optimizer.zero_grad()
+            model(torch.randn(8, 4)).square().mean().backward()
+            recorder.note(loss=loss, **others)
+            optimizer.step()
+
+    return watched, step, seen
+
+
+def test_notes_are_part_of_the_state():
+    watched, step, seen = noting()
+    with watched() as recorder:
+        step(recorder, 1.0, torch.tensor(2.0))
+        state = recorder.state_dict()
+        step(recorder, 1000.0)  # a branch that is given up
+        recorder.load_state_dict(state)
+        step(recorder, 3.0, 4.0)
+        assert seen[-1].noted == {"loss": 2.5}
+        assert not [name for name in recorder.state_dict() if name.startswith("noted.")]
+    with watched() as again:
+        again.load_state_dict(state)
+        step(again, 5.0, 6.0)
+    assert seen[-1].noted == {"loss": 3.5}
+
+
+def test_a_running_sum_is_read_when_it_is_noted():
+    watched, step, seen = noting()
+    total = torch.zeros(())
+    with watched() as recorder:
+        for _ in range(4):
+            total += 1
+            step(recorder, total)
+    assert seen[-1].noted == {"loss": 2.5}
+
+
+def test_a_note_does_not_take_the_place_of_a_column():
+    watched, step, seen = noting()
+    with watched() as recorder:
+        step(recorder, 1.0, 1.0, 1.0, 1.0, step=77, position=99)
+    scalars = seen[-1].scalars()
+    assert (scalars["step"], scalars["noted/step"], scalars["noted/position"]) == (4, 77, 99)
+    assert scalars["position"] == seen[-1].position
+
+
+def test_a_note_of_several_numbers_is_refused_by_name():
+    watched, _, _ = noting()
+    with watched() as recorder:
+        with pytest.raises(ValueError, match=r"per_example is a tensor of shape \(8,\)"):
+            recorder.note(per_example=torch.ones(8))
+        assert recorder.stopped is None

@@ -71,3 +71,18 @@ def test_errors(call, message):
 def test_stacked_updates_are_the_last_differences():
     theta = [torch.tensor([float(t**2)]) for t in range(5)]
     assert se.stacked_updates(theta, window=2).tolist() == [[5.0], [7.0]]
+
+
+def test_an_edge_without_a_copy_is_refused_once_the_window_was_restored():
+    window = se.UpdateWindow(2, 3, rows=torch.zeros(2, 3))
+    for row in torch.eye(3)[:2]:
+        window.push(row)
+    state = {name: value.clone() for name, value in window.state_dict().items()}
+    edge = window.edge(center=False)
+    window.load_state_dict(state)
+    with pytest.raises(ValueError, match="restored or cleared"):
+        edge.directions(1)
+    edge = window.edge(center=False)
+    window.push(torch.ones(3))
+    with pytest.raises(ValueError, match="moved on by 1 updates"):
+        edge.directions(1)

@@ -218,8 +218,9 @@ class Measurement:
 
     @cached_property
     def _response_to_weights(self) -> Tensor:
-        """The response (N, d) to θ."""
-        return self.respond(self.respond.checked(self.space.parameters.flatten()[None]))[0]
+        """The response (N, d) to θ, which of adapters is what they add."""
+        theta = self.space.add_weights(torch.zeros(self.respond.parameters.dim), 1.0)
+        return self.respond(self.respond.checked(theta[None]))[0]
 
     def _read_single(
         self, plan: DrawPlan, row: int, j: int, direction: Tensor, response: Tensor | None, found: _Reading

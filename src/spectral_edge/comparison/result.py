@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, StrictFloat, model_validator
 
 from spectral_edge.statistics import NullDistribution, adjust
 from spectral_edge.store import Document, Frozen
@@ -224,8 +224,8 @@ class _Row(Frozen):
     direction: int | None = Field(ge=1)
     statistic: str
     null: str
-    measured: float
-    values: list[float]
+    measured: StrictFloat
+    values: list[StrictFloat]
 
 
 class _Document(Document):
@@ -237,3 +237,10 @@ class _Document(Document):
     complete: bool
     left_out: dict[str, str]
     rows: list[_Row]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> _Document:
+        places = [(row.direction, row.statistic, row.null) for row in self.rows]
+        if len(set(places)) < len(places):
+            raise ValueError(f"rows: {max(places, key=places.count)} is there twice")
+        return self

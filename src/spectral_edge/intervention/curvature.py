@@ -119,6 +119,7 @@ def _gauss_newton(outputs: Outputs, mean: Mean, at: Values, along: Values) -> Te
 
 
 def _one_number(value: Tensor) -> Tensor:
-    if value.ndim:
-        raise ValueError(f"curvature: the loss has shape {tuple(value.shape)}; return its mean over the batch, ()")
+    if not isinstance(value, Tensor) or value.ndim:
+        found = f"has shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"is a {type(value).__name__}"
+        raise ValueError(f"curvature: the loss {found}; return its mean over the batch as a tensor of shape ()")
     return value

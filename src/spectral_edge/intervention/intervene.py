@@ -33,9 +33,9 @@ def intervene(
     *,
     parameters: ParameterSubset | Selector | None = None,
     k: int | None = None,
-    strengths: Sequence[float] = (1.0,),
+    strengths: float | Sequence[float] = (1.0,),
     along: float | Tensor | np.ndarray | None = None,
-    controls: Iterable[str] = CONTROLS,
+    controls: str | Iterable[str] = CONTROLS,
     draws: int = 20,
     seed: int = 0,
 ) -> Intervention:
@@ -61,8 +61,8 @@ def intervene(
         strengths: s, different from each other and from 0.
         along: a length along v_1, k coefficients of the directions, or a displacement (D,); left out, θ's own part in
             their span is removed.
-        controls: names. One of these five that cannot be had is left out with its reason if all are asked for,
-            and refused otherwise.
+        controls: one name, or several. One of these five that cannot be had is left out with its reason if all are
+            asked for, and refused otherwise.
         draws: of each random control.
         seed: of the draws.
 
@@ -88,8 +88,8 @@ def intervene(
     >>> found.outcomes[0].values["w1"], round(found.outcomes[1].values["norm"], 4)
     (0.0, 2.0)
     """
-    asked = tuple(controls)
-    strengths = tuple(float(s) for s in strengths)
+    asked = (controls,) if isinstance(controls, str) else tuple(controls)
+    strengths = tuple(np.atleast_1d(np.asarray(strengths, dtype=float)).tolist())
     _check(asked, strengths, draws, seed)
     subset = select_parameters(model, "attention" if parameters is None else parameters)
     check_own(unwrap_model(model), subset)

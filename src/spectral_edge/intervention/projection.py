@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from spectral_edge.intervention.subspaces import Fixed, Subspace, WeightDirection
 from spectral_edge.parameters import ParameterSubset
+from spectral_edge.recording.steps import outermost
 from spectral_edge.spectrum import SpectralEdge
 
 __all__ = ["Projection", "project_updates"]
@@ -66,6 +67,11 @@ def project_updates(
         raise ValueError(
             f"project_updates: {type(optimizer).__name__} is no torch.optim.Optimizer; pass the one that it wraps"
         )
+    if not isinstance(parameters, ParameterSubset):
+        raise ValueError(
+            f"project_updates: parameters is a {type(parameters).__name__}; pass a subset: recorder.parameters, or "
+            "select_parameters(model, …)"
+        )
     if parameters.sharded:
         raise ValueError("project_updates: parameters are sharded over processes, and a step is projected as a whole")
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
@@ -94,6 +100,11 @@ def _subspace(given: Directions, parameters: ParameterSubset) -> Subspace:
         given.check_layout(parameters.names)
         given = given.directions(given.position)
     if not isinstance(given, (Tensor, np.ndarray)):
+        if not callable(getattr(given, "directions", None)):
+            raise ValueError(
+                f"project_updates: directions are a {type(given).__name__}; pass an edge, an array (m, D), 'theta', or "
+                "a subspace such as RunningEdge"
+            )
         return given
     rows = torch.as_tensor(given).detach()
     rows = rows[None] if rows.ndim == 1 else rows
@@ -117,7 +128,6 @@ class Projection:
     def __init__(self, optimizer: Optimizer, parameters: ParameterSubset, subspace: Subspace, *, keeps: bool) -> None:
         self._parameters, self._subspace, self._keeps = parameters, subspace, keeps
         self._before: Tensor | None = None
-        self._depth = 0  # a step that calls that of its base class runs the hooks of both
         self.steps, self.removed, self.total = 0, 0.0, 0.0
         first, last = (optimizer.register_step_pre_hook(self._begin), optimizer.register_step_post_hook(self._end))
         self._hooks = [first, last]
@@ -130,15 +140,13 @@ class Projection:
         return self.removed / self.total if self.total else 0.0
 
     @torch.no_grad()
-    def _begin(self, *_: Any) -> None:
-        if self._depth == 0:
+    def _begin(self, optimizer: Optimizer, *_: Any) -> None:
+        if outermost(optimizer):
             self._before = self._parameters.flatten()
-        self._depth += 1
 
     @torch.no_grad()
-    def _end(self, *_: Any) -> None:
-        self._depth = max(0, self._depth - 1)
-        if self._depth:
+    def _end(self, optimizer: Optimizer, *_: Any) -> None:
+        if not outermost(optimizer):
             return
         before, self._before = self._before, None
         if before is None:  # made inside a step

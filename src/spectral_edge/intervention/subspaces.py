@@ -54,7 +54,13 @@ class _Stateless:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing to restore."""
+        """Nothing to restore.
+
+        Raises:
+            ValueError: the state is of another subspace.
+        """
+        if state:
+            raise ValueError(f"{type(self).__name__}: the state is of another subspace, with {', '.join(state)}")
 
 
 class Fixed(_Stateless):
@@ -129,7 +135,10 @@ class RunningEdge:
                 "and seed at least 0, and random directions are of the whole span, without skip"
             )
         if skip + k >= window:
-            raise ValueError(f"RunningEdge: directions {skip + 1} to {skip + k} of a window of {window} updates")
+            raise ValueError(
+                f"RunningEdge: directions {skip + 1} to {skip + k} of a window of {window} updates; skip + k must be "
+                "below window"
+            )
         if parameters.sharded:
             raise ValueError("RunningEdge: parameters are sharded over processes; project_updates needs them whole")
         first = next(iter(parameters.parameters.values()))

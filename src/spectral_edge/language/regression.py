@@ -105,6 +105,10 @@ class Halves:
         return self._held if part == _ALL else self._held[self.sources[self._held] == part]
 
 
+# Derivatives are float32: what two regressors of unit spread differ by below this is their rounding.
+_COLLINEAR = 1e-5
+
+
 def fitted(halves: Halves, columns: Floats) -> Floats:
     """(M,) predictions from (p, M) regressors and an intercept, fitted on the first half.
 
@@ -113,7 +117,7 @@ def fitted(halves: Halves, columns: Floats) -> Floats:
     spread = columns.std(axis=1, keepdims=True)
     design = np.vstack([np.ones(len(halves.y)), columns / np.where(spread > 0, spread, 1)]).T
     own = halves.first[halves.owner]
-    coefficients = np.linalg.lstsq(design[own], halves.y[own], rcond=None)[0]
+    coefficients = np.linalg.lstsq(design[own], halves.y[own], rcond=_COLLINEAR)[0]
     return np.asarray(design @ coefficients)
 
 

@@ -86,7 +86,8 @@ def warn_if_coarse(parameters: ParameterSubset, epsilon: float) -> None:
 def moved(model: nn.Module, parameters: ParameterSubset, by: Tensor) -> Iterator[None]:
     """Parameters plus ``by`` while the block runs, in place, so that it works on shards; then exactly as before."""
     reshard(model)
-    held = {name: to_local(parameter) for name, parameter in parameters.parameters.items()}
+    # Behind autograd's back: what was computed before can still be differentiated, as the values come back.
+    held = {name: to_local(parameter).data for name, parameter in parameters.parameters.items()}
     before = {name: values.clone() for name, values in held.items()}
     try:
         for name, change in parameters.unflatten(by).items():

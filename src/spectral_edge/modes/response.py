@@ -34,7 +34,7 @@ class FunctionalModes:
     """Responses of a model to k directions on N inputs, and the functions they induce.
 
     Attributes:
-        response: (k, N, d) float32, dh/deps along v_k at eps = 0 (``jvp``), or a difference quotient,
+        response: (k, N, d), of the output's type, dh/deps along v_k at eps = 0 (``jvp``), or a difference quotient,
             [h(theta + eps v_k) - h(theta)] / eps (``finite_difference``) or
             [h(theta + eps v_k) - h(theta - eps v_k)] / 2 eps (``central_difference``): the same unit for all.
         energy: (k, N) float64, f_k(x) = ||response_k(x)||^2.

@@ -68,6 +68,13 @@ def attention_weights(model: nn.Module) -> ParameterSubset:
     return ParameterSubset(chosen, n_heads=n_heads.pop())
 
 
+def _pattern(which: str) -> re.Pattern[str]:
+    try:
+        return re.compile(which)
+    except re.error as problem:
+        raise ValueError(f"select_parameters: {which!r} is no regular expression ({problem})") from None
+
+
 def _matches(pattern: re.Pattern[str]) -> Callable[[str, nn.Parameter], bool]:
     return lambda name, _: pattern.search(name) is not None
 
@@ -94,7 +101,7 @@ def select_parameters(model: nn.Module, which: Selector | ParameterSubset) -> Pa
     if which == "attention":
         return attention_weights(model)
     model = unwrap_model(model)
-    matches = _matches(re.compile(which)) if isinstance(which, str) else which
+    matches = _matches(_pattern(which)) if isinstance(which, str) else which
     wanted = {id(w) for name, w in model.named_parameters(remove_duplicate=False) if matches(name, w)}
     chosen = {name: w for name, w in model.named_parameters() if id(w) in wanted}
     if not chosen:

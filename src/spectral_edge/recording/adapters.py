@@ -55,7 +55,8 @@ class AdapterWindow(UpdateWindow):
         ]  # fmt: skip
         super().__init__(size, sum(layer.size for layer in self._layers), **settings)
         self._now = now
-        self._products_of = (-1, LowRankUpdates(()), torch.zeros(0))  # of how many updates; updates; Gram matrix
+        # Of which moment; updates; Gram matrix.
+        self._products_of = ((-1, -1), LowRankUpdates(()), torch.zeros(0))
 
     @property
     def gram_matrix(self) -> Tensor:
@@ -89,9 +90,9 @@ class AdapterWindow(UpdateWindow):
         return np.asarray(edge.coefficients(k) @ between.numpy() @ other.T)
 
     def _current(self) -> tuple[LowRankUpdates, Tensor]:
-        if self._products_of[0] != self.pushed:
+        if self._products_of[0] != self.moment:
             updates = self._updates(self._factors())
-            self._products_of = (self.pushed, updates, updates.gram_matrix())
+            self._products_of = (self.moment, updates, updates.gram_matrix())
         return self._products_of[1:]
 
     def _factors(self) -> Tensor:

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.recording.parts import RunningSum
+from spectral_edge.recording.steps import outermost
 
 __all__ = ["DecayPart", "check_decoupled"]
 
@@ -85,14 +86,18 @@ class DecayPart(RunningSum):
     # Not traced: reading parameters is no part of a compiled step.
     @torch.compiler.disable
     def _before(self, held: Held, optimizer: Optimizer, *_: Any) -> None:
-        self._guard(partial(self._count, held, optimizer))
+        if outermost(optimizer):
+            self._guard(partial(self._count, held, optimizer))
 
     @torch.compiler.disable
     def _after(self, held: Held, optimizer: Optimizer, *_: Any) -> None:
-        self._guard(partial(self._take_back, held, optimizer))
+        if outermost(optimizer):
+            self._guard(partial(self._take_back, held, optimizer))
 
     @torch.no_grad()
     def _count(self, held: Held, optimizer: Optimizer) -> None:
+        # What the last step has counted but not ended: it raised, mostly in its closure, before anything moved.
+        self._add({number: found for number, found in held.items() if number in self._rates}, +1)
         for number, (group_number, _) in held.items():
             group = optimizer.param_groups[group_number]
             self._rates[number] = group["lr"] * group.get("weight_decay", 0.0)

@@ -114,7 +114,8 @@ class LiveValues:
         named |= {"rotation_degrees": self.rotation_degrees, "drift": self.drift, "noise_floor": self.noise_floor}
         named |= {name: getattr(self, name) for name in _MONITORED}
         named |= {f"share/{layer}": share for layer, share in (self.layer_shares or {}).items()}
-        named |= self.noted
+        # A note keeps its name, unless that is taken.
+        named |= {f"noted/{name}" if name in named else name: value for name, value in self.noted.items()}
         return {name: value for name, value in named.items() if value is not None}
 
 

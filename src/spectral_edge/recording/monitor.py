@@ -46,7 +46,21 @@ class Monitor:
     def note(self, values: Mapping[str, float | Tensor]) -> None:
         """Take numbers of a training step, such as its loss; a tensor is read when the next line is written."""
         for name, value in values.items():
-            self._noted.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else float(value))
+            self._noted.setdefault(name, []).append(
+                value.detach().clone() if isinstance(value, Tensor) else float(value)
+            )
+
+    @property
+    def noted(self) -> dict[str, Tensor]:
+        """By name, what was noted since the last line."""
+        return {
+            name: torch.tensor([float(value) for value in values], dtype=torch.float64)
+            for name, values in self._noted.items()
+        }
+
+    def restore(self, noted: Mapping[str, Tensor]) -> None:
+        """Go on from what had been noted then."""
+        self._noted = {name: values.tolist() for name, values in noted.items()}
 
     def added_to(
         self, values: LiveValues, window: UpdateWindow, remembered: Tensor | None, decay: PartWindow | None

@@ -69,16 +69,19 @@ class PartWindow:
         part: that adds up between updates.
         size: W.
         parameters: layout, place and shards.
+        zeros: whether it may be zero in an update, as the gradient of a loss that is met.
 
     Memory: W D numbers.
     """
 
-    def __init__(self, name: str, part: RunningSum, size: int, parameters: ParameterSubset) -> None:
+    def __init__(
+        self, name: str, part: RunningSum, size: int, parameters: ParameterSubset, *, zeros: bool = False
+    ) -> None:
         self.name = name
         self.part = part
         shards = parameters.shards if parameters.sharded else ()
         total = part.total
-        self.window = UpdateWindow(size, parameters.dim, device=total.device, shards=shards)
+        self.window = UpdateWindow(size, parameters.dim, device=total.device, zeros=zeros, shards=shards)
 
     @property
     def total_name(self) -> str:

@@ -19,7 +19,7 @@ from spectral_edge.recording.archive import Archive
 from spectral_edge.recording.cost import Cost
 from spectral_edge.recording.gradients import SourceGradient
 from spectral_edge.recording.layout import LayoutGuard
-from spectral_edge.recording.parts import PartWindow, UpdatePart
+from spectral_edge.recording.parts import PartWindow, UpdatePart, below
 from spectral_edge.recording.resolution import warn_if_coarse
 from spectral_edge.recording.sources import Source
 from spectral_edge.recording.storage import KeptUpdates
@@ -143,11 +143,18 @@ class Recorder:
     def note(self, **values: float | Tensor) -> None:
         """Keep numbers of this training step, ``note(loss=loss)``; their means go into the log with the next window.
 
-        A tensor is kept as it is and read when a line is written, so an accelerator is not waited for.
+        A tensor is read when a line is written, so an accelerator is not waited for. A mean that is not finite is left
+        out of the log.
 
         Args:
             values: names and numbers, or tensors of one number.
+
+        Raises:
+            ValueError: a tensor of several numbers; names it.
         """
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.numel() != 1:
+                raise ValueError(f"Recorder.note: {name} is a tensor of shape {tuple(value.shape)}; give its mean")
         if self._log is not None:
             self.guarded(partial(self._log.note, values))
 
@@ -219,6 +226,13 @@ class Recorder:
         Raises:
             ValueError: another number of entries, not finite, or exactly zero. Nothing else raises from here.
         """
+        if not isinstance(delta, Tensor | Mapping) or (
+            isinstance(delta, Mapping) and set(delta) != set(self.parameters.names)
+        ):
+            given = f"has {sorted(delta)}" if isinstance(delta, Mapping) else f"is a {type(delta).__name__}"
+            raise ValueError(
+                f"Recorder.update: delta {given}; give a tensor (D,), or one of each of {self.parameters.names}"
+            )
         vector = (delta if isinstance(delta, Tensor) else self.parameters.flatten(delta)).detach()
         if vector.shape != (self.parameters.dim,):
             raise ValueError(
@@ -338,10 +352,12 @@ class Recorder:
                 raise ValueError(f"Recorder.edge: of={of!r} is known of the last W updates only; leave step out")
             if self._archive is None:
                 raise ValueError("Recorder.edge: earlier steps are read from disk; give watch a run_dir")
+            if self.stopped is None:
+                self._archive.keep(self._kept.exact)  # updates since the last line of the log, too
             return self._archive.edge(step, center=center, products=self._agreement.products)
         if self.stopped is not None:
             self._tell_of_the_stop()
-        return self._kept.edge(center, of, source)
+        return self._kept.edge(center, of, source).in_layout(self.parameters.names)
 
     def _tell_of_the_stop(self) -> None:
         """What is read now is older than the weights: raise if there is nothing, else warn.
@@ -361,8 +377,10 @@ class Recorder:
         """Everything needed to continue bitwise, to be saved with the training state; of this process."""
         counts = torch.tensor([self.steps, self._recorded, self._identity])
         state = self._kept.state_dict() | {"counts": counts}
-        if self._log is not None and self._log.remembered is not None:
-            state["edge"] = self._log.remembered.clone()
+        if self._log is not None:
+            state |= {f"noted.{name}": values for name, values in self._log.noted.items()}
+            if self._log.remembered is not None:
+                state["edge"] = self._log.remembered.clone()
         return state
 
     def all_can_restore(self, state: Mapping[str, Tensor]) -> bool:
@@ -397,9 +415,10 @@ class Recorder:
             )
         self._kept.load_state_dict(state)
         if self._log is not None:
-            self._log.restore(edge, self.window)
+            self._log.restore(edge, self.window, below("noted.", state))
         self.steps, self._recorded, _ = state["counts"].tolist()
         self._last_seen = []
+        self._stepped.clear()
         self.stopped, self._agreement.told = None, False
         if self._archive is not None:
             self._archive.rewind(self.window.steps[-1] if self.window.pushed else -1)

@@ -19,6 +19,9 @@ def check_settings(
     window: int, every: int, storage: str, sketch_size: int, run_dir: Path | str | None, keep_updates: bool
 ) -> None:
     """Refuse numbers out of range, and storage without a directory."""
+    for name, number in (("window", window), ("every", every), ("sketch_size", sketch_size)):
+        if not isinstance(number, int):
+            raise ValueError(f"watch: {name} = {number!r} is not a whole number")
     if every < 1:
         raise ValueError(f"watch: every = {every}; it counts training steps and must be at least 1")
     if window < 2:

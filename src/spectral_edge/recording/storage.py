@@ -173,7 +173,7 @@ class KeptUpdates:
         if self._sketch is None:
             return self.window.edge(center, copy=copy)
         found = self.window.edge(center, copy=False)
-        exact = partial(self._exact_edge, center, self.window.pushed)
+        exact = partial(self._exact_edge, center, self.window.moment)
         return found.as_sketch(noise_floor(found, self._sketch.size), exact)
 
     def part_of_source(self, source: str) -> PartWindow:
@@ -199,13 +199,13 @@ class KeptUpdates:
         """Of an edge of the window; ``None`` if it is exact."""
         return None if self._sketch is None else noise_floor(edge, self._sketch.size)
 
-    def _exact_edge(self, center: bool, pushed: int) -> SpectralEdge:
+    def _exact_edge(self, center: bool, moment: tuple[int, int]) -> SpectralEdge:
         if self.exact is None:
             raise ValueError(
                 "directions: a sketched window keeps no updates, only their spectrum; give watch a run_dir, where they "
                 "are kept in a file, or another storage"
             )
-        self.window.check_unmoved(pushed)
+        self.window.check_unmoved(moment)
         return self.exact.edge(center)
 
     def inner_products(self) -> InnerProducts:

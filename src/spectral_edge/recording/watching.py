@@ -41,6 +41,7 @@ from spectral_edge.recording.refusals import (
     check_sources,
     refuse_unreadable,
 )
+from spectral_edge.recording.steps import outermost
 from spectral_edge.recording.storage import KeptUpdates, Storage, source_part
 from spectral_edge.recording.window_log import WindowLog
 
@@ -207,7 +208,7 @@ def watch(
             recorder.keep_part(PartWindow("decay", part, window, values))
         for source in sources:
             gradient = SourceGradient(subset, _replaces_gradients(model))
-            recorder.keep_part(PartWindow(source_part(source), gradient, window, subset))
+            recorder.keep_part(PartWindow(source_part(source), gradient, window, subset, zeros=True))
         _attach(recorder, optimizers)
         if part is not None:  # … and counted after the recorder has ended the step before
             part.start()
@@ -298,12 +299,16 @@ def _attach(recorder: Recorder, optimizers: list[Optimizer]) -> None:
 
     # Not traced: what a recorder does is no part of a compiled step.
     @torch.compiler.disable
-    def before(number: int, *_: Any) -> None:
-        if recorder.has_stepped(number):  # the training step before has ended without the other optimizers
+    def before(number: int, optimizer: Optimizer, *_: Any) -> None:
+        if outermost(optimizer) and recorder.has_stepped(
+            number
+        ):  # the training step before has ended without the other optimizers
             recorder.commit()
 
     @torch.compiler.disable
-    def after(number: int, *_: Any) -> None:
+    def after(number: int, optimizer: Optimizer, *_: Any) -> None:
+        if not outermost(optimizer):
+            return
         recorder.note_step(number)
         if all(recorder.has_stepped(other) for other in range(len(optimizers))):
             recorder.commit()

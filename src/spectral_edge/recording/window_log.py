@@ -85,6 +85,12 @@ class WindowLog:
         """What the next window is compared with."""
         return self._live.previous
 
-    def restore(self, remembered: Tensor | None, window: UpdateWindow) -> None:
-        """Compare the next window with this."""
+    @property
+    def noted(self) -> dict[str, Tensor]:
+        """By name, numbers noted since the last line."""
+        return self._monitor.noted
+
+    def restore(self, remembered: Tensor | None, window: UpdateWindow, noted: Mapping[str, Tensor]) -> None:
+        """Compare the next window with this, and go on from these notes."""
         self._live.restore(remembered, window)
+        self._monitor.restore(noted)

@@ -262,7 +262,7 @@ class SpectralEdge(Tabular):
         what = "the same parameters in another order" if set(map(plain_name, own)) == set(given) else "other parameters"
         raise ValueError(
             f"the edge is of {what} ({', '.join(own[:4])}, …) than these ({', '.join(names[:4])}, …); "
-            "pass parameters=recording.parameters_of(model)"
+            "pass parameters=recorder.parameters, or recording.parameters_of(model)"
         )
 
     def in_layout(self, names: tuple[str, ...]) -> SpectralEdge:
@@ -328,7 +328,11 @@ def spectral_edge(updates: Tensor | np.ndarray, center: bool = True) -> Spectral
 
 
 def edge_from_gram(
-    gram: Tensor, parts: Callable[[], Sequence[Tensor] | Rows], center: bool, sharded: bool = False
+    gram: Tensor,
+    parts: Callable[[], Sequence[Tensor] | Rows],
+    center: bool,
+    sharded: bool = False,
+    zeros: bool = False,
 ) -> SpectralEdge:
     """Find the spectral edge where the uncentred float64 Gram matrix of the updates is known already.
 
@@ -338,6 +342,7 @@ def edge_from_gram(
             :class:`Rows` that are read in blocks.
         center: as :func:`spectral_edge`.
         sharded: ``parts`` has this process's columns of the updates.
+        zeros: whether some of the updates may be zero.
     """
     g = gram.cpu().numpy()
     norms = np.sqrt(np.maximum(np.diag(g), 0))
@@ -345,7 +350,7 @@ def edge_from_gram(
     if len(bad):
         row = int(np.flatnonzero(~np.isfinite(norms))[0]) if not np.isfinite(norms).all() else int(bad[0])
         raise ValueError(f"spectral_edge: update {row} has NaN or infinite entries; drop it before the analysis")
-    if (norms == 0).any():
+    if (norms == 0).any() and not (zeros and norms.any()):
         rows = np.flatnonzero(norms == 0).tolist()
         raise ValueError(
             f"spectral_edge: updates {rows} are exactly zero (no step was taken, or the parameters are frozen or "

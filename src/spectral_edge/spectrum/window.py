@@ -35,6 +35,7 @@ class UpdateWindow:
         device: where the rows are kept.
         rows: (W, D) to keep them in, as a memory-mapped file, in place of ``dtype`` and ``device``; edges are then
             taken without a copy.
+        zeros: whether updates may be zero, as gradients of a source may; otherwise an edge of such a window is refused.
         shards: what the columns are, where parameters are sharded over processes: inner products are then summed over
             the processes, each element once, and *all of them must read* ``gram_matrix`` or ``edge`` at the same time.
 
@@ -54,6 +55,7 @@ class UpdateWindow:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         rows: Tensor | None = None,
+        zeros: bool = False,
         shards: Sequence[Shard] = (),
     ) -> None:
         if size < 2:
@@ -62,10 +64,12 @@ class UpdateWindow:
             raise ValueError(f"UpdateWindow: dim = {dim}, the parameter subset is empty")
         self._rows = torch.zeros(size, dim, dtype=dtype, device=device) if rows is None else rows.view(size, dim)
         self._in_place = rows is not None
+        self._zeros = zeros
         self._gram = torch.zeros(size, size, dtype=torch.float64, device=self._rows.device)
         self._steps = torch.zeros(size, dtype=torch.int64, device=self._rows.device)
         self._pushed: int | Tensor = 0
         self._summed = 0  # updates whose inner products are in the Gram matrix
+        self._begun = 0  # times that it began anew, from nothing or from a state
         self.shards = tuple(shards)
         self._products = InnerProducts(shards)
 
@@ -93,6 +97,11 @@ class UpdateWindow:
     def pushed(self) -> int:
         """Updates that have arrived, also those that were dropped again."""
         return int(self._pushed)
+
+    @property
+    def moment(self) -> tuple[int, int]:
+        """Another one whenever the window has changed."""
+        return self._begun, self.pushed
 
     @property
     def full(self) -> bool:
@@ -151,6 +160,7 @@ class UpdateWindow:
     def clear(self) -> None:
         """Forget all updates."""
         self._pushed, self._summed = 0, 0
+        self._begun += 1
 
     def _order(self) -> list[int]:
         pushed = self.pushed
@@ -221,26 +231,29 @@ class UpdateWindow:
         gram = self.gram_matrix
         if copy and not self._in_place:
             updates = self.updates
-            return self._agreed(edge_from_gram(gram, lambda: (updates,), center, self._products.sharded))
-        taken = self.pushed
+            return self._agreed(edge_from_gram(gram, lambda: (updates,), center, self._products.sharded, self._zeros))
+        taken = self.moment
 
         def parts() -> tuple[Tensor, Tensor]:
             self.check_unmoved(taken)
             return self.parts
 
-        return self._agreed(edge_from_gram(gram, parts, center, self._products.sharded))
+        return self._agreed(edge_from_gram(gram, parts, center, self._products.sharded, self._zeros))
 
-    def check_unmoved(self, pushed: int) -> None:
-        """Raise if updates have arrived since there were ``pushed``.
+    def check_unmoved(self, moment: tuple[int, int]) -> None:
+        """Raise if the window has changed since a moment.
 
         Raises:
-            ValueError: they have.
+            ValueError: it has.
         """
-        if self.pushed != pushed:
-            raise ValueError(
-                f"directions: the window has moved on by {self.pushed - pushed} updates since this edge was taken, and "
-                "keeps no copy; ask for directions before the next step, or take the edge again"
-            )
+        if self.moment == moment:
+            return
+        (begun, pushed), (then, before) = self.moment, moment
+        how = f"moved on by {pushed - before} updates" if begun == then else "been restored or cleared"
+        raise ValueError(
+            f"directions: the window has {how} since this edge was taken, and keeps no copy; ask for directions before "
+            "the next step, or take the edge again"
+        )
 
     def _agreed(self, edge: SpectralEdge) -> SpectralEdge:
         """The first process's eigenvectors for all: machines may differ in their signs and last bits."""
@@ -294,6 +307,7 @@ class UpdateWindow:
         self._rows.copy_(state["rows"])
         self._gram.copy_(state["gram"])
         self._steps.copy_(state["steps"])
+        self._begun += 1
 
 
 def stacked_updates(parameters: Sequence[Tensor], window: int) -> Tensor:
