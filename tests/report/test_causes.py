@@ -51,3 +51,25 @@ def test_report_has_a_table_a_point_and_a_figure(tables, tmp_path):
     ]
     for line in text.splitlines():  # a bar in a cell would make another column
         assert not line.startswith("|") or line.count("|") - 1 in {len(point.columns) for point in points}
+
+
+def test_tables_hold_means_and_excesses_over_seeds(tables):
+    points = {point.title: point for point in causes_points(tables, CausesProtocol(operations=("add", "mul")))}
+
+    def row(title, **keys):
+        point = next(point for name, point in points.items() if name.startswith(title))
+        found = [dict(zip(point.columns, cells, strict=True)) for cells in point.rows]
+        return next(cells for cells in found if all(cells[name] == value for name, value in keys.items()))
+
+    seeds = tables["steering"].filter(task="add", null="span", strength=1.0, quantity="log_share")["measured"] - 1
+    half = 1.8945786 * seeds.std() / 8**0.5  # Student's t of seven degrees of freedom, 90 %
+    said = f"{seeds.mean():.3f} [{seeds.mean() - half:.3f}, {seeds.mean() + half:.3f}]"
+    cells = row("What a step", task="add", strength="1", quantity="log_share")
+    assert (cells["n"], cells["span"]) == ("8", said)
+    own = tables["ablation"].filter(task="mul", null="theta", strength=0.5)["measured"]
+    cells = row("Every step", task="mul", moved="removed", strength="0.5", quantity="log_loss")
+    assert float(cells["measured"]) == pytest.approx(own.mean(), rel=5e-3)
+    assert (cells["theta"], cells["unmatched"]) == ("1", "—")
+    cells = row("Training", task="add", **{"training arm": "edge"})
+    assert [cells[name] for name in ("norm", "cosine theta", "cosine done")] == ["1.25", "0.5", "0.7"]
+    assert row("Training", task="add", **{"training arm": "rest"})["cosine theta"] == "—"

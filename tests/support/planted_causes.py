@@ -10,13 +10,14 @@ from spectral_edge.experiments.causes import TRAINING_ARMS, UNMATCHED
 CONTROLS = ("isotropic", "weights", "span", "blocks", "theta")
 
 
-def planted(seeds=8, *, task="add", delay=0.0, excess=0.0, cosine=0.99, drifts=None, stuck=None):
+def planted(seeds=8, *, task="add", delay=0.0, excess=0.0, cosine=0.99, drifts=None, stuck=None, diverged=None):
     """The edge's numbers exceed every null by ``excess``; its arms delay by ``delay`` on a log scale.
 
-    ``drifts``: arm -> drift that it takes out. ``stuck``: arm -> seeds in which it never stops.
+    ``drifts``: arm -> drift that it takes out. ``stuck``, ``diverged``: arm -> seeds in which it
+    never stops, or diverges at step 900.
     """
     noise = np.random.default_rng(0).normal(0, 0.01, seeds)
-    base = {"task": task, "checkpoint": "stop", "centered": True, "is_edge": True, "moved": "removed"}
+    base = {"task": task, "checkpoint": "stop", "centered": True, "is_edge": True, "moved": "removed", "share": 0.5}
     rows = {kind: [] for kind in ("ablation", "steering", "bending", "metric", "training")}
 
     def add(kind, seed, null, level=1.0, **keys):
@@ -43,6 +44,9 @@ def planted(seeds=8, *, task="add", delay=0.0, excess=0.0, cosine=0.99, drifts=N
             never = seed in (stuck or {}).get(arm, ())
             whole = {"seed": seed, "training_arm": arm, "begin": 400, "unchanged_stop": 1400, "removed_share": 0.01}
             whole |= {"removed_drift": (drifts or {}).get(arm, 0.1), "last": 2800.0 if never else end}
-            whole |= {"stop": None if never else end}
-            rows["training"] += [base | whole | {"step": step} for step in (400, 500)]
+            broken = seed in (diverged or {}).get(arm, ())
+            whole |= {"stop": None if never or broken else end, "diverged": broken}
+            whole |= {"last": 900.0} if broken else {}
+            lies = {"cosine_theta": 0.5, "cosine_before": 0.6, "cosine_done": 0.7}
+            rows["training"] += [base | whole | lies | {"step": step, "norm": step / 100} for step in (400, 500)]
     return {kind: polars.DataFrame(found, infer_schema_length=None) for kind, found in rows.items()}

@@ -235,9 +235,34 @@ def test_a_control_that_took_out_little_makes_no_yes():
 def test_arms_that_never_stop_decide_nothing():
     """Of both, the difference is 0 whatever would have come; of the control alone it is too large."""
     assert answers(stuck={"edge": {1}, "span": {1}, "rest": {1}})[TAKEN] == "undecided"
-    alone = answers(delay=1.5, stuck={"span": {2}, "rest": {2}})
-    assert alone[TAKEN] == "undecided"
+    alone = answers(delay=1.5, stuck={"span": {2}})
+    assert alone[TAKEN] == "undecided", "also where another control is the strongest"
     assert answers(delay=0.5, stuck={"edge": {1, 2, 3}})[TAKEN + 2] == "yes"  # a lower bound is enough for a yes
+    assert answers(stuck={"span": {2}})[TAKEN] == "no"  # and an upper bound of the difference for a no
+    once = planted(stuck={"edge": {1}})
+    later = {"last": 1500.0, "unchanged_stop": 750.0}  # so that its delay is small, though it has no end
+    endless = once["training"].with_columns(
+        polars.when(polars.col("stop").is_null()).then(polars.lit(value)).otherwise(polars.col(name)).alias(name)
+        for name, value in (later | {"unchanged_stop": 1500.0}).items()
+    )
+    found = causes_answers({**once, "training": endless}, PROTOCOL)["add"]
+    assert [found[TAKEN].answer, found[TAKEN + 2].answer] == ["undecided", "undecided"]
+
+
+def test_an_arm_that_diverged_did_not_generalise_early():
+    found = {row["seed"]: row for row in arms_of(planted(diverged={"edge": {1}})["training"]).iter_rows(named=True)
+             if row["training_arm"] == "edge"}  # fmt: skip
+    assert found[1]["censored"]
+    assert found[1]["delay"] == pytest.approx(math.log(2.4))  # to twice the stop of the unchanged run
+    assert answers(diverged={"edge": {1}})[TAKEN : TAKEN + 3 : 2] == ["undecided", "undecided"]
+
+
+def test_a_seed_without_an_arm_is_left_out():
+    tables = planted()
+    for arm in ("edge", "span"):
+        kept = ~((polars.col("training_arm") == arm) & (polars.col("seed") == 3))
+        found = causes_answers({**tables, "training": tables["training"].filter(kept)}, PROTOCOL)["add"]
+        assert found[TAKEN].n == 7
 
 
 def test_a_seed_without_a_control_is_left_out():
@@ -267,21 +292,23 @@ def test_an_arm_that_never_stops_counts_to_its_end():
     table = polars.DataFrame(
         {"task": "add", "seed": [1, 2], "training_arm": ["edge"] * 2, "begin": [400, 400],
          "unchanged_stop": [1400, 1400], "stop": [1400, None], "last": [1400, 2800], "removed_share": 0.1,
-         "removed_drift": 0.2}
+         "removed_drift": 0.2, "diverged": False, "step": 400, "norm": 2.0, "cosine_theta": 0.1, "cosine_before": 0.2,
+         "cosine_done": 0.3}
     )  # fmt: skip
     np.testing.assert_allclose(arms_of(table)["delay"], [0, math.log(2.4)])
     row = delays_table(table).row(0, named=True)
     assert (row["n"], row["stopped"], row["delay"]) == (2, 1, pytest.approx(2.4**0.5))
 
 
-def test_ratios_are_of_rises_of_the_loss():
+def test_ratios_are_of_rises_of_the_loss_which_may_be_negative():
+    rises = {1: (6.0, 2.0), 2: (-0.1, 0.5), 3: (12.0, 3.0)}
     rows = [
         {"task": "add", "seed": seed, "centered": True, "is_edge": True, "strength": 1.0, "quantity": "log_loss",
-         "moved": "removed", "null": "isotropic", "baseline": 0.0, "measured": math.log(1 + 6 * scale),
-         "drawn": [math.log(1 + scale), math.log(1 + 3 * scale)]}
-        for seed, scale in enumerate((1.0, 2.0, 0.5))
+         "moved": "removed", "null": null, "baseline": 0.0, "measured": math.log(1 + edge),
+         "null_mean": math.log(1 + control * sign)}
+        for seed, (edge, control) in rises.items() for null, sign in (("isotropic", 1), (UNMATCHED, -1e-3))
     ]  # fmt: skip
-    found = loss_ratios(polars.DataFrame(rows)).row(0, named=True)
-    assert (found["n"], found["ratio"]) == (3, pytest.approx(3))
-    assert found["low"] == pytest.approx(3)
-    assert found["control_rise"] == pytest.approx(7 / 3)
+    matched, published = loss_ratios(polars.DataFrame(rows)).iter_rows(named=True)
+    assert (matched["n"], matched["ratio"], matched["rise"]) == (3, pytest.approx(3), pytest.approx(6))
+    assert (matched["lower_quartile"], matched["upper_quartile"]) == pytest.approx((1.4, 3.5))  # of -0.2, 3 and 4
+    assert (published["ratio"], published["control_rise"]) == pytest.approx((3000, -0.002))

@@ -14,7 +14,7 @@ from spectral_edge.experiments.answer import ExperimentAnswer, beyond_all
 from spectral_edge.experiments.causes.at_stop import UNMATCHED
 from spectral_edge.experiments.causes.protocol import PROTOCOL, CausesProtocol
 from spectral_edge.replication.decision import PROTOCOL as RULES
-from spectral_edge.replication.decision.rules import combined, decide_bound
+from spectral_edge.replication.decision.rules import ThreeWay, combined, decide_bound
 from spectral_edge.statistics import mean_interval
 
 if TYPE_CHECKING:
@@ -117,11 +117,13 @@ def _same_in_the_metric(table: polars.DataFrame, protocol: CausesProtocol) -> Ex
 def arms_of(training: polars.DataFrame) -> polars.DataFrame:
     """One row a run and arm, with ``delay``: log of (stop - begin) over that of the unchanged run.
 
-    Where an arm never stopped (``censored``), its end stands for its stop, so that its delay is a lower bound.
+    Where an arm never stopped (``censored``), the end that it might have reached stands for its stop, so that its delay
+    is a lower bound; so it does for an arm that diverged before.
     """
     import polars
 
-    end = polars.coalesce("stop", "last")
+    longest = polars.when("diverged").then(PROTOCOL.patience * polars.col("unchanged_stop")).otherwise("last")
+    end = polars.coalesce("stop", longest)
     once = training.unique(["task", "seed", "training_arm"], keep="last", maintain_order=True)
     return once.with_columns(
         delay=((end - polars.col("begin")) / (polars.col("unchanged_stop") - polars.col("begin"))).log(),
@@ -130,84 +132,106 @@ def arms_of(training: polars.DataFrame) -> polars.DataFrame:
 
 
 def _of_arms(arms: polars.DataFrame, protocol: CausesProtocol) -> Iterator[ExperimentAnswer]:
-    of = {arm: part for (arm,), part in arms.group_by(["training_arm"], maintain_order=True)}
-    delay = {arm: dict(part.select("seed", "delay").iter_rows()) for arm, part in of.items()}
     for arm, others in _MATCHED.items():
-        excess = {other: {s: delay[arm][s] - delay[other][s] for s in delay[arm]} for other in others}
         question = f"taking {_NAMES[arm]} out of updates delays generalisation more than other directions of the window"
+        of = _in_common_seeds(arms, (arm, *others))
+        excess = {other: _by_seed(of[arm], of[arm]["delay"] - of[other]["delay"]) for other in others}
         yield _allowed(_beyond(question, excess, protocol.delay_margin), arm, of, protocol)
     for arm in ("edge", "edge3", "across", "theta"):
         question = f"taking {_NAMES[arm]} out of updates delays generalisation"
-        answer = _beyond(question, {"no change": delay[arm]}, protocol.delay_margin)
-        stopped = int((~of[arm]["censored"]).sum())
-        yield replace(answer, because=f"{answer.because}; {stopped} of {len(of[arm])} stopped")
+        (own,) = _in_common_seeds(arms, (arm,)).values()
+        answer = _beyond(question, {"no change": _by_seed(own, own["delay"])}, protocol.delay_margin)
+        endless = int(own["censored"].sum())
+        because = f"{answer.because}; {len(own) - endless} of {len(own)} stopped"
+        yield replace(answer, answer=_unless(answer, yes=False, no=endless > 0), because=because)
+
+
+def _in_common_seeds(arms: polars.DataFrame, names: Sequence[str]) -> dict[str, polars.DataFrame]:
+    """Of each arm its rows by seed, of the seeds that have them all."""
+    import polars
+
+    parts = [arms.filter(training_arm=name) for name in names]
+    common = sorted(set.intersection(*(set(part["seed"]) for part in parts)))
+    kept = [part.filter(polars.col("seed").is_in(common)).sort("seed") for part in parts]
+    return dict(zip(names, kept, strict=True))
+
+
+def _by_seed(part: polars.DataFrame, values: polars.Series) -> BySeed:
+    return dict(zip(part["seed"], values, strict=True))
 
 
 def _allowed(
-    answer: ExperimentAnswer,
-    arm: str,
-    of: Mapping[str, polars.DataFrame],
-    protocol: CausesProtocol,
+    answer: ExperimentAnswer, arm: str, of: Mapping[str, polars.DataFrame], protocol: CausesProtocol
 ) -> ExperimentAnswer:
-    """Undecided where the control that decides took out too little, or where arms that never stopped would decide."""
+    """Undecided where the control that decides took out too little, or where an arm without an end could change it."""
     strongest = answer.over
     assert strongest is not None
-    one, other = of[arm].sort("seed"), of[strongest].sort("seed")
-    drifts = [float(np.mean(part["removed_drift"].to_numpy())) for part in (one, other)]
-    both, alone = int((one["censored"] & other["censored"]).sum()), int((~one["censored"] & other["censored"]).sum())
+    drifts = {name: float(np.mean(part["removed_drift"].to_numpy())) for name, part in of.items()}
+    endless = {name: int(part["censored"].sum()) for name, part in of.items()}
     because = (
-        f"{answer.because}; {arm} took out {drifts[0]:.2g} of the drift and {strongest} {drifts[1]:.2g}; "
-        f"neither stopped in {both} seeds, {strongest} alone did not in {alone}"
+        f"{answer.because}; {arm} took out {drifts[arm]:.2g} of the drift and {strongest} {drifts[strongest]:.2g}; "
+        f"never stopped: {', '.join(f'{name} in {count} seeds' for name, count in endless.items())}"
     )
-    weak = drifts[1] < protocol.least_drift * drifts[0]
-    refused = (answer.answer == "yes" and (weak or alone)) or (answer.answer == "no" and both)
-    return replace(answer, answer="undecided" if refused else answer.answer, because=because)
+    weak = drifts[strongest] < protocol.least_drift * drifts[arm]
+    controls = sum(count for name, count in endless.items() if name != arm)
+    return replace(answer, answer=_unless(answer, yes=weak or controls > 0, no=endless[arm] > 0), because=because)
+
+
+def _unless(answer: ExperimentAnswer, *, yes: bool, no: bool) -> ThreeWay:
+    """The answer, or undecided where there is a reason against a yes or against a no."""
+    return "undecided" if (answer.answer == "yes" and yes) or (answer.answer == "no" and no) else answer.answer
 
 
 def delays_table(training: polars.DataFrame) -> polars.DataFrame:
     """What each arm took out and what came of it, one row a (task, arm).
 
     Columns task, training_arm, n, stopped (runs that did), delay (ratio of times to the stop, geometric mean over
-    seeds) with its 90 % interval low and high, removed_share and removed_drift (means).
+    seeds) with its 90 % interval low and high, removed_share and removed_drift (means), norm (of the weights at the
+    end, over that at the begin); and of arms that take out v1, means over all evaluations of its |cos| to θ, to v1 of
+    100 steps before and to v1 of the updates after removal.
     """
     import polars
 
     rows = []
     for (task, arm), part in arms_of(training).group_by(["task", "training_arm"], maintain_order=True):
         delay, low, high = _geometric(part["delay"].to_numpy())
+        curves = training.filter(task=task, training_arm=arm).sort("step")
+        ends = curves.group_by("seed").agg(polars.col("norm").last() / polars.col("norm").first())
+        cosines = {f"cosine_{other}": curves[f"cosine_{other}"].mean() for other in ("theta", "before", "done")}
         rows.append(
             {
                 "task": task, "training_arm": arm, "n": len(part), "stopped": int((~part["censored"]).sum()),
                 "delay": delay, "low": low, "high": high, "removed_share": part["removed_share"].mean(),
-                "removed_drift": part["removed_drift"].mean(),
-            }
+                "removed_drift": part["removed_drift"].mean(), "norm": ends["norm"].mean(),
+            } | (cosines if arm in ("edge", "edge3") else dict.fromkeys(cosines))
         )  # fmt: skip
-    return polars.DataFrame(rows)
+    return polars.DataFrame(rows, infer_schema_length=None)
 
 
 def loss_ratios(ablation: polars.DataFrame) -> polars.DataFrame:
-    """How much more removing the edge raises the loss than a control: geometric mean over seeds, 90 % interval.
+    """How much more removing the edge raises the loss than a control: median and quartiles over seeds.
 
-    The ratio of a run is its rise without the edge over the absolute mean rise of the control's draws. Of removed
-    random directions, whose rises are about zero and may be negative, it is what was published, and grows with the
-    number of draws; ``control_rise`` is the signed mean over seeds. Columns task, null, n, rise, control_rise, ratio,
-    low, high.
+    The ratio of a run is its rise without the edge over that of the control, the mean of whose draws is taken of the
+    logarithm of the loss. A rise may be negative, of removed random directions in about half of the runs; their ratio,
+    in absolute value, is what was published, and grows with the number of draws. Columns task, null, n, rise and
+    control_rise (medians), ratio, lower_quartile, upper_quartile.
     """
     import polars
 
     own = ablation.filter(moved="removed", centered=True, is_edge=True, strength=1.0, quantity="log_loss")
     rows = []
     for (task, null), part in own.sort("seed").group_by(["task", "null"], maintain_order=True):
-        before = np.exp(part["baseline"].to_numpy())
-        rise = np.exp(part["measured"].to_numpy()) - before
-        control = np.array([np.exp(drawn).mean() for drawn in part["drawn"].to_list()]) - before
-        ratio, low, high = _geometric(np.log(rise / np.abs(control)))
+        before, without, control = (np.exp(part[name].to_numpy()) for name in ("baseline", "measured", "null_mean"))
+        rises = {"rise": without - before, "control_rise": control - before}
+        ratio = rises["rise"] / (rises["control_rise"] if null != UNMATCHED else np.abs(rises["control_rise"]))
+        quartiles = dict(
+            zip(("lower_quartile", "ratio", "upper_quartile"), np.quantile(ratio, (0.25, 0.5, 0.75)), strict=True)
+        )
         rows.append(
-            {
-                "task": task, "null": "unmatched" if null == UNMATCHED else null, "n": len(part), "rise": rise.mean(),
-                "control_rise": control.mean(), "ratio": ratio, "low": low, "high": high,
-            }
-        )  # fmt: skip
+            {"task": task, "null": "unmatched" if null == UNMATCHED else null, "n": len(part)}
+            | {name: float(np.median(values)) for name, values in rises.items()}
+            | {name: float(quartiles[name]) for name in ("ratio", "lower_quartile", "upper_quartile")}
+        )
     return polars.DataFrame(rows)
 
 
