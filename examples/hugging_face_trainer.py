@@ -24,7 +24,7 @@ watching = WatchCallback(parameters="attention", window=10, every=2, run_dir="re
 trainer = Trainer(
     model,
     TrainingArguments(
-        output_dir="trainer",
+        output_dir="trainers/hugging_face_trainer",
         max_steps=60,
         save_steps=30,
         per_device_train_batch_size=8,

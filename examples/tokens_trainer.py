@@ -44,7 +44,7 @@ def fit(text: list[dict[str, list[int]]], steps: int, callbacks: list[WatchCallb
 collate = DataCollatorForLanguageModeling(tokenizer, mlm=False)
 fit(passages(prose), 100, [])
 new = passages(code)
-watching = WatchCallback(parameters="attention", window=20, every=5, decay=True, run_dir="recordings/tokens_trainer")
+watching = WatchCallback(parameters="attention", window=20, every=5, run_dir="recordings/tokens_trainer")
 fit(new[::2], 100, [watching])
 
 recorder, held_out = watching.recorder, collate(new[1:65:2])

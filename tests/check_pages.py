@@ -21,7 +21,7 @@ def test_the_quickstart_leads_to_an_edge(tmp_path, monkeypatch):
     install, *commands = blocks(PAGE, "bash")
     assert install == "pip install '.[serve]'\n"  # tests/check_wheel.py installs
     trained, analysed, reported = (run_shell(code, tmp_path) for code in commands)
-    assert "\ngrokked at step " in trained
+    assert "\ngrokked; ended at step " in trained
     page = " ".join(PAGE.read_text().split())
     for row, said in SAID.items():
         found = re.search(rf"C6 +stop +{row} +sum +(\S+) .* p (\S+)", analysed)

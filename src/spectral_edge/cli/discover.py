@@ -47,6 +47,7 @@ class Discover:
         step = analysis_step(run, self.config) if self.step is None else self.step
         self.output.say(f"responses at step {step}")
         found, picture = discover_at(run, step, self.source, self.config)
+        self.output.say(picture.source)  # with its window, which is shorter where the run is
         page = write_discovery_report([], [], [picture], self.out or self.run_path / "discovery")
         law = found.law
         values = {

@@ -73,8 +73,8 @@ def along_of(along: float | Tensor | np.ndarray, rows: Tensor, space: DirectionS
         moved = given
     else:
         raise ValueError(
-            f"intervene: along has shape {tuple(given.shape)}; give a length along v1, {len(rows)} coefficients of the "
-            f"directions, or a displacement of {space.parameters.dim} parameters"
+            f"intervene: along has shape {tuple(given.shape)}; give a length along v1, a coefficient for each of the "
+            f"{len(rows)} directions (k={len(rows)}), or a displacement of {space.parameters.dim} parameters"
         )
     length = space.inner(moved, moved)  # over all processes, of which one may hold nothing
     if not 0 < length < float("inf"):

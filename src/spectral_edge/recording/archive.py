@@ -99,7 +99,7 @@ class Archive:
         if self.earlier is not None:
             raise StoreError(
                 f"{self.path}: holds a recording up to step {self.earlier} already. Restore the recorder's state "
-                "(load_state_dict) to continue it, or choose another run_dir."
+                "(load_state_dict) to continue it, or choose another run_dir"
             )
 
     def rewind(self, step: int) -> None:
