@@ -280,3 +280,19 @@ def test_megatrons_tensor_parallelism_is_refused_by_name():
     model[0].weight.tensor_model_parallel = True
     with pytest.raises(ValueError, match="Megatron's tensor parallelism keeps parameters in partitions"):
         se.watch(model, torch.optim.SGD(model.parameters(), lr=0.1), parameters="weight")
+
+
+@pytest.mark.parametrize(
+    ("delta", "message"),
+    [
+        ({"weight": torch.ones(2, 3)}, r"delta has \['weight'\]; give a tensor \(D,\), or one of each of"),
+        ([1.0] * 8, "delta is a list"),
+        (torch.ones(7), r"shape \(7,\), but these parameters need \(8,\)"),
+        (torch.zeros(8), "exactly zero"),
+    ],
+)
+def test_an_update_of_ones_own_that_is_none(delta, message):
+    with se.watch(torch.nn.Linear(3, 2), None, parameters=".", window=2, verbose=False) as recorder:
+        with pytest.raises(ValueError, match=message):
+            recorder.update(delta)
+        assert (recorder.steps, recorder.stopped) == (0, None)

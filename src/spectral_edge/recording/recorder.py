@@ -20,6 +20,7 @@ from spectral_edge.recording.cost import Cost
 from spectral_edge.recording.gradients import SourceGradient
 from spectral_edge.recording.layout import LayoutGuard
 from spectral_edge.recording.parts import PartWindow, UpdatePart, below
+from spectral_edge.recording.refusals import check_modes, check_notes, checked_update
 from spectral_edge.recording.resolution import warn_if_coarse
 from spectral_edge.recording.sources import Source
 from spectral_edge.recording.storage import KeptUpdates
@@ -152,9 +153,7 @@ class Recorder:
         Raises:
             ValueError: a tensor of several numbers; names it.
         """
-        for name, value in values.items():
-            if isinstance(value, Tensor) and value.numel() != 1:
-                raise ValueError(f"Recorder.note: {name} is a tensor of shape {tuple(value.shape)}; give its mean")
+        check_notes(values)
         if self._log is not None:
             self.guarded(partial(self._log.note, values))
 
@@ -179,17 +178,10 @@ class Recorder:
         """
         if not self._first and not self._agreement.sharded:
             return  # the first process keeps them
-        if k > self.window.size:
-            raise ValueError(f"Recorder.keep_modes: k = {k} directions of a window of {self.window.size} updates")
-        if self._archive is None or self._log is None:
-            raise ValueError("Recorder.keep_modes: modes are kept on disk; give watch a run_dir")
-        if self._agreement.sharded:
-            raise ValueError(
-                "Recorder.keep_modes: parameters are sharded, and nothing is gathered inside a training step; call "
-                "se.functional_modes with recorder.edge().directions(k) where you evaluate"
-            )
+        check_modes(k, self.window.size, self._archive is not None and self._log is not None, self._agreement.sharded)
         from spectral_edge.recording.kept_modes import ModeKeeper  # 60 MB of modules that a spectrum does not need
 
+        assert self._log is not None
         self._log.keep_modes(ModeKeeper(self._model, self.parameters, inputs, forward, k, labels))
 
     @contextlib.contextmanager
@@ -226,21 +218,7 @@ class Recorder:
         Raises:
             ValueError: another number of entries, not finite, or exactly zero. Nothing else raises from here.
         """
-        if not isinstance(delta, Tensor | Mapping) or (
-            isinstance(delta, Mapping) and set(delta) != set(self.parameters.names)
-        ):
-            given = f"has {sorted(delta)}" if isinstance(delta, Mapping) else f"is a {type(delta).__name__}"
-            raise ValueError(
-                f"Recorder.update: delta {given}; give a tensor (D,), or one of each of {self.parameters.names}"
-            )
-        vector = (delta if isinstance(delta, Tensor) else self.parameters.flatten(delta)).detach()
-        if vector.shape != (self.parameters.dim,):
-            raise ValueError(
-                f"Recorder.update: delta has shape {tuple(vector.shape)}, but these parameters need "
-                f"({self.parameters.dim},)"
-            )
-        if not torch.isfinite(vector).all() or not vector.any():
-            raise ValueError("Recorder.update: delta is not finite or exactly zero; skip this step")
+        vector = checked_update(delta, self.parameters)
         self.steps += 1
         self.guarded(partial(self._put, vector, self.steps if step is None else step))
 

@@ -1,18 +1,28 @@
-"""What :func:`watch` cannot record, said before it begins."""
+"""What cannot be recorded, said before it begins, and to whoever asks for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from spectral_edge.parameters import Adapter
+from spectral_edge.parameters import Adapter, ParameterSubset
 from spectral_edge.recording.decay import check_decoupled
 
-__all__ = ["check_adapters", "check_decay", "check_settings", "check_sources", "refuse_unreadable"]
+__all__ = [
+    "check_adapters",
+    "check_decay",
+    "check_modes",
+    "check_notes",
+    "check_settings",
+    "check_sources",
+    "checked_update",
+    "refuse_unreadable",
+]
 
 
 def check_settings(
@@ -102,3 +112,40 @@ def _layers(optimizer: Any) -> Iterator[Any]:
         while one is not None:
             yield one
             one = getattr(one, "optimizer", None)
+
+
+def check_modes(k: int, window: int, has_folder: bool, sharded: bool) -> None:
+    """Refuse to keep modes that there are not, or that have no place."""
+    if k > window:
+        raise ValueError(f"Recorder.keep_modes: k = {k} directions of a window of {window} updates")
+    if not has_folder:
+        raise ValueError("Recorder.keep_modes: modes are kept on disk; give watch a run_dir")
+    if sharded:
+        raise ValueError(
+            "Recorder.keep_modes: parameters are sharded, and nothing is gathered inside a training step; call "
+            "se.functional_modes with recorder.edge().directions(k) where you evaluate"
+        )
+
+
+def check_notes(values: Mapping[str, float | Tensor]) -> None:
+    """Refuse a tensor of several numbers."""
+    for name, value in values.items():
+        if isinstance(value, Tensor) and value.numel() != 1:
+            raise ValueError(f"Recorder.note: {name} is a tensor of shape {tuple(value.shape)}; give its mean")
+
+
+def checked_update(delta: Tensor | Mapping[str, Tensor], parameters: ParameterSubset) -> Tensor:
+    """An update (D,) that was measured elsewhere, if it is one."""
+    if isinstance(delta, Mapping) and set(delta) == set(parameters.names):
+        delta = parameters.flatten(delta)
+    if not isinstance(delta, Tensor):
+        given = f"has {sorted(delta)}" if isinstance(delta, Mapping) else f"is a {type(delta).__name__}"
+        raise ValueError(f"Recorder.update: delta {given}; give a tensor (D,), or one of each of {parameters.names}")
+    vector = delta.detach()
+    if vector.shape != (parameters.dim,):
+        raise ValueError(
+            f"Recorder.update: delta has shape {tuple(vector.shape)}, but these parameters need ({parameters.dim},)"
+        )
+    if not torch.isfinite(vector).all() or not vector.any():
+        raise ValueError("Recorder.update: delta is not finite or exactly zero; skip this step")
+    return vector
