@@ -1,7 +1,7 @@
 import pytest
 from scipy import stats
 
-from spectral_edge.replication.aggregation import combine_seeds, headline_rows
+from spectral_edge.replication.aggregation import combine_seeds
 from spectral_edge.store import ClaimRow, NullSummary
 
 
@@ -59,10 +59,3 @@ def test_a_null_that_one_seed_lacks_is_not_combined():
 def test_the_same_seed_twice_is_refused():
     with pytest.raises(ValueError, match=r"C6 add v1 concentration sum at stop is there twice"):
         combine_seeds([row(0.1), row(0.2)])
-
-
-def test_single_seeds_stand_behind_their_row():
-    single = over_seeds((0.1, 0.2, 0.3), (0.02, 0.03, 0.04))
-    alone = row(0.3, 0.01, direction="v2")
-    rows = [*combine_seeds([*single, alone]), *single, alone]
-    assert [(r.direction, r.seed) for r in headline_rows(rows)] == [("v1", None), ("v2", 42)]

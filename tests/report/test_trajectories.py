@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import pytest
 
-from spectral_edge.report.trajectories import _roc, draw_gap, draw_three_spectra
+from spectral_edge.report.trajectories import draw_gap, draw_three_spectra
 from support.synthetic import fake_row, make_analysis
 
 STEPS = np.arange(1000, 5001, 100)
@@ -67,21 +66,6 @@ def test_roc_of_declines_is_drawn_beside_the_stored_area():
     drawing = draw_gap(analyses, [*rows, other, area])
     (text,) = drawing.figure.axes[2].get_legend().get_texts()
     assert text.get_text() == "g23 decline: area 0.25"
-
-
-@pytest.mark.parametrize(
-    ("found", "area"),
-    [
-        ([(3.0, True), (2.0, True), (1.0, False)], 1.0),
-        ([(1.0, True), (2.0, False), (3.0, False)], 0.0),
-        ([(1.0, True), (1.0, False)], 0.5),
-        ([(4.0, True), (3.0, False), (2.0, True), (1.0, False)], 0.75),
-    ],
-)
-def test_area_under_the_drawn_curve_is_the_share_of_pairs_in_order(found, area):
-    false, true = _roc(found)
-    assert (false[0], true[0], false[-1], true[-1]) == (0, 0, 1, 1)
-    assert np.trapezoid(true, false) == pytest.approx(area)
 
 
 def test_three_spectra_of_each_task():

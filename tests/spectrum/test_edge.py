@@ -109,3 +109,20 @@ def test_a_direction_below_the_cutoff_is_refused():
             edge.directions(k)
     with pytest.raises(ValueError, match=r"outside 1..4"):
         edge.eigengap(5)
+
+
+def test_fewer_entries_than_updates_are_no_lower_rank():
+    """Twenty updates of five numbers have rank five because there are five: k* is where σ falls most."""
+    rng = np.random.default_rng(0)
+    updates = torch.from_numpy(rng.standard_normal((20, 5)) * [6.0, 1.2, 1.1, 1.0, 0.9])
+    edge = se.spectral_edge(updates, center=False)
+    sigma = np.linalg.svd(updates.numpy(), compute_uv=False)
+    assert edge.position == int(np.argmax(sigma[:-1] ** 2 / sigma[1:])) + 1 == 1
+    window = se.UpdateWindow(20, 5)
+    for row in updates.float():
+        window.push(row)
+    assert window.edge(center=False).position == 1
+    assert se.spectral_edge(updates[:, :1] * torch.ones(1, 5), center=False).position == 1
+    lower = updates.clone()
+    lower[:, 3:] = 0
+    assert se.spectral_edge(lower, center=False).position == 3, "a rank that neither W nor D explains"

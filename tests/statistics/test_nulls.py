@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -158,3 +160,20 @@ def test_a_grouping_needs_a_draw_and_a_seed():
     for draws, seed, words in ((0, 0, "n = 0"), (1, -1, "seed = -1")):
         with pytest.raises(ValueError, match=words):
             regrouped(lambda g: 0.0, ["a", "b"], draws, seed)
+
+
+def test_draws_that_are_equal_but_for_rounding_are_ties():
+    """F is the same under q → uq + c, so that 8 of the 24 permutations of four groups are ties of the labels given."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 4
+    f = rng.standard_normal(400)
+
+    def concentration(q):
+        return fourier_profile(f[None], q, 4).concentration[0]
+
+    exact = [concentration(np.array(order)[labels]) for order in itertools.permutations(range(4))]
+    measured = concentration(labels)
+    shaken = np.array(exact) * (1 + 1e-12 * rng.standard_normal(24))
+    expected = (sum(value > measured - 1e-6 for value in exact) + 1) / 25
+    assert sum(abs(value - measured) < 1e-6 for value in exact) == 8
+    assert NullDistribution(shaken, "inputs").pvalue(measured) == pytest.approx(expected)

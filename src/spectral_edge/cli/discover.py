@@ -16,10 +16,6 @@ from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["Discover"]
 
-# One model a task is drawn: its tokens renamed where it has numbers.
-_DRAWN_SEED = 42
-_DRAWN_RENAMING = ".renamed1"
-
 
 @dataclass(frozen=True)
 class Discover:

@@ -174,7 +174,7 @@ def _plans(
     for null in _direction_nulls(several):
         samplers, problem = _samplers(null, space, measurement)
         if measurement.taking("set") and problem is None:
-            problem = why_no_sets(null, measurement.size)
+            problem = why_no_sets(null, measurement.size, measurement.space.edge)
         if problem is not None and several is not None:
             can = ", ".join(plan.null.name for plan in plans)
             raise ValueError(
@@ -192,7 +192,7 @@ def _plans(
 
 def _sets(null: DirectionNull, measurement: Measurement, some_are_missing: bool) -> int:
     """How many sets are drawn for statistics of a set."""
-    if not measurement.taking("set") or some_are_missing or why_no_sets(null, measurement.size):
+    if not measurement.taking("set") or some_are_missing or why_no_sets(null, measurement.size, measurement.space.edge):
         return 0
     most = available_draws(null)
     if most is not None and most < measurement.size:

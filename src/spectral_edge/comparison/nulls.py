@@ -140,6 +140,11 @@ class Span(_Rotated):
                 "it needs the window of updates; pass a SpectralEdge in place of a tensor, or Span(edge)"
             )
         edge.check_layout(space.parameters.names)
+        if not edge.plain:
+            raise CannotDrawError(
+                "directions of an edge in another metric are not orthogonal, so that mixtures of them are not drawn "
+                "evenly; pass Span(edge) with the edge of the plain metric"
+            )
         rank = edge.identifiable
         if rank < 2:
             raise CannotDrawError("the window has one identifiable direction, so its span has no other")
@@ -315,12 +320,15 @@ def direction_null(null: str | DirectionNull) -> DirectionNull:
     return named[null]
 
 
-def why_no_sets(null: DirectionNull, k: int) -> str | None:
-    """Why there are no draws of sets of k directions; ``None`` if there are."""
+def why_no_sets(null: DirectionNull, k: int, edge: SpectralEdge | None) -> str | None:
+    """Why there are no draws of sets of k directions, for a tested edge; ``None`` if there are."""
     if not hasattr(null, "as_set"):
         return "it has no sets of directions with the inner products of the tested ones; leave out statistics of a set"
     if isinstance(null, OtherPhases) and null.k != k:
         return f"it has sets of {null.k} directions and sets of {k} are asked for; use se.OtherPhases(edges, k={k})"
+    window = (null.edge or edge) if isinstance(null, Span) else None
+    if window is not None and window.identifiable < k:
+        return f"the window has {window.identifiable} identifiable directions and sets of {k} are asked for"
     return None
 
 

@@ -148,6 +148,16 @@ class Comparison(Tabular):
             figure.savefig(path, dpi=150)
         return figure
 
+    def whole(self) -> Comparison:
+        """Itself, for tables that are not to be stored of some of the draws.
+
+        Raises:
+            KeyboardInterrupt: it was interrupted.
+        """
+        if not self.complete:
+            raise KeyboardInterrupt
+        return self
+
     def save(self, path: Path | str) -> None:
         """Write the comparison, draws included, as one JSON file; :func:`load_comparison` reads it.
 

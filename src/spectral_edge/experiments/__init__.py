@@ -1,1 +1,1 @@
-"""Questions beside the paper's claims: discovery on unknown groups, early warning, copies of one seed."""
+"""Questions beside the paper's claims: unknown groups, early warning, language models, causes, rounding."""

@@ -160,8 +160,8 @@ def functional_modes(
     A model may bring ``residual_jvp(pairs, tangents) -> (k, N, d)`` for its attention weights, as
     ``ModularTransformer`` does; it is then used in place of ``torch.func.jvp``.
 
-    Cost: about three forward passes a direction for ``jvp``, a third of that with the model's own derivative, one for
-    ``finite_difference``; memory k N d floats for the result and 8 directions x 256 inputs of activations.
+    Cost: about three forward passes a direction for ``jvp``, two fifths of that with the model's own derivative, one
+    for ``finite_difference``; memory k N d floats for the result and 8 directions x 256 inputs of activations.
 
     >>> layer = nn.Linear(2, 1, bias=False)  # h = w x, so the response to v is v x and f = (v x)^2
     >>> weights = ParameterSubset(dict(layer.named_parameters()))

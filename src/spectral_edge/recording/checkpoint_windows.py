@@ -53,7 +53,7 @@ class CheckpointWindows:
         """
         place = self._place(step, self._window if window is None else window)
         rows = self._updates.between(place.start, place.stop)
-        edge = edge_from_gram(self._gram[place, place], lambda: rows, center)
+        edge = edge_from_gram(self._gram[place, place], lambda: rows, center, dim=rows.dim)
         return edge.in_layout(tuple(self._updates.names))
 
     def _place(self, step: int, window: int) -> slice:

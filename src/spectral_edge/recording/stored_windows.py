@@ -54,10 +54,10 @@ class StoredWindows:
         if self._config.keep_updates and (products is not None or not sharded):
             rows = self._rows(step, size)
             found = (products or InnerProducts())(rows)
-            return edge_from_gram(found, lambda: (rows,), center, sharded)
+            return edge_from_gram(found, lambda: (rows,), center, sharded, dim=self._config.dim)
         if size > self._config.window:
             raise ValueError(f"window = {size}: the log has windows of {self._config.window} updates, and no others")
-        edge = edge_from_gram(self._gram(step)[-size:, -size:], self._no_rows, center, sharded)
+        edge = edge_from_gram(self._gram(step)[-size:, -size:], self._no_rows, center, sharded, dim=self._config.dim)
         sketch = self._config.sketch_size
         return edge if sketch is None else edge.as_sketch(noise_floor(edge, sketch), self._no_rows)
 

@@ -1,4 +1,4 @@
-"""Studies: a frozen configuration in, a stored result out."""
+"""The paper: its claims, the decision over many seeds, further numbers of single runs, reproductions and sweeps."""
 
 from spectral_edge.replication.assembly import analyses_of, assemble, find_analyses
 from spectral_edge.replication.catalogue import MODE_CLAIMS, STUDIES

@@ -10,7 +10,7 @@ import numpy as np
 from spectral_edge.statistics import combine_pvalues, mean_interval
 from spectral_edge.store import ClaimRow, Interval, NullSummary, PeakNull
 
-__all__ = ["combine_seeds", "headline_rows"]
+__all__ = ["combine_seeds", "identity"]
 
 # What a seed changes in a row. All else is its identity.
 _OF_THE_SEED = {
@@ -33,17 +33,12 @@ def combine_seeds(rows: Sequence[ClaimRow]) -> list[ClaimRow]:
     groups: dict[tuple[Any, ...], list[ClaimRow]] = {}
     for row in rows:
         if row.seed is not None:
-            groups.setdefault(_identity(row), []).append(row)
+            groups.setdefault(identity(row), []).append(row)
     return [_combined(group) for group in groups.values() if len(group) > 1]
 
 
-def headline_rows(rows: Sequence[ClaimRow]) -> list[ClaimRow]:
-    """The rows that lead: those over seeds, and single ones that no row over seeds stands for."""
-    covered = {_identity(row) for row in rows if row.seeds is not None}
-    return [row for row in rows if row.seed is None or _identity(row) not in covered]
-
-
-def _identity(row: ClaimRow) -> tuple[Any, ...]:
+def identity(row: ClaimRow) -> tuple[Any, ...]:
+    """What says which quantity a row is; rows of other seeds have the same."""
     # Before the first full window the shape of responses (C4) is read from a shorter one, whose length is the seed's.
     ignored = _OF_THE_SEED | ({"window"} if row.claim == "C4" and row.checkpoint == "memorisation" else set())
     return tuple(getattr(row, name) for name in ClaimRow.model_fields if name not in ignored)

@@ -45,7 +45,7 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
         f"energy.{at}": to_grid(energy[:_DRAWN], task.pairs, task.p),
         f"energy_random.{at}": to_grid(random[:1], task.pairs, task.p),
     }
-    test = task.split(run.training.frac_train, run.training.seed).test
+    test = run.split.test
     for basis in _bases_of(task):
         q, labels = grouping(basis, task.p), np.full(len(task.pairs), -1)
         labels[test] = q(task.pairs)[test]

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from spectral_edge.report.formatting import DASH, mark, measurement, null_name, number, plural
+from spectral_edge.replication.claims.question import null_name
+from spectral_edge.report.formatting import DASH, mark, measurement, number, plural
 from spectral_edge.report.markdown import escape, table
 from spectral_edge.report.tables import Column
 from spectral_edge.store import Answer

@@ -26,20 +26,15 @@ def findings_id(numbers: Numbers) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", name)
 
 
-def findings_markdown(
-    claims: Claims | None, numbers: Numbers, date: str | None = None, command: str | None = None
-) -> str:
+def findings_markdown(claims: Claims | None, numbers: Numbers, date: str | None = None) -> str:
     """Return the record: environment, runs, and the answers with their reasons.
 
     Args:
         claims: the answers; ``None`` where there are none.
         numbers: the runs.
-        date: heading of the record; by default the environment's own ``date``, and none if it has none.
-        command: what computes it again; by default that of the profile.
+        date: heading of the record, if it is known.
     """
-    stored = numbers.environment.get("date")
-    date = date if date is not None else (str(stored) if stored is not None else None)
-    command = command if command is not None else recompute(numbers.profile)
+    command = recompute(numbers.profile)
     title = f"{plural(len(numbers.runs), 'run')}, {numbers.profile} profile"
     answers = claims.answers if claims else []
     blocks = [

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from spectral_edge.replication.claims.question import null_name
 from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, plain, settle, style
-from spectral_edge.report.formatting import null_name, statistic_label
+from spectral_edge.report.formatting import statistic_label
 from spectral_edge.store import Answer, Effect, TaskAnswer
 
 __all__ = ["draw_answers", "draw_forest"]

@@ -7,8 +7,6 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from spectral_edge.replication.claims.question import NULL_NAMES
-
 __all__ = [
     "DASH",
     "Mark",
@@ -23,7 +21,6 @@ __all__ = [
     "measurement",
     "model_label",
     "null_label",
-    "null_name",
     "number",
     "operation",
     "plural",
@@ -196,13 +193,6 @@ def model_label(model: str) -> str:
 def null_label(kind: str) -> str:
     """Return the name of a null in words: ``random directions``."""
     return kind.replace("_", " ")
-
-
-def null_name(null: str) -> str:
-    """Return the name of a comparison's null in words: ``random directions``."""
-    return {"above inputs by less than the margin": "nothing above permuted inputs"}.get(
-        null, NULL_NAMES.get(null, null)
-    )
 
 
 def bounds(low: float, high: float) -> str:

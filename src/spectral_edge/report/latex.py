@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from spectral_edge.replication.claims.question import null_name
 from spectral_edge.report.answers import effect_text
-from spectral_edge.report.formatting import DASH, null_name
+from spectral_edge.report.formatting import DASH
 from spectral_edge.store import Answer
 
 __all__ = ["answers_latex", "escape"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from spectral_edge.replication.aggregation import identity
+from spectral_edge.replication.decision.arms import PAPER_SEED
 from spectral_edge.report.formatting import (
     DASH,
     checkpoint_label,
@@ -14,7 +16,7 @@ from spectral_edge.report.formatting import (
     number,
     statistic_label,
 )
-from spectral_edge.report.selection import CHECKPOINTS, PAPER_SEED, task_rank
+from spectral_edge.report.selection import CHECKPOINTS, task_rank
 from spectral_edge.store.results import ClaimRow
 
 __all__ = ["FEWEST_LINES", "MOST_LINES", "Line", "headline", "lines_of", "setting", "tasks_of"]
@@ -22,28 +24,6 @@ __all__ = ["FEWEST_LINES", "MOST_LINES", "Line", "headline", "lines_of", "settin
 MOST_LINES, FEWEST_LINES = 24, 12
 """A figure of more lines is a table; the table of all numbers has the rest."""
 
-# What a row says about its run or its outcome; everything else says which quantity it is.
-_OUTCOME = frozenset(
-    {
-        "seed",
-        "seeds",
-        "step",
-        "run_id",
-        "measured",
-        "interval",
-        "peak",
-        "top",
-        "published",
-        "published_is_upper_bound",
-        "published_peak",
-        "null",
-        "permutation_null",
-        "further_nulls",
-        "peak_null",
-        "permutation_peak_null",
-    }
-)
-_IDENTITY = tuple(name for name in ClaimRow.model_fields if name not in _OUTCOME)
 _SETTING = (
     "grouping",
     "model",
@@ -124,14 +104,8 @@ def lines_of(rows: Sequence[ClaimRow]) -> list[Line]:
     """Return the quantities among ``rows`` in the order of their first row."""
     grouped: dict[tuple[object, ...], list[ClaimRow]] = {}
     for row in rows:
-        grouped.setdefault(_identity(row), []).append(row)
+        grouped.setdefault(identity(row), []).append(row)
     return [line for group in grouped.values() for line in _lines(group)]
-
-
-def _identity(row: ClaimRow) -> tuple[object, ...]:
-    # Before the first full window the edge is that of a shorter one, whose length differs from seed to seed.
-    shorter = row.claim == "C4" and row.checkpoint == "memorisation"
-    return tuple(getattr(row, name) for name in _IDENTITY if not (shorter and name == "window"))
 
 
 def _lines(group: list[ClaimRow]) -> list[Line]:

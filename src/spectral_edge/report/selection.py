@@ -12,11 +12,11 @@ from spectral_edge.replication.claims import QUESTIONS
 from spectral_edge.report.formatting import grouping_label, inputs_label, number
 
 if TYPE_CHECKING:
-    from spectral_edge.store.analysis import Analysis
+    from spectral_edge.replication.decision.arms import PAPER_SEED
+from spectral_edge.store.analysis import Analysis
 
 __all__ = [
     "CHECKPOINTS",
-    "PAPER_SEED",
     "Panel",
     "character_checkpoint",
     "coordinate_names",
@@ -29,7 +29,6 @@ __all__ = [
 ]
 
 _TASK_ORDER = ("add", "sub", "mul", "x2_y2")
-PAPER_SEED = 42
 _PAPER_PANELS = (
     ("add", "sum"),
     ("sub", "difference"),

@@ -215,12 +215,10 @@ RUN_COLUMNS = (
 
 
 def environment_items(environment: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the environment as pairs of text, nested sections joined with a dot."""
+    """Return the environment as pairs of text."""
     items: list[tuple[str, str]] = []
     for name, value in environment.items():
-        if isinstance(value, dict):
-            items += [(f"{name}.{inner}", text) for inner, text in environment_items(value)]
-        elif isinstance(value, bool):
+        if isinstance(value, bool):
             items.append((name, yes_no(value)))
         else:
             items.append((name, DASH if value is None else str(value)))

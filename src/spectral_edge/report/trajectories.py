@@ -13,6 +13,7 @@ from spectral_edge.replication.spectra.run_contrast import ContrastRun, matched_
 from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, Series, plain, settle, style
 from spectral_edge.report.formatting import number, operation, plural
 from spectral_edge.report.selection import run_source
+from spectral_edge.statistics import roc_curve
 from spectral_edge.store.results import ClaimRow, RunSummary
 
 if TYPE_CHECKING:
@@ -100,32 +101,22 @@ def _draw_roc(axes: Axes, rows: Sequence[ClaimRow], summaries: Sequence[RunSumma
     grokked = {summary.run_id: summary.stop_step is not None for summary in summaries}
     axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=(0, (2, 2)))
     for statistic, series in _RATIOS.items():
-        found = [
-            (row.measured, grokked[row.run_id])
-            for row in rows
-            if (row.statistic, row.window, row.stride) == (statistic, 10, 100) and row.run_id in grokked
-        ]
-        positive = sum(label for _, label in found)
-        if not 0 < positive < len(found):
+        of_kind: dict[bool, list[float]] = {True: [], False: []}
+        for row in rows:
+            if (row.statistic, row.window, row.stride) == (statistic, 10, 100) and row.run_id in grokked:
+                of_kind[grokked[row.run_id]].append(row.measured)
+        positive, negative = of_kind[True], of_kind[False]
+        if not positive or not negative:
             continue
         wanted = ("auc", statistic, 10, 100)
         auc = next((r for r in rows if (r.statistic, r.grouping, r.window, r.stride) == wanted), None)
         name = f"{statistic.replace('_', ' ')}{'' if auc is None else f': area {auc.measured:.2f}'}"
-        false, true = _roc(found)
-        axes.plot(false, true, color=series.colour, ls=series.line, lw=1.8, label=plain(name))
+        axes.plot(*roc_curve(positive, negative), color=series.colour, ls=series.line, lw=1.8, label=plain(name))
     axes.set(xlabel="share of the other runs", ylabel="share of runs that grokked", xlim=(-0.02, 1.02), aspect="equal")
     axes.set_ylim(-0.02, 1.02)
     if len(axes.get_lines()) > 1:
         # Above the axes: a curve may pass through any corner.
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, handlelength=3)
-
-
-def _roc(found: list[tuple[float, bool]]) -> tuple[np.ndarray, np.ndarray]:
-    """Shares of both kinds of runs at or above every threshold; ties move along both axes at once."""
-    values, labels = np.array([value for value, _ in found]), np.array([label for _, label in found])
-    thresholds = np.concatenate([[np.inf], np.unique(values)[::-1]])
-    above = values[None, :] >= thresholds[:, None]
-    return above[:, ~labels].mean(axis=1), above[:, labels].mean(axis=1)
 
 
 def draw_three_spectra(runs: Mapping[str, Analysis]) -> Drawing:

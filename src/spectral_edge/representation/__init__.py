@@ -1,4 +1,4 @@
-"""What the usual instruments see: heads, activations and probes."""
+"""What the usual instruments see: heads, activations, probes, sparse autoencoders, losses."""
 
 from spectral_edge.representation.activations import effective_rank, principal_scores, response_shape
 from spectral_edge.representation.co_usage import co_usage, half_mass_share, loss_derivatives, loss_gradient, sharedness

@@ -32,7 +32,6 @@ from spectral_edge.serve.recordings import MONITORED, monitor, page_of
 from spectral_edge.serve.spectra import Spectra
 from spectral_edge.statistics import NullDistribution
 from spectral_edge.store import Checkpoint, StoreError
-from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["api"]
 
@@ -146,17 +145,17 @@ def _add_modes(routes: APIRouter, explorer: Explorer) -> None:
         if kind != "json":
             a, b = opened.task.pairs.T
             held_out = np.zeros(len(a), dtype=bool)
-            held_out[_test(opened)] = True
+            held_out[opened.split.test] = True
             return download(
                 pl.DataFrame({"a": a, "b": b, "f": values, "held_out": held_out}), f"{f.run}-{f.step}-f", kind
             )
-        chosen = _test(opened) if inputs == "test" else None
+        chosen = opened.split.test if inputs == "test" else None
         return plain(read_function(values, opened.task, basis, coordinates, chosen).__dict__ | about)
 
     @routes.get("/null")
     def null(f: FunctionChoice, basis: Basis, inputs: Inputs = "test") -> Any:
         opened = explorer.run(f.run)
-        chosen = _test(opened) if inputs == "test" else None
+        chosen = opened.split.test if inputs == "test" else None
         measured = profile(f.values(explorer)[None], opened.task, basis, chosen)
         drawn = profile(explorer.random(f.run, f.step), opened.task, basis, chosen)
         shares = drawn.power / drawn.power.sum(axis=1, keepdims=True)
@@ -186,7 +185,7 @@ def _add_modes(routes: APIRouter, explorer: Explorer) -> None:
         opened, values = explorer.run(f.run), f.values(explorer)
         if frequency is None:
             return plain({"grid": character_share(values, opened.task, coordinates, (omega_a, omega_b))})
-        chosen = _test(opened) if inputs == "test" else None
+        chosen = opened.split.test if inputs == "test" else None
         return plain({"grid": frequency_share(values, opened.task, basis, coordinates, chosen, frequency)})
 
 
@@ -248,7 +247,3 @@ def _add_comparisons(routes: APIRouter, library: Library) -> None:
     def comparison(name: RunName, kind: FileFormat = "json") -> Any:
         found = open_comparison(library, name)
         return plain(comparison_view(found)) if kind == "json" else download(found.table, name, kind)
-
-
-def _test(run: TrainedRun) -> np.ndarray:
-    return run.task.split(run.training.frac_train, run.training.seed).test

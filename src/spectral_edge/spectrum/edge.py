@@ -44,6 +44,8 @@ class SpectralEdge(Tabular):
             what lies below it need not be there, were the updates any vectors. ``None`` for an exact one. In a window
             of few updates singular values have smaller errors, relative to each: see :class:`CountSketch`.
         layout: names of the parameters in the order of the columns, where the model itself was not there to give it.
+        dim: D, where it is known; below W it limits the rank.
+        plain: whether its inner product is the ordinary one; otherwise directions are not orthogonal.
     """
 
     singular_values: np.ndarray
@@ -51,6 +53,8 @@ class SpectralEdge(Tabular):
     centered: bool
     noise_floor: float | None = field(default=None, kw_only=True)
     layout: tuple[str, ...] | None = field(default=None, kw_only=True, repr=False)
+    dim: int | None = field(default=None, kw_only=True, repr=False)
+    plain: bool = field(default=True, kw_only=True, repr=False)
     _parts: Callable[[], Sequence[Tensor] | Rows] = field(repr=False)
     _sharded: bool = field(default=False, repr=False)
     _exact: Callable[[], SpectralEdge] | None = field(default=None, repr=False)
@@ -83,10 +87,11 @@ class SpectralEdge(Tabular):
         """k*: 1-based argmax over j <= 10 of (sigma_j / sum sigma) (sigma_j / sigma_{j+1}); paper, section 1.
 
         Only j below the rank compete: centring makes the last singular value zero by construction, which is no
-        edge. A window of exact rank r < W (r < W - 1 if centred) has its edge at r.
+        edge. A window of exact rank r < min(W, D) (r < min(W - 1, D) if centred) has its edge at r.
         """
         n = len(self.singular_values)
         full_rank = n - 1 if self.centered else n
+        full_rank = full_rank if self.dim is None else min(full_rank, self.dim)
         if self.rank < full_rank and self.rank <= _MAX_POSITION:
             return self.rank
         candidates = self.singular_values[: min(_MAX_POSITION + 1, self.rank)]
@@ -203,7 +208,8 @@ class SpectralEdge(Tabular):
             columns = slice(start, start + width)
             block = torch.cat([part.double() for part in rows.read(columns)])
             gram.addmm_(block * weights[columns], block.T)
-        return replace(edge_from_gram(gram, self._parts, self.centered), layout=self.layout)
+        found = edge_from_gram(gram, self._parts, self.centered, dim=self.dim)
+        return replace(found, layout=self.layout, plain=False)
 
     def displacement(self) -> Tensor:
         """The sum of the window's updates, (D,): the weights at its end minus those at its begin, centred or not.
@@ -324,7 +330,7 @@ def spectral_edge(updates: Tensor | np.ndarray, center: bool = True) -> Spectral
         raise ValueError(f"spectral_edge: updates must be (W, D) with W >= 2, got shape {tuple(updates.shape)}")
     if not updates.is_floating_point():
         raise ValueError(f"spectral_edge: updates must be floating point, got {updates.dtype}")
-    return edge_from_gram(gram_matrix(updates), lambda: (updates,), center)
+    return edge_from_gram(gram_matrix(updates), lambda: (updates,), center, dim=updates.shape[1])
 
 
 def edge_from_gram(
@@ -333,6 +339,7 @@ def edge_from_gram(
     center: bool,
     sharded: bool = False,
     zeros: bool = False,
+    dim: int | None = None,
 ) -> SpectralEdge:
     """Find the spectral edge where the uncentred float64 Gram matrix of the updates is known already.
 
@@ -343,6 +350,7 @@ def edge_from_gram(
         center: as :func:`spectral_edge`.
         sharded: ``parts`` has this process's columns of the updates.
         zeros: whether some of the updates may be zero.
+        dim: D of all processes, where it is known.
     """
     g = gram.cpu().numpy()
     norms = np.sqrt(np.maximum(np.diag(g), 0))
@@ -365,4 +373,4 @@ def edge_from_gram(
     left = vectors[:, ::-1].copy()
     largest = np.abs(left).argmax(0)
     left *= np.where(left[largest, np.arange(left.shape[1])] < 0, -1.0, 1.0)
-    return SpectralEdge(sigma, left, center, parts, sharded)
+    return SpectralEdge(sigma, left, center, parts, sharded, dim=dim)

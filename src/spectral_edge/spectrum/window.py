@@ -231,14 +231,19 @@ class UpdateWindow:
         gram = self.gram_matrix
         if copy and not self._in_place:
             updates = self.updates
-            return self._agreed(edge_from_gram(gram, lambda: (updates,), center, self._products.sharded, self._zeros))
+            return self._edge(gram, lambda: (updates,), center)
         taken = self.moment
 
         def parts() -> tuple[Tensor, Tensor]:
             self.check_unmoved(taken)
             return self.parts
 
-        return self._agreed(edge_from_gram(gram, parts, center, self._products.sharded, self._zeros))
+        return self._edge(gram, parts, center)
+
+    def _edge(self, gram: Tensor, parts: Callable[[], tuple[Tensor, ...]], center: bool) -> SpectralEdge:
+        dim = sum(torch.Size(shard.full_shape).numel() for shard in self.shards) or self.dim
+        found = edge_from_gram(gram, parts, center, self._products.sharded, self._zeros, dim)
+        return self._agreed(found)
 
     def check_unmoved(self, moment: tuple[int, int]) -> None:
         """Raise if the window has changed since a moment.

@@ -12,6 +12,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+# Of numbers that are equal but for the order of their sums.
+_ROUNDING = 1e-9
+
 __all__ = [
     "NullDistribution",
     "adjust",
@@ -96,7 +99,7 @@ class NullDistribution:
         return float(np.quantile(self.samples, 0.95))
 
     def pvalue(self, measured: float, alternative: Literal["greater", "less"] = "greater") -> float:
-        """Return p = (b + 1)/(n + 1), b the draws at least as extreme as ``measured``, ties included.
+        """Return p = (b + 1)/(n + 1), b the draws at least as extreme as ``measured``, ties up to rounding included.
 
         Never 0: the measurement counts as one draw of the null. Source: paper section 5.
 
@@ -117,7 +120,10 @@ class NullDistribution:
             raise ValueError(f"measured = {measured} has no p-value under the {self.kind} null")
         if alternative not in ("greater", "less"):
             raise ValueError(f"alternative = {alternative!r} is unknown; use 'greater' or 'less'")
-        extreme = self.samples >= measured if alternative == "greater" else self.samples <= measured
+        # Equal numbers that were computed in another order differ in their last digits.
+        slack = _ROUNDING * max(abs(measured), float(np.abs(self.samples).max()))
+        above = self.samples - measured if alternative == "greater" else measured - self.samples
+        extreme = above >= -slack
         return (int(extreme.sum()) + 1) / (self.n + 1)
 
     def __repr__(self) -> str:

@@ -30,7 +30,6 @@ NullKind = Literal[
     "angle_matched",  # random directions whose responses make the measured angles
     "fixed_angle",  # random directions at 45 degrees to each other, as published
     "combinatorial",  # sets drawn at random from all features
-    "controls",  # the same statistic in runs that should not show it
     "untrained",  # the same statistic at step 0
     "label_permutation",  # which run or step has which label
     "circular_shift",  # one of two series in time, shifted against the other
@@ -79,7 +78,7 @@ class Interval(Frozen):
     low: float
     high: float
     n: int = Field(ge=1)
-    method: Literal["t", "exact", "score", "bootstrap"]
+    method: Literal["t", "exact", "score"]
 
 
 class ClaimRow(Frozen):

@@ -52,7 +52,7 @@ def compare_run(
     q = grouping(basis, run.task.p)
     pairs = run.task.pairs
     if inputs == "test":
-        pairs = pairs[run.task.split(run.training.frac_train, run.training.seed).test]
+        pairs = pairs[run.split.test]
     labels = q(pairs)
     asked = None if nulls is None else [_null(run, name, step, window, stride, center) for name in nulls]
     found = compare(

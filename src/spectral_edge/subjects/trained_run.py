@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from spectral_edge.grokking import ModularTask, ModularTransformer, TrainingConfig
+from spectral_edge.grokking import ModularTask, ModularTransformer, Split, TrainingConfig
 from spectral_edge.parameters import ParameterSubset, attention_weights
 from spectral_edge.recording import UpdatePart
 from spectral_edge.spectrum import SpectralEdge, spectral_edge, stacked_updates
@@ -88,6 +89,16 @@ class TrainedRun:
     def task(self) -> ModularTask:
         """The operation, or the first of several."""
         return self.tasks[0]
+
+    @cached_property
+    def split(self) -> Split:
+        """Which pairs were trained on, and which were held out; of all operations the same."""
+        return self.task.split(self.training.frac_train, self.training.seed)
+
+    @property
+    def held_out_pairs(self) -> np.ndarray:
+        """The pairs (N, 2) that were not trained on, where functions are read."""
+        return self.task.pairs[self.split.test]
 
     @property
     def stop_step(self) -> int | None:

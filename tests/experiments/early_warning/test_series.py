@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from spectral_edge.experiments.early_warning import WarningConfig, second_runs, statistics_of, sweep_runs, watch_runs
+from spectral_edge.experiments.early_warning.series import _of_spectrum
 from spectral_edge.subjects.trained_run import TrainedRun
 from spectral_edge.subjects.training_run import run_folder, train_run
 from support.tiny_runs import tiny
@@ -84,3 +85,8 @@ def test_the_sweep_and_the_second_set_are_those_of_the_protocol():
     assert not {r.run_id for r in sweep} & {r.run_id for r in second}
     assert {r.training.weight_decay for r in second} == {1.0}
     assert {r.training.eval_every for r in (*sweep, *second)} == {100}
+
+
+def test_a_window_of_low_rank_has_an_edge():
+    found = _of_spectrum(np.array([[3.0, 2.0, 0.0, 0.0], [3.0, 1.0, 0.5, 0.1]]))
+    assert found["edge_position"].tolist() == [2.0, 1.0]  # its rank; and where σ_j²/σ_(j+1) is largest: 9, 2, 2.5

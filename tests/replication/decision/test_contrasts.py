@@ -178,3 +178,17 @@ def test_runs_are_read_to_their_stop_but_to_step_2000_at_least():
     endless = series("x2_y2", 4, grok=None)
     read = up_to_stop(polars.concat([late, early, short, endless]))
     assert dict(read.group_by("task").agg(polars.col("step").max()).iter_rows()) == {"add": 2500, "mul": 2000}
+
+
+def test_copies_of_another_seed_count_once_in_the_null_of_other_runs():
+    runs = [series("add", 1, copy=copy, rng=np.random.default_rng(copy)) for copy in range(3)]
+    runs += [series("add", seed) for seed in (2, 3)]
+    found = agreement_contrasts(polars.concat(runs))["other runs"]
+    kept = [up_to_stop(run) for run in runs]
+
+    def beside(run, others):
+        return np.mean([agreement(run, other) for other in others])
+
+    second = agreement(kept[3]) - (beside(kept[3], kept[:3]) + agreement(kept[3], kept[4])) / 2
+    first = np.mean([agreement(run) - beside(run, kept[3:]) for run in kept[:3]])
+    assert found.values[:2] == pytest.approx([first, second])

@@ -38,7 +38,7 @@ _ACROSS = ("isotropic", "weights", "blocks")
 
 def pairs_of(run: TrainedRun, side: Literal["train", "test"]) -> tuple[Tensor, Tensor, Tensor]:
     """The pairs of a side of the run's split: a (N,), b (N,) and the labels (N,)."""
-    chosen = getattr(run.task.split(run.training.frac_train, run.training.seed), side)
+    chosen = getattr(run.split, side)
     pairs = torch.from_numpy(run.task.pairs[chosen])
     return pairs[:, 0].contiguous(), pairs[:, 1].contiguous(), torch.from_numpy(run.task.labels[chosen])
 

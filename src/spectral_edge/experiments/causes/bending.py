@@ -18,7 +18,7 @@ from spectral_edge.experiments.causes.rows import Rows, of_draws
 from spectral_edge.intervention import curvature
 from spectral_edge.modes import Inputs
 from spectral_edge.parameters import ParameterSubset
-from spectral_edge.replication.decision.measure import PARALLEL, held_out_pairs, stop_of
+from spectral_edge.replication.decision.measure import PARALLEL, stop_of
 from spectral_edge.spectrum import SpectralEdge
 from spectral_edge.store import Checkpoint
 from spectral_edge.subjects import BASIS
@@ -78,9 +78,7 @@ def _bent_at(run: TrainedRun, checkpoint: str, step: int, window: int, protocol:
         found = compare(
             model, directions[chosen], batch["pairs"].numpy(), statistics, parameters=parameters, nulls=nulls,
             draws=protocol.bending_draws, seed=run.training.seed, quiet=True,
-        )  # fmt: skip
-        if not found.complete:  # a table is not stored of some of the draws
-            raise KeyboardInterrupt
+        ).whole()  # fmt: skip
         for row in found.rows:
             place = chosen[(row.direction or 1) - 1]
             rows.append(
@@ -207,7 +205,7 @@ def _permuted(metric: Tensor, parameters: ParameterSubset, draw: int) -> Tensor:
 def _concentration(run: TrainedRun, model: nn.Module, rows: Tensor, parameters: ParameterSubset) -> np.ndarray:
     """F of held-out pairs without a = b, in the task's own basis."""
     q = grouping(BASIS[run.task.name], run.task.p)
-    pairs = held_out_pairs(run)
+    pairs = run.held_out_pairs
     labels = np.where(pairs[:, 0] == pairs[:, 1], -1, q(pairs))
     (values,) = evaluate(model, rows, pairs, Concentration(labels, q.order), parameters=parameters).values()
     return values

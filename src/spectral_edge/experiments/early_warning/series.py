@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spectral_edge.experiments.early_warning.protocol import Statistic, WarningConfig
 from spectral_edge.replication.spectra.history import recorded_spectra
 from spectral_edge.representation import effective_rank
-from spectral_edge.spectrum import displacement_gram, rolling_singular_values, spectral_edge, update_gram
+from spectral_edge.spectrum import displacement_gram, edge_from_gram, rolling_singular_values, update_gram
 from spectral_edge.statistics import alarm_level, fall_from_maximum, first_alarm, rise_from_minimum
 from spectral_edge.subjects.trained_run import TrainedRun
 
@@ -124,10 +124,15 @@ def _of_spectrum(sigma: Floats) -> dict[str, Floats]:
         "g23": power[:, 1] - power[:, 2],
         "gap_ratio": sigma[:, 0] / sigma[:, 1],
         "effective_rank": torch.as_tensor(effective_rank(torch.diag_embed(torch.from_numpy(sigma.copy())))).numpy(),
-        # A diagonal matrix has its own diagonal as singular values: k* has one definition in this project.
-        "edge_position": np.array([float(spectral_edge(np.diag(row), center=False).position) for row in sigma]),
+        "edge_position": np.array([_position(row) for row in sigma]),
         "update_norm": power.mean(axis=1),
     }
+
+
+def _position(sigma: np.ndarray) -> float:
+    """k* of singular values, which may be zero: k* has one definition in this project."""
+    gram = torch.diag(torch.from_numpy(sigma.astype(np.float64) ** 2))
+    return float(edge_from_gram(gram, lambda: (), center=False, zeros=True).position)
 
 
 def _first(steps: NDArray[np.int64], holds: NDArray[np.bool_]) -> int | None:

@@ -28,7 +28,6 @@ _STORED: dict[str, tuple[Scheme, ...]] = {
     "": ("seed", "seed, weight decay 1", "second set", "second set, weight decay 1"),
     GROK: ("seed", "seed, weight decay 1"),
 }
-_WITH_CONTRASTS: tuple[Scheme, ...] = ("seed", "seed, weight decay 1")
 _VARIED: tuple[Scheme, ...] = ("seed", "seed, weight decay 1")
 
 
@@ -85,7 +84,7 @@ def early_warnings(
         for scheme in _SCHEMES if whole else _VARIED:
             judged = _all_folds(scheme, sweep, second, settings)
             contrasts = {}
-            if scheme in _WITH_CONTRASTS and whole:
+            if scheme in _VARIED and whole:
                 contrasts = at_equal_steps(sweep, statistics_of(settings), settings, scheme)
             rows += summarise_alarms(judged, variant, contrasts)
             alarms += judged if scheme in _STORED.get(variant, ()) else []

@@ -101,7 +101,7 @@ def measure_copy(path: Path, config: AnalysisConfig) -> CopyRow:
     step = max(run.stop_step, config.window * config.stride)
     model, parameters = run.model_at(step)
     edge = run.edge(step, config.window, config.stride, config.centered)
-    test = run.task.pairs[run.task.split(run.training.frac_train, run.training.seed).test]
+    test = run.held_out_pairs
     basis = BASIS[run.task.name]
     groups = grouping(basis, run.training.p)
     labels = groups(test)

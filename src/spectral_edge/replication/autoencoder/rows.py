@@ -12,14 +12,13 @@ from spectral_edge.comparison import NullRow
 from spectral_edge.replication.analysed_step import AnalysedStep
 from spectral_edge.replication.autoencoder.overlap import PAIRS, correlation, gram
 from spectral_edge.replication.autoencoder.stream import AutoencodedStream, Quality
-from spectral_edge.replication.claims.c05_features import CLAIM, MEAN
+from spectral_edge.replication.claims.c05_features import CLAIM, MEAN, PUBLISHED
 from spectral_edge.replication.null_summary import summarise
 from spectral_edge.store import ClaimRow, NullKind
 
 __all__ = ["angle_rows", "overlap_rows", "quality_rows"]
 
 _NAMES = [f"v{i + 1},v{j + 1}" for i, j in PAIRS]
-_PUBLISHED = {"add": 0.25, "sub": 0.60}
 
 
 def overlap_rows(here: AnalysedStep, measured: np.ndarray, draws: dict[NullKind, np.ndarray]) -> list[ClaimRow]:
@@ -35,7 +34,7 @@ def overlap_rows(here: AnalysedStep, measured: np.ndarray, draws: dict[NullKind,
     for direction, pairs in selections:
         value = float(measured[pairs].mean())
         nulls = [summarise(draw[:, pairs].mean(1), value, kind) for kind, draw in draws.items()]
-        published = _PUBLISHED.get(here.run.task.name) if here.as_published and direction == MEAN else None
+        published = PUBLISHED.get(here.run.task.name) if here.as_published and direction == MEAN else None
         rows.append(
             _edge_row(
                 here,

@@ -61,7 +61,7 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
     name, step, edge = here.checkpoint, here.step, here.edge
     model, parameters = run.model_at(step)
     directions = edge.directions(3)
-    held_out = run.task.split(run.training.frac_train, run.training.seed).test
+    held_out = run.split.test
 
     say(f"sparse autoencoder of the residual stream at {name}, step {step}")
     stream = AutoencodedStream(model, run.task, held_out, config.seed)
@@ -87,9 +87,7 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
         seed=config.seed,
         keep={"norm": lambda response: response.norm().numpy()},
         quiet=True,
-    )
-    if not found.complete:  # an analysis is not stored of some of the draws
-        raise KeyboardInterrupt
+    ).whole()
     unlearned = [stream.untrained(config.seed + 1 + i) for i in range(_UNTRAINED)]
     through_unlearned = np.array([overlaps(most_affected(seen_by(a).effects(responses))) for a in unlearned])
     alive = round((1 - quality.dead) * stream.autoencoder.d_sae)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from spectral_edge.replication.claims.question import FOUR_TASKS, Question
 
-__all__ = ["CLAIM", "MEAN", "QUESTIONS", "STATEMENT"]
+__all__ = ["CLAIM", "MEAN", "PUBLISHED", "QUESTIONS", "STATEMENT"]
 
 STATEMENT = (
     "Edge directions share more features of a sparse autoencoder than random directions (the paper says they do not)"
@@ -17,7 +17,8 @@ STATEMENT = (
 CLAIM = "C5"
 MEAN = "mean(v1..v3)"
 
-_PUBLISHED = {"add": 0.25, "sub": 0.60}
+PUBLISHED = {"add": 0.25, "sub": 0.60}
+"""Overlaps of features that the paper prints."""
 
 QUESTIONS = tuple(
     Question(
@@ -30,7 +31,7 @@ QUESTIONS = tuple(
         specific=("isotropic", "span", "weights"),
         margin=0.05,
         unit="Jaccard",
-        published=_PUBLISHED.get(task),
+        published=PUBLISHED.get(task),
         definition="ours",
     )
     for task in FOUR_TASKS

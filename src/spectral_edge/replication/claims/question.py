@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from spectral_edge.store import Checkpoint, Definition, Inputs
 
-__all__ = ["FOUR_TASKS", "F_MARGIN", "NULL_NAMES", "Question", "QuestionDirection"]
+__all__ = ["FOUR_TASKS", "F_MARGIN", "NULL_NAMES", "Question", "QuestionDirection", "null_name"]
 
 FOUR_TASKS = ("add", "sub", "mul", "x2_y2")
 F_MARGIN = 0.055
@@ -27,6 +27,12 @@ NULL_NAMES = {
     "no weight decay": "runs without weight decay",
 }
 """What a null is called in sentences and tables."""
+
+
+def null_name(null: str) -> str:
+    """The name of a null in words: ``random directions``."""
+    return NULL_NAMES.get(null, null)
+
 
 QuestionDirection = Literal["edge", "v1", "mean(v1..v3)", "pairs(v1..v3)", "mean(v1..v3)-mean(v4..v8)", "run"]
 

@@ -73,7 +73,7 @@ class _CheckpointUsage:
         self.position, self._k = compared.edge.position, compared.k
         of_edge, of_random = compared.kept("loss")
         self._derivatives = np.concatenate([of_edge, of_random]).swapaxes(0, 1)
-        split = run.task.split(run.training.frac_train, run.training.seed)
+        split = run.split
         self._index = {"test": split.test, "train": split.train, "all": np.arange(len(run.task.pairs))}
         self._splits = DirectionSplits(self._k, len(of_random), config.seed)
         self._paper = Split(min(_EDGE, self._k - 1), self._k)

@@ -156,7 +156,8 @@ def agreement(run: polars.DataFrame, other: polars.DataFrame | None = None) -> f
 def agreement_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
     """C2's contrasts by null: ``circular shifts`` of the second series in time, and ``other runs`` of the operation.
 
-    A seed's value is the mean over its operations; series run to the stop.
+    A seed's value is the mean over its operations, and copies of a seed are averaged before they count as that seed, on
+    both sides. Series run to the stop; two runs are compared up to the earlier of their stops.
     """
     import polars
 
@@ -166,10 +167,14 @@ def agreement_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
         runs = [run for _, run in of_task.group_by("run_id", maintain_order=True)]
         for run in runs:
             seed, own = int(run["seed"][0]), agreement(run)
-            others = [agreement(run, other) for other in runs if int(other["seed"][0]) != seed]
+            others: dict[int, list[float]] = {}
+            for other in runs:
+                if (another := int(other["seed"][0])) != seed:
+                    others.setdefault(another, []).append(agreement(run, other))
             found["circular shifts"].setdefault(seed, []).append(own - mean_over_shifts(own, len(run)))
             if others:
-                found["other runs"].setdefault(seed, []).append(own - float(np.mean(others)))
+                null = float(np.mean([np.mean(copies) for copies in others.values()]))
+                found["other runs"].setdefault(seed, []).append(own - null)
     return {null: Contrast(_means(by_seed), seeds=tuple(sorted(by_seed))) for null, by_seed in found.items() if by_seed}
 
 

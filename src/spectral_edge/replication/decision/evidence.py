@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from spectral_edge.engines import call_all
+from spectral_edge.replication.claims.c05_features import PUBLISHED
 from spectral_edge.replication.decision.arms import (
     COPIED_SEEDS,
     FRESH_SEEDS,
@@ -33,7 +34,6 @@ __all__ = ["gather_arm", "is_asked", "measure_arm", "measure_reproduction", "rep
 
 # Tables of a run, and of an arm: rows of directions, spectra over training, rows under other settings.
 _KINDS = ("rows", "series", "sensitivity")
-_PUBLISHED_FEATURES = ("add", "sub")  # for which the paper prints an overlap
 
 # By which code a table is measured, where it is not the first. Raised when a number changes its meaning: tables of
 # an older version are measured again.
@@ -254,7 +254,7 @@ def _hybrids(out: Path, operation: str, protocol: Protocol) -> None:
     place = out / "measured" / "paper_seed"
     for number, run in enumerate(runs):
         wanted: dict[str, Hybrid] = {"rows": measure_hybrid}
-        if operation in _PUBLISHED_FEATURES:
+        if operation in PUBLISHED:
             wanted["features.rows"] = _hybrid_features
         tables = {place / f"hybrid-{operation}-{number}.{kind}.parquet": measure for kind, measure in wanted.items()}
         missing = {table: measure for table, measure in tables.items() if not _is_there(table, measure, protocol)}

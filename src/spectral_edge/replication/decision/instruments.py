@@ -45,7 +45,7 @@ def measure_features(
         None if edges is None else run.weights_at(step),
     )
     model, parameters = run.model_at(step)
-    held_out = run.task.split(run.training.frac_train, run.training.seed).test
+    held_out = run.split.test
     stream = AutoencodedStream(model, run.task, held_out, run.training.seed)
     pairs = torch.from_numpy(run.task.pairs[held_out])
     with torch.no_grad():
@@ -63,9 +63,7 @@ def measure_features(
         draws=protocol.draws,
         seed=run.training.seed,
         quiet=True,
-    )
-    if not found.complete:  # a table is not stored of some of the draws
-        raise KeyboardInterrupt
+    ).whole()
     responses = functional_modes(model, rows, pairs, parameters=parameters).response
     untrained = [stream.untrained(run.training.seed + 1 + i) for i in range(_RANDOM_FEATURES)]
     masks = (most_affected(seen_by(features).effects(responses)) for features in untrained)
@@ -86,7 +84,7 @@ def measure_cross_terms(run: TrainedRun, arm: str, protocol: Protocol) -> list[d
     step = stop_of(run, protocol.window * protocol.stride)
     directions = TestedDirections.of(run, step, protocol)
     model, parameters = run.model_at(step)
-    pairs = run.task.pairs[run.task.split(run.training.frac_train, run.training.seed).test]
+    pairs = run.held_out_pairs
     statistics = cross_term_statistics(run, pairs)
     probe = statistics[GAIN].probe
     rows = directions.chosen(_EDGE)
@@ -100,9 +98,7 @@ def measure_cross_terms(run: TrainedRun, arm: str, protocol: Protocol) -> list[d
         draws=protocol.draws,
         seed=run.training.seed,
         quiet=True,
-    )
-    if not found.complete:
-        raise KeyboardInterrupt
+    ).whole()
     responses = functional_modes(model, rows, pairs[probe.inputs], parameters=parameters).response.numpy()
     wrong = probe.on_permuted_residues(responses, _RANDOM_FEATURES)[:, 1, 4]  # (draws, 3), held out
     origin = provenance(run, run, "stop", step, directions.edge, directions.window, protocol) | {"arm": arm}

@@ -24,7 +24,7 @@ from spectral_edge.store import Checkpoint
 from spectral_edge.subjects.profiles import copy_number
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["PARALLEL", "held_out_pairs", "measure_hybrid", "measure_modes", "provenance", "row_of", "stop_of"]
+__all__ = ["PARALLEL", "measure_hybrid", "measure_modes", "provenance", "row_of", "stop_of"]
 
 PARALLEL = 0.98
 """Beyond this cosine to the weights nothing is left to draw at random."""
@@ -78,11 +78,6 @@ def _step_of(run: TrainedRun, checkpoint: Checkpoint) -> int:
     if step is None:
         raise ValueError(f"{run.path}: the run has no {checkpoint}, so nothing can be measured there")
     return step
-
-
-def held_out_pairs(run: TrainedRun) -> np.ndarray:
-    """The pairs (N, 2) that the run was not trained on, where functions are read."""
-    return run.task.pairs[run.task.split(run.training.frac_train, run.training.seed).test]
 
 
 def stop_of(run: TrainedRun, least: int) -> int:
@@ -205,9 +200,7 @@ class _Step:
                 seed=self.run.training.seed,  # fresh draws for each run
                 threads=self.run.threads,
                 quiet=True,
-            )
-            if not found.complete:  # a table is not stored of some of the draws
-                raise KeyboardInterrupt
+            ).whole()
             rows = [(tested[(row.direction or 1) - 1], by_name[row.statistic], row) for row in found.rows]
             peaks |= {(name, measured.spectrum): row.measured for name, measured, row in rows if measured.is_peak}
             for name, measured, row in rows:
@@ -221,4 +214,4 @@ class _Step:
 
     @property
     def _held_out(self) -> np.ndarray:
-        return held_out_pairs(self.run)
+        return self.run.held_out_pairs

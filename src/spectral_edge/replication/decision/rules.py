@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from scipy import stats
 
 from spectral_edge.replication.decision.protocol import Protocol
 from spectral_edge.statistics import proportion_interval
+from spectral_edge.store.claims import ThreeWay
 
 __all__ = [
     "Contrast",
@@ -26,7 +26,6 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-ThreeWay = Literal["yes", "no", "undecided"]
 
 _SEED = 0
 

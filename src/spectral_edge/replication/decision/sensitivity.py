@@ -11,7 +11,7 @@ import torch
 
 from spectral_edge.comparison import compare, evaluate
 from spectral_edge.replication.decision.answers import excesses, rows_of
-from spectral_edge.replication.decision.measure import PARALLEL, held_out_pairs, provenance, row_of, stop_of
+from spectral_edge.replication.decision.measure import PARALLEL, provenance, row_of, stop_of
 from spectral_edge.replication.decision.protocol import Protocol, Question
 from spectral_edge.replication.decision.rules import decide
 from spectral_edge.replication.decision.statistics import HEAD_PURITY, Measured, purity_of, statistics_of
@@ -70,7 +70,7 @@ def _at(run: TrainedRun, checkpoint: Checkpoint, step: int, protocol: Protocol) 
         return
     rows = torch.cat([edge.directions(min(edge.position, _EDGE)) for edge in edges.values()])
     model, parameters = run.model_at(step)
-    pairs = held_out_pairs(run)
+    pairs = run.held_out_pairs
     statistics = _primary(run, protocol, statistics_of(run, pairs, script=run.task.name == "add"))
     statistics[HEAD_PURITY] = purity_of(parameters)
     theta = parameters.flatten()
@@ -83,9 +83,7 @@ def _at(run: TrainedRun, checkpoint: Checkpoint, step: int, protocol: Protocol) 
         found = compare(
             model, rows[chosen], pairs, named, parameters=parameters, nulls=null, draws=protocol.draws,
             seed=run.training.seed, threads=run.threads, quiet=True,
-        )  # fmt: skip
-        if not found.complete:  # a table is not stored of some of the draws
-            raise KeyboardInterrupt
+        ).whole()  # fmt: skip
         for row in found.rows:
             place = chosen[(row.direction or 1) - 1]
             direction = f"v{tested[place][1] + 1}"

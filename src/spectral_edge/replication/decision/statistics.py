@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from spectral_edge.replication.modes import Peak
 from spectral_edge.replication.probes.cross_terms import CrossTermProbe, CrossTermStatistic, cross_gain
 from spectral_edge.representation import head_purity
 from spectral_edge.store import Inputs
+from spectral_edge.store.claims import Definition
 from spectral_edge.subjects import BASIS
 from spectral_edge.subjects.trained_run import TrainedRun
 
@@ -37,7 +38,6 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-Definition = Literal["text", "script", "ours"]
 
 _SCRIPT = ("head_purity", "peakedness:script", "peak:script")
 _OURS = ("variance_share", "variance_share:pc1", "jaccard", "cross_gain:held_out")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spectral_edge.replication.claims import STATEMENTS
-from spectral_edge.replication.claims.question import NULL_NAMES
+from spectral_edge.replication.claims.question import null_name
 from spectral_edge.replication.decision.answers import LOGARITHMIC, claim_answers
 from spectral_edge.replication.decision.answers import Answer as QuestionAnswer
 from spectral_edge.replication.decision.arms import planned_seeds
@@ -123,7 +123,7 @@ def _reasons(answers: Sequence[QuestionAnswer]) -> list[str]:
     found = [f"Of the tasks measured, {question.task} is furthest from a yes."] if len(answers) > 1 else []
     seeds = "1 seed" if specific.n == 1 else f"{specific.n} seeds"
     found.append(
-        f"Over {seeds} the excess over {_null(answer.strongest_null)}, the strongest null, is "
+        f"Over {seeds} the excess over {null_name(answer.strongest_null)}, the strongest null, is "
         f"{_interval(specific)} {question.unit}; the margin is {question.margin:g}."
     )
     if question.exists.startswith("below "):
@@ -131,7 +131,7 @@ def _reasons(answers: Sequence[QuestionAnswer]) -> list[str]:
     elif question.exists.startswith("above inputs"):
         found.append(f"The number lies above permuted inputs by {_interval(exists.negated)}.")
     else:
-        found.append(f"The excess over {_null(question.exists)} is {_interval(exists)}.")
+        found.append(f"The excess over {null_name(question.exists)} is {_interval(exists)}.")
     found += _beside_the_paper(answer)
     for name, decision in (("Specific", specific), ("Exists", exists)):
         if decision.answer != decision.before:
@@ -147,10 +147,6 @@ def _what_is_missing(n: int, planned: int, missing: Sequence[str]) -> list[str]:
     return [f"So far {n} of {planned} seeds are measured: this answer is not final."] if n < planned else []
 
 
-def _null(name: str) -> str:
-    return NULL_NAMES.get(name, name)
-
-
 def _interval(decision: Decision) -> str:
     ends = "" if decision.low is None or decision.high is None else f" [{decision.low:.2g}, {decision.high:.2g}]"
     return f"{decision.effect:.2g}{ends}".replace("-", "−")
@@ -164,7 +160,9 @@ def _beside_the_paper(answer: QuestionAnswer) -> list[str]:
         return [_unasked(question)]
     found = []
     if printed.low is not None and printed.high is not None:
-        null = "" if printed.null_mean is None else f"; the mean of {_null(printed.null)} is {printed.null_mean:.2g}"
+        null = (
+            "" if printed.null_mean is None else f"; the mean of {null_name(printed.null)} is {printed.null_mean:.2g}"
+        )
         logs = ", taken of logarithms" if question.statistic in LOGARITHMIC else ""
         interval = f"{printed.low:.2g} to {printed.high:.2g}{logs}"
         found.append(f"{_printed(question)}; the 95 % prediction interval of one more rerun is {interval}{null}.")

@@ -48,7 +48,7 @@ def measure_trunk(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[st
     directions = TestedDirections.of(run, step, protocol)
     origin = provenance(run, run, "stop", step, directions.edge, directions.window, protocol)
     origin |= {"arm": arm, "task": run.training.operation}
-    p, held_out = run.task.p, run.task.pairs[run.task.split(run.training.frac_train, run.training.seed).test]
+    p, held_out = run.task.p, run.held_out_pairs
     rows = []
     domains: tuple[tuple[Inputs, NDArray[np.int64]], ...] = (("all", script_pairs(p)), ("test", held_out))
     for inputs, pairs in domains:
@@ -99,9 +99,7 @@ def _compared(
         seed=run.training.seed,
         keep=keep,
         quiet=True,
-    )
-    if not found.complete:  # a table is not stored of some of the draws
-        raise KeyboardInterrupt
+    ).whole()
     return found
 
 

@@ -154,7 +154,7 @@ class Quantities:
     @cached_property
     def test(self) -> np.ndarray:
         """Indices of held-out pairs."""
-        return self.task.split(self.run.training.frac_train, self.run.training.seed).test
+        return self.run.split.test
 
     @cached_property
     def _probe(self) -> tuple[RidgeProbe, Tensor]:

@@ -91,9 +91,7 @@ class StepComparison:
             keep={"loss": _losses(model, here)},
             threads=run.threads,
             quiet=True,
-        )
-        if not result.complete:  # an analysis is not stored of some of the draws
-            raise KeyboardInterrupt
+        ).whole()
         return cls(here, window, directions, rows, quantities, result)
 
     @property

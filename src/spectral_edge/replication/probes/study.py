@@ -55,7 +55,7 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
     here = AnalysedStep.at_stop(run, config)
     name, step, edge = here.checkpoint, here.step, here.edge
     model, parameters = run.model_at(step)
-    split = run.task.split(run.training.frac_train, run.training.seed)
+    split = run.split
 
     say(f"probes of the activations at {name}, step {step}")
     probes = ActivationProbes(run.task, split, config.seed)
@@ -77,9 +77,7 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
         keep={"r2": terms.both_ways, "response_r2": lambda response: read_response(probes, response).r2},
         threads=run.threads,
         quiet=True,
-    )
-    if not found.complete:  # an analysis is not stored of some of the draws
-        raise KeyboardInterrupt
+    ).whole()
 
     say(f"{_RANDOM_FEATURES} draws of random features")
     modes = functional_modes(model, directions[:EDGE], run.task.pairs[terms.inputs], parameters=parameters)

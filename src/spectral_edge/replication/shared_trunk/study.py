@@ -208,7 +208,7 @@ class _Modes:
         p, nonzero = run.training.p, (run.task.pairs != 0).all(axis=1)
         self._pairs = run.task.pairs[nonzero]
         test = np.zeros(len(run.task.pairs), dtype=bool)
-        test[run.task.split(run.training.frac_train, run.training.seed).test] = True
+        test[run.split.test] = True
         self._test = test[nonzero]
         self.readings = ("trunk", f"head_{here.subject}")
         sets = {name: cross_term_sets(p)[name] for name in FEATURES}
