@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spectral_edge.replication.claims import QUESTIONS
+from spectral_edge.replication.decision.arms import PAPER_SEED
 from spectral_edge.report.formatting import grouping_label, inputs_label, number
 
 if TYPE_CHECKING:
-    from spectral_edge.replication.decision.arms import PAPER_SEED
-from spectral_edge.store.analysis import Analysis
+    from spectral_edge.store.analysis import Analysis
 
 __all__ = [
     "CHECKPOINTS",
