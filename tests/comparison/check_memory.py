@@ -26,17 +26,20 @@ print((peak() - before) / (4 * parameters.dim))
 """
 
 
+def measured(draws):
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.replace("DRAWS", str(draws))],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return float(done.stdout)
+
+
 def test_memory_does_not_grow_with_the_draws():
-    copies = []
-    for draws in (2, 8):
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT.replace("DRAWS", str(draws))],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        copies.append(float(done.stdout))
+    # What the allocator keeps differs from run to run, and only adds.
+    copies = [min(measured(draws) for _ in range(2)) for draws in (2, 8)]
     assert max(copies) <= 1 + 3  # the tested direction, and three
     assert copies[1] <= copies[0] + 0.5
