@@ -192,7 +192,7 @@ def _plans(
 
 def _sets(null: DirectionNull, measurement: Measurement, some_are_missing: bool) -> int:
     """How many sets are drawn for statistics of a set."""
-    if not measurement.taking("set") or some_are_missing or why_no_sets(null, measurement.size, measurement.space.edge):
+    if not measurement.taking("set") or some_are_missing:
         return 0
     most = available_draws(null)
     if most is not None and most < measurement.size:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import nn
 
@@ -53,8 +53,8 @@ def attention_weights(model: nn.Module) -> ParameterSubset:
             return ParameterSubset(named)
         raise ValueError(
             f"attention_weights: {type(model).__name__} has no nn.MultiheadAttention and no matrix in a module named "
-            f"like attention. Say which weights: parameters=, with a regular expression of their names; it has "
-            f"{_listed(model)}"
+            "like attention. Say which weights: parameters=, with a regular expression of their names; it has "
+            + _listed([name for name, _ in model.named_parameters()])
         )
     n_heads = {layer.num_heads for layer in layers}
     if len(n_heads) > 1:
@@ -72,7 +72,7 @@ def _pattern(which: str) -> re.Pattern[str]:
     try:
         return re.compile(which)
     except re.error as problem:
-        raise ValueError(f"select_parameters: {which!r} is no regular expression ({problem})") from None
+        raise ValueError(f"parameters: {which!r} is no regular expression ({problem})") from None
 
 
 def _matches(pattern: re.Pattern[str]) -> Callable[[str, nn.Parameter], bool]:
@@ -105,12 +105,12 @@ def select_parameters(model: nn.Module, which: Selector | ParameterSubset) -> Pa
     wanted = {id(w) for name, w in model.named_parameters(remove_duplicate=False) if matches(name, w)}
     chosen = {name: w for name, w in model.named_parameters() if id(w) in wanted}
     if not chosen:
-        raise ValueError(f"select_parameters: {which!r} matches no parameter of this model; it has {_listed(model)}")
+        names = _listed([name for name, _ in model.named_parameters()])
+        raise ValueError(f"select_parameters: {which!r} matches no parameter of this model; it has {names}")
     return ParameterSubset(chosen)
 
 
-def _listed(model: nn.Module) -> str:
-    names = [name for name, _ in model.named_parameters()]
+def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")
 
 
@@ -129,11 +129,10 @@ def select_names(shapes: Mapping[str, tuple[int, ...]], which: Selector) -> tupl
     """
     if not isinstance(which, str):
         raise ValueError("parameters: a predicate asks for parameters of a model; pass the model, or a regex")
-    pattern = _ATTENTION_NAME if which == "attention" else re.compile(which)
+    pattern = _ATTENTION_NAME if which == "attention" else _pattern(which)
     found = [name for name, shape in shapes.items() if pattern.search(name)]
     if which == "attention":
         found = [name for name in found if len(shapes[name]) == 2]
     if not found:
-        shown = ", ".join(list(shapes)[:12]) + (f", … ({len(shapes)} in all)" if len(shapes) > 12 else "")
-        raise ValueError(f"parameters: {which!r} matches no name; there are {shown}")
+        raise ValueError(f"parameters: {which!r} matches no name; there are {_listed(list(shapes))}")
     return tuple(sorted(found, key=by_numbers))

@@ -60,7 +60,7 @@ class Monitor:
 
     def restore(self, noted: Mapping[str, Tensor]) -> None:
         """Go on from what had been noted then."""
-        self._noted = {name: values.tolist() for name, values in noted.items()}
+        self._noted = {name: values.flatten().tolist() for name, values in noted.items()}
 
     def added_to(
         self, values: LiveValues, window: UpdateWindow, remembered: Tensor | None, decay: PartWindow | None

@@ -323,7 +323,7 @@ class Recorder:
             ValueError: fewer than W updates have been recorded yet, or a step without a run directory, or a part that
                 is not recorded.
             RecordingStoppedError: recording stopped before there were W.
-            StoreError: nothing is kept of that step.
+            StoreError: nothing is kept of that step, or the disk refuses the updates up to now.
         """
         if step is not None:
             if of != "update" or source is not None:

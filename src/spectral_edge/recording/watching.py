@@ -300,10 +300,8 @@ def _attach(recorder: Recorder, optimizers: list[Optimizer]) -> None:
     # Not traced: what a recorder does is no part of a compiled step.
     @torch.compiler.disable
     def before(number: int, optimizer: Optimizer, *_: Any) -> None:
-        if outermost(optimizer) and recorder.has_stepped(
-            number
-        ):  # the training step before has ended without the other optimizers
-            recorder.commit()
+        if outermost(optimizer) and recorder.has_stepped(number):
+            recorder.commit()  # the training step before, which has ended without the other optimizers
 
     @torch.compiler.disable
     def after(number: int, optimizer: Optimizer, *_: Any) -> None:

@@ -77,7 +77,7 @@ def _of_task(task: str, tables: Mapping[str, polars.DataFrame], protocol: Causes
         question = f"the loss bends {{}} along {_NAMES[direction]} than along matched directions"
         yield from _both_ways(question, _excesses(bent, nulls), protocol.curvature_margin)
     yield _same_in_the_metric(tables["metric"].filter(task=task, checkpoint="stop"), protocol)
-    yield from _of_arms(arms_of(tables["training"].filter(task=task)), protocol)
+    yield from _of_arms(arms_of(tables["training"].filter(task=task), protocol), protocol)
 
 
 def _both_ways(question: str, excess: Mapping[str, BySeed], margin: float) -> Iterator[ExperimentAnswer]:
@@ -114,7 +114,7 @@ def _same_in_the_metric(table: polars.DataFrame, protocol: CausesProtocol) -> Ex
     return ExperimentAnswer(question, found.answer, found.effect, found.low, found.high, found.n, because)
 
 
-def arms_of(training: polars.DataFrame) -> polars.DataFrame:
+def arms_of(training: polars.DataFrame, protocol: CausesProtocol = PROTOCOL) -> polars.DataFrame:
     """One row a run and arm, with ``delay``: log of (stop - begin) over that of the unchanged run.
 
     Where an arm never stopped (``censored``), the end that it might have reached stands for its stop, so that its delay
@@ -122,7 +122,7 @@ def arms_of(training: polars.DataFrame) -> polars.DataFrame:
     """
     import polars
 
-    longest = polars.when("diverged").then(PROTOCOL.patience * polars.col("unchanged_stop")).otherwise("last")
+    longest = polars.when("diverged").then(protocol.patience * polars.col("unchanged_stop")).otherwise("last")
     end = polars.coalesce("stop", longest)
     once = training.unique(["task", "seed", "training_arm"], keep="last", maintain_order=True)
     return once.with_columns(
