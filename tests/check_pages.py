@@ -1,5 +1,6 @@
 """The quickstart at its own size."""
 
+import json
 import re
 
 import pytest
@@ -32,3 +33,24 @@ def test_the_quickstart_leads_to_an_edge(tmp_path, monkeypatch):
         else:
             assert found
     assert reported.strip().endswith("report.html")
+
+
+def test_what_is_discovered_in_the_quickstarts_run_depends_on_the_stride(tmp_path, monkeypatch):
+    """As docs/discovery.md warns; the run is that of the quickstart."""
+    portable = portable_settings()
+    if not portable:
+        pytest.skip("elsewhere it is another model")
+    for name, value in portable.items():
+        monkeypatch.setenv(name, value)
+    run_shell(blocks(PAGE, "bash")[1], tmp_path)
+    found = {}
+    for options in ("--stride 10", "--stride 20", "--stride 50", "--stride 100", "--stride 10 --source logits"):
+        said = json.loads(run_shell(f"spectral-edge discover runs/mine/runs/add-s42-* {options} --json", tmp_path))
+        found[options.removeprefix("--stride ")] = (said["answer"], said["group"])
+    warned = " ".join((ROOT / "docs" / "discovery.md").read_text().split())
+    assert found == {
+        "10": ("difference", None), "20": ("sum", "Z_23"), "50": ("sum", None), "100": ("sum", "Z_23"),
+        "10 --source logits": ("sum", "Z_23"),
+    }  # fmt: skip
+    assert "edges of stride 20 and 100 give *sum* and Z_23, of stride 50 *sum* and no law" in warned
+    assert "of stride 10 *difference* and no law (p = 0.01), and the logits *sum* and Z_23" in warned
