@@ -177,3 +177,22 @@ def test_draws_that_are_equal_but_for_rounding_are_ties():
     expected = (sum(value > measured - 1e-6 for value in exact) + 1) / 25
     assert sum(abs(value - measured) < 1e-6 for value in exact) == 8
     assert NullDistribution(shaken, "inputs").pvalue(measured) == pytest.approx(expected)
+
+
+def test_a_difference_of_equal_means_is_0_in_whatever_order_it_was_summed():
+    """Means of three of eight shares less means of the others: 0 comes out as ±1e-17 and is counted with the zeros."""
+    shares = np.array([0.1, 0.2, 0.3] + [0.1, 0.2, 0.3, 0.2, 0.2])
+    samples = [
+        shares[list(members)].mean() - np.delete(shares, list(members)).mean()
+        for members in itertools.combinations(range(8), 3)
+    ]
+    tenths = [1, 2, 3, 1, 2, 3, 2, 2]  # a mean of three equals that of the other five if they sum to 6 of 16
+    above = sum(sum(members) >= 6 for members in itertools.combinations(tenths, 3))
+    null = NullDistribution(samples, "splits")
+    for measured in (0.0, 1.4e-17, -1.4e-17):
+        assert null.pvalue(measured) == (above + 1) / 57
+
+
+def test_one_huge_draw_does_not_make_ties_of_the_others():
+    null = NullDistribution([1.0, 2.0, 3.0, 1e12], "x")
+    assert null.pvalue(2.5) == 3 / 5

@@ -120,8 +120,9 @@ class NullDistribution:
             raise ValueError(f"measured = {measured} has no p-value under the {self.kind} null")
         if alternative not in ("greater", "less"):
             raise ValueError(f"alternative = {alternative!r} is unknown; use 'greater' or 'less'")
-        # Equal numbers that were computed in another order differ in their last digits.
-        slack = _ROUNDING * abs(measured)
+        # Equal numbers that were computed in another order differ in their last digits: those of what they are
+        # differences of, so that a measured 0 may be 1e-17. The median, as a single huge draw makes no ties.
+        slack = _ROUNDING * max(abs(measured), float(np.median(np.abs(self.samples))))
         above = self.samples - measured if alternative == "greater" else measured - self.samples
         extreme = above >= -slack
         return (int(extreme.sum()) + 1) / (self.n + 1)
