@@ -24,6 +24,13 @@ def test_unflatten_inverts_flatten_also_for_stacks():
     torch.testing.assert_close(torch.cat([w.flatten(1) for w in named.values()], dim=1), stack)
 
 
+def test_a_single_number_is_a_parameter_like_any_other():
+    subset = se.ParameterSubset({"scale": nn.Parameter(torch.tensor(1.5)), "weight": nn.Parameter(torch.ones(2))})
+    assert subset.flatten().tolist() == [1.5, 1.0, 1.0]
+    assert subset.unflatten(torch.tensor([7.0, 8.0, 9.0]))["scale"].item() == 7
+    assert subset.unflatten(torch.ones(4, 3))["scale"].shape == (4,)
+
+
 def test_flatten_reads_live_values_and_other_states():
     layer = nn.Linear(2, 1, bias=False)
     subset = se.select_parameters(layer, "weight")

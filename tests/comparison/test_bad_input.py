@@ -49,7 +49,7 @@ def nan_for(number):
         ({"mine": lambda h: float("inf")}, r"'mine' of direction 1 is inf"),
         ({"mine": lambda h: h.square().sum(1)}, r"'mine' of direction 1 is an array of shape \(12,\)"),
         ({"mine": lambda h: "much"}, "'mine' of direction 1 is str"),
-        ({"mine": nan_for(4)}, r"'mine' of draw 2 of the null 'isotropic' is nan"),
+        ({"mine": nan_for(5)}, r"'mine' of draw 2 of the null 'isotropic' is nan"),
         ({"mine": lambda h: float(h.sum())}, r"'mine'.* sign of an edge direction is arbitrary"),
         ({"mine": se.of_direction(lambda v: float(v[0]))}, r"'mine'.* sign of an edge direction is arbitrary"),
         ({"mine": se.of_set(lambda h: float(h.sum()))}, r"'mine'.* sign of an edge direction is arbitrary"),
@@ -68,6 +68,21 @@ def nan_for(number):
 def test_statistics(statistics, message):
     with pytest.raises(ValueError, match=message):
         compare(statistics, nulls="isotropic")
+
+
+@pytest.mark.parametrize(
+    "statistic",
+    [
+        se.of_direction(lambda v: float(v[DIM - 1])),
+        lambda h: float(h[0, -1]),
+        se.of_set(lambda h: float(h[0, 0, -1])),
+    ],
+    ids=["direction", "response", "set"],
+)
+def test_a_statistic_of_the_sign_is_refused_also_where_it_is_0_at_the_tested_direction(statistic):
+    first_output_only = torch.eye(DIM)[:1]
+    with pytest.raises(ValueError, match="sign of an edge direction is arbitrary"):
+        compare({"mine": statistic}, directions=first_output_only, nulls="isotropic")
 
 
 def test_a_statistic_that_takes_something_unknown():

@@ -57,6 +57,11 @@ def test_rows_match_by_direction_statistic_and_null_and_n_counts_those_that_have
     assert table.filter(direction=2)["low"].to_list() == [None]
 
 
+def test_runs_may_have_different_inputs_draws_and_steps():
+    results = [run(1.0, inputs=100 + i, draws=50 + i, step=1000 * i, seed=i) for i in range(5)]
+    assert se.over_runs(results).table["n"].to_list() == [5]
+
+
 def test_runs_of_different_protocols_are_refused_by_what_differs():
     with pytest.raises(ValueError, match=r"comparisons 1 and 3 differ in window: 10 and 20"):
         se.over_runs([run(1), run(1), run(1, window=20)])

@@ -248,3 +248,21 @@ def test_a_regressor_that_is_the_sum_of_others_adds_nothing():
     alone = fitted(halves, pieces.astype(float))
     with_sum = fitted(halves, np.vstack([whole, pieces]).astype(float))
     assert with_sum == pytest.approx(alone, abs=1e-5)
+
+
+def test_a_window_of_one_direction_has_no_other_in_its_span():
+    """All updates along one axis: the displacement is the edge, and explains all of a linear function."""
+    edge = edge_of(np.linspace(1, 2, 6)[:, None] * np.eye(D)[:1])
+    change = explained(Linear(), edge, inputs(), k=1, draws=2)
+    assert change.table["by"].to_list() == ["displacement", "edge", "displacement+edge", "isotropic"]
+    assert change.gains["by"].to_list() == ["edge", "isotropic"]
+    assert change.table["r2"][0] == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("edge", "draws", "message"),
+    [(torch.eye(D)[:2], 2, "edge is a Tensor; give the SpectralEdge"), (swinging(), 0, "draws = 0")],
+)
+def test_directions_are_no_edge_and_no_draws_no_null(edge, draws, message):
+    with pytest.raises(ValueError, match=message):
+        explained(Linear(), edge, inputs(), draws=draws)

@@ -69,9 +69,47 @@ def test_central_differences_take_over_and_say_so(cube, why):
 
 def test_a_detached_forward_is_not_taken_for_a_function_that_does_not_move():
     model, subset, directions = setup(lambda x: x.detach() ** 3)
-    with pytest.warns(UserWarning, match="exactly zero although the function moves"):
+    with pytest.warns(UserWarning, match="differs by 100 % from difference quotients"):
         found = se.functional_modes(model, directions, INPUTS, parameters=subset, forward=read)
     assert found.energy.min() > 0
+
+
+def test_a_derivative_of_a_part_of_the_function_is_not_taken_for_all_of_it():
+    """Cube of the first layer through ``.data``, plus the layer itself: the derivative sees the second term only."""
+    model, subset, directions = setup(lambda x: x + x.data**3)
+    with pytest.warns(UserWarning, match=r"detach, no_grad or \.data"):
+        found = se.functional_modes(model, directions, INPUTS, parameters=subset, forward=read, relative_epsilon=1e-3)
+    assert found.method == "central_difference"
+    whole, subset, directions = setup(lambda x: x + x**3)
+    exact = se.functional_modes(whole, directions, INPUTS, parameters=subset, forward=read)
+    torch.testing.assert_close(found.response, exact.response, atol=2e-3, rtol=1e-2)
+
+
+@pytest.mark.parametrize("relative_epsilon", [0.005, 0.5])
+def test_a_step_that_is_too_long_says_nothing_against_the_derivative(recwarn, relative_epsilon):
+    """Of tanh(100 x), quotients of half a weight's length are far from the derivative, and from each other."""
+    model, subset, directions = setup(lambda x: torch.tanh(100 * x))
+    found = se.functional_modes(
+        model, directions, INPUTS, parameters=subset, forward=read, relative_epsilon=relative_epsilon
+    )
+    assert found.method == "jvp"
+    assert not [w for w in recwarn if "differentiated" in str(w.message)]
+
+
+def test_random_states_and_buffers_are_those_of_before():
+    class Counting(nn.Linear):
+        def forward(self, x):
+            self.calls.add_(1)
+            return super().forward(x) + 0 * torch.rand(1)
+
+    model = Counting(4, 3)
+    model.register_buffer("calls", torch.zeros(1))
+    subset, state = se.select_parameters(model, "weight"), torch.get_rng_state()
+    for method in ("finite_difference", "central_difference"):
+        directions = torch.eye(subset.dim)[:1]
+        se.functional_modes(model, directions, INPUTS, parameters=subset, forward=read, method=method)
+    assert model.calls.tolist() == [0]
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_function_that_truly_does_not_move_has_response_zero_and_no_warning(recwarn):

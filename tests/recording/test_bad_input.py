@@ -296,3 +296,32 @@ def test_an_update_of_ones_own_that_is_none(delta, message):
         with pytest.raises(ValueError, match=message):
             recorder.update(delta)
         assert (recorder.steps, recorder.stopped) == (0, None)
+
+
+def stuck(kind):
+    """A loop whose parameters never move."""
+    torch.manual_seed(0)
+    model = nn.Linear(3, 2).bfloat16() if kind == "bfloat16" else nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0 if kind == "rate" else 1e-5)
+
+    def step():
+        optimizer.zero_grad()
+        model(torch.ones(4, 3, dtype=model.weight.dtype)).square().mean().backward()
+        optimizer.step()
+
+    return model, optimizer, step
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "rate"])
+def test_parameters_that_never_move_are_told_of_once_and_an_edge_of_them_says_why_there_is_none(kind, caplog):
+    model, optimizer, step = stuck(kind)
+    before = model.weight.detach().clone()
+    watched = se.watch(model, optimizer, parameters=".", window=3, verbose=False)
+    with caplog.at_level(logging.WARNING), watched as recorder:
+        for _ in range(10):
+            step()
+        with pytest.raises(ValueError, match="no recorded parameter has moved in 10 training steps"):
+            recorder.edge()
+    assert torch.equal(model.weight, before)
+    assert caplog.text.count("no recorded parameter has moved in 3 training steps") == 1
+    assert recorder.stopped is None

@@ -44,8 +44,9 @@ def test_effective_rank_of_known_spectra():
     expected = np.exp(-(shares * np.log(shares)).sum())
     assert se.effective_rank(q * s) == pytest.approx(expected, rel=1e-4)
     assert se.effective_rank(torch.stack([q, q * s])).tolist() == pytest.approx([4, expected], rel=1e-4)
-    with pytest.raises(ValueError, match="zero"):
-        se.effective_rank(torch.zeros(3, 3))
+    for nothing in (torch.zeros(3, 3), torch.full((3, 3), torch.nan), torch.full((3, 3), torch.inf)):
+        with pytest.raises(ValueError, match="zero or not finite"):
+            se.effective_rank(nothing)
 
 
 def test_principal_scores_equal_the_svd():

@@ -181,7 +181,7 @@ def test_draws_that_are_equal_but_for_rounding_are_ties():
 
 def test_a_difference_of_equal_means_is_0_in_whatever_order_it_was_summed():
     """Means of three of eight shares less means of the others: 0 comes out as ±1e-17 and is counted with the zeros."""
-    shares = np.array([0.1, 0.2, 0.3] + [0.1, 0.2, 0.3, 0.2, 0.2])
+    shares = np.array([0.1, 0.2, 0.3, 0.1, 0.2, 0.3, 0.2, 0.2])
     samples = [
         shares[list(members)].mean() - np.delete(shares, list(members)).mean()
         for members in itertools.combinations(range(8), 3)

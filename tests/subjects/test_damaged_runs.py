@@ -1,5 +1,6 @@
 """A run with a missing or damaged file is refused by the name of that file, whatever reads it."""
 
+import json
 import shutil
 
 import pytest
@@ -55,4 +56,23 @@ def test_analyze_ends_with_one_line_that_names_the_file(run, capsys, name, damag
     said = capsys.readouterr().err
     assert name in said
     assert len([line for line in said.splitlines() if line.startswith("spectral-edge:")]) == 1
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(("field", "value"), [("d_model", 4_000_000), ("d_mlp", 10**12), ("p", 2000)])
+def test_a_configuration_of_another_size_is_refused_before_its_memory_is_asked_for(run, field, value):
+    config = json.loads((run / "config.json").read_text())
+    config["config"]["training"][field] = value
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(RunCorruptError, match=r"does not fit its config\.json: [\w.]+ has shape \("):
+        TrainedRun.open(run).model_at(60)
+
+
+def test_a_modulus_whose_pairs_fill_the_memory_is_refused(run, capsys):
+    config = json.loads((run / "config.json").read_text())
+    config["config"]["training"]["p"] = 10**9
+    (run / "config.json").write_text(json.dumps(config))
+    assert main(["compare", str(run), "--step", "60", "--draws", "2"]) == 1
+    said = capsys.readouterr().err
+    assert "less than or equal to 2000" in said
     assert "Traceback" not in said

@@ -97,7 +97,7 @@ class DrawPlan:
         if len(block.rows) == 1:
             ((row, j),) = block.rows
             return draw_rows(self._sampler(j, space), space, self.null.name, seed, [row])
-        found = torch.empty(len(block.rows), space.parameters.dim)
+        found = torch.empty(len(block.rows), space.parameters.dim, dtype=torch.float32)
         for i, (row, j) in enumerate(block.rows):
             found[i] = draw_rows(self._sampler(j, space), space, self.null.name, seed, [row])[0]
         return found

@@ -15,7 +15,7 @@ from spectral_edge.spectrum import SpectralEdge
 
 __all__ = ["draw_rows", "iterate_random_directions", "rows_at_once"]
 
-_BYTES_AT_ONCE = 64 * 2**20
+_BYTES_AT_ONCE = 64_000_000
 
 
 def rows_at_once(dim: int, most: int = DIRECTIONS_AT_ONCE) -> int:
@@ -35,7 +35,7 @@ def draw_rows(sampler: Sampler, space: DirectionSpace, null: str, seed: int, row
     """
     if len(rows) == 1:  # a row may be a large part of memory: no second copy
         return check_unit(sampler(RandomStream(seed, null, rows[0])), space, null, rows[0])[None]
-    found = torch.empty(len(rows), space.parameters.dim)
+    found = torch.empty(len(rows), space.parameters.dim, dtype=torch.float32)
     for i, row in enumerate(rows):
         found[i] = check_unit(sampler(RandomStream(seed, null, row)), space, null, row)
     return found

@@ -203,6 +203,9 @@ class Measurement:
             )
             for statistic in self.taking("set"):
                 value = value_of(statistic, statistic.name, members, f"set {number} of the null {plan.null.name!r}")
+                if number == 0:
+                    for turned in turned_round(statistic, members):
+                        check_even(statistic, turned, value)
                 found.values.append(((plan.null.name, statistic.name, None), value))
         return found
 
@@ -219,7 +222,8 @@ class Measurement:
     @cached_property
     def _response_to_weights(self) -> Tensor:
         """The response (N, d) to θ, which of adapters is what they add."""
-        theta = self.space.add_weights(torch.zeros(self.respond.parameters.dim), 1.0)
+        zero = torch.zeros(self.respond.parameters.dim, dtype=torch.float32)
+        theta = self.space.add_weights(zero, 1.0)
         return self.respond(self.respond.checked(theta[None]))[0]
 
     def _read_single(
@@ -231,6 +235,8 @@ class Measurement:
             values = direction if statistic.takes == "direction" else response
             assert values is not None
             value = value_of(statistic, statistic.name, values, f"draw {number} of the null {null!r}")
+            if number == 0:  # of the tested direction it may be 0, whatever its sign
+                check_even(statistic, -values, value)
             found.values.append(((null, statistic.name, j + 1 if matched else 0), value))
         for name, function in self.keep.items():
             assert response is not None

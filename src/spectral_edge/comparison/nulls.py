@@ -313,6 +313,8 @@ def direction_null(null: str | DirectionNull) -> DirectionNull:
         if null.name == PERMUTED:
             raise ValueError(f"a null of your own is called {PERMUTED!r}, the name of permuted labels; rename it")
         return null
+    if null == PERMUTED:
+        raise ValueError(f"null = {null!r} permutes labels and draws no directions; ask compare for it")
     if null not in named:
         raise ValueError(
             f"null = {null!r} is unknown; choose {', '.join(named)}, inputs, or pass one such as se.OtherPhases(edges)"

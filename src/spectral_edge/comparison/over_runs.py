@@ -59,7 +59,7 @@ def over_runs(
     "undecided". Where the comparisons ask for small values, the same holds of -effect.
 
     Args:
-        results: one comparison a run, all of one protocol; draws and seeds may differ.
+        results: one comparison a run, all of one protocol; seeds, steps and numbers of draws and inputs may differ.
         margin: smallest effect worth the name, in null SDs; to be fixed before the runs are seen.
         groups: a name for each result; results of one name (copies of a seed) are averaged first and count as one run.
 
@@ -150,4 +150,4 @@ def _comparable(result: Comparison) -> dict[str, Any]:
 
 
 # What may differ between runs of one protocol: the precision of an effect, or which run it is, not its meaning.
-_PER_RUN = ("draws", "seed", "run", "step", "position")
+_PER_RUN = ("draws", "seed", "run", "step", "position", "inputs")

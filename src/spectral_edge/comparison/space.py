@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -109,7 +110,7 @@ class DirectionSpace:
         """||θ||.
 
         Raises:
-            CannotDrawError: it is zero.
+            CannotDrawError: it is zero or not finite.
         """
         if self.parameters.sharded:
             theta = self.parameters.flatten().float().cpu()
@@ -118,11 +119,13 @@ class DirectionSpace:
             square = sum(float(block.values.double().square().sum()) for block in self.parameters.weights())
         if square == 0:
             raise CannotDrawError("the parameters are all zero, so no direction has an angle to them")
+        if not math.isfinite(square):
+            raise CannotDrawError("the parameters have values that are not finite; restore weights from before that")
         return square**0.5
 
     def isotropic(self, stream: RandomStream) -> Tensor:
         """A unit vector (D,) float32, uniform on the sphere; the same numbers however the parameters are sharded."""
-        row, shards = torch.empty(self.parameters.dim), self.parameters.shards
+        row, shards = torch.empty(self.parameters.dim, dtype=torch.float32), self.parameters.shards
         self.each_tensor(row, lambda number, piece: _fill_normal(piece, shards[number], stream.generator(number)))
         return self.normalised(row)
 

@@ -32,8 +32,8 @@ class TrainingConfig(BaseModel):
     operation: str = "add"
     """Operation: add, sub, mul, div, x2_y2, x2_xy_y2, x3_xy, or one that you registered. Several, joined by "+" as in
     add+mul, share one trunk and have a head each; their losses are summed."""
-    p: int = Field(97, ge=5)
-    """Modulus."""
+    p: int = Field(97, ge=5, le=2000)
+    """Modulus; all p² pairs are held in memory."""
     nonzero: bool = False
     """Train on nonzero residues only. Several operations must have the same domain."""
     seed: int = Field(42, ge=0)

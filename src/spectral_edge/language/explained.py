@@ -123,12 +123,13 @@ def explained_change(
         documents: what each input belongs to, where several were cut from one text: they are then fitted on or held out
             together, and intervals resample documents. Each by itself if left out.
         seed: of halves, draws and bootstrap.
-        draws: random sets of k directions of the window's span, and of any.
+        draws: random sets of k directions of the window's span, and of any; at least 1. A window of one direction has
+            no other in its span, and the tables then no row "span".
         batch_size: inputs at once; 256 if left out.
 
     Raises:
         ValueError: fewer than four inputs (or documents), names of another number, the displacement changes nothing,
-            the edge has fewer directions, or as ``functional_modes``.
+            ``edge`` is no edge or has fewer directions, no draws, or as ``functional_modes``.
 
     Cost: 1 + k (1 + 2 draws) responses and 5 + 4 k forward passes. Memory: one number an output for each of them.
 
@@ -141,6 +142,13 @@ def explained_change(
     >>> change.table.filter(by="displacement")["r2"].round(4).to_list()
     [1.0]
     """
+    if not isinstance(edge, SpectralEdge):
+        raise ValueError(
+            f"explained_change: edge is a {type(edge).__name__}; give the SpectralEdge of the window, whose "
+            "displacement is asked about, and other directions as directions="
+        )
+    if draws < 1:
+        raise ValueError(f"explained_change: draws = {draws}; at least one random set of directions is needed")
     respond = responder_of(model, inputs, parameters=parameters, forward=forward, batch_size=batch_size)
     edge.check_layout(respond.parameters.names)
     displacement = edge.displacement().to(respond.parameters.flatten())
@@ -165,6 +173,7 @@ def explained_change(
         random = {
             null: [read.responses(drawn)[:, known] for drawn in _sets(respond.parameters, null, edge, k, draws, seed)]
             for null in _RANDOM
+            if null != "span" or edge.identifiable > 1
         }
         parts = [length, *(space.inner(v, displacement) for v in rows[1:])]
         paths = tuple(_paths(read, now, known, rows, parts, responses))

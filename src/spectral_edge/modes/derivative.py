@@ -66,12 +66,26 @@ def closed_form(model: nn.Module, parameters: ParameterSubset, directions: Tenso
 
 def reader(model: nn.Module, forward: Forward) -> Callable[[Mapping[str, Tensor], Inputs], Tensor]:
     """``forward(model, inputs)`` as a function of some of the parameters' values, by name, and the inputs."""
-    bound = _Bound(model, forward)
+    bound, places = _Bound(model, forward), _places(model)
 
     def read(values: Mapping[str, Tensor], inputs: Inputs) -> Tensor:
-        return functional_call(bound, {f"model.{name}": value for name, value in values.items()}, (inputs,))
+        put = {f"model.{place}": value for name, value in values.items() for place in places[name]}
+        return functional_call(bound, put, (inputs,), tie_weights=False)
 
     return read
+
+
+def _places(model: nn.Module) -> dict[str, list[str]]:
+    """Of each parameter's name, every name under which it is to be replaced: one in each module that holds it.
+
+    A module that is reached on two paths (a block used twice) is one module. ``functional_call`` would replace its
+    parameter twice, take the first replacement for the original, and leave that in the model.
+    """
+    found: dict[int, list[str]] = {}
+    for path, module in model.named_modules():  # each module once
+        for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            found.setdefault(id(parameter), []).append(f"{path}.{name}" if path else name)
+    return {name: found[id(parameter)] for name, parameter in model.named_parameters(remove_duplicate=False)}
 
 
 class _Bound(nn.Module):

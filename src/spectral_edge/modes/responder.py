@@ -23,6 +23,7 @@ from spectral_edge.modes.derivative import (
 from spectral_edge.modes.difference_quotient import difference_quotient, epsilon_of, warn_if_coarse
 from spectral_edge.modes.finishing import finish
 from spectral_edge.modes.inputs import Forward, Inputs, default_forward, input_batches, inputs_on
+from spectral_edge.modes.left_as_found import left_as_found
 from spectral_edge.parameters import ParameterSubset, Selector, reshard, select_parameters, to_local, unwrap_model
 from spectral_edge.spectrum import SpectralEdge
 
@@ -44,6 +45,9 @@ INPUTS_AT_ONCE = 256
 """Inputs whose activations are held at once, if no batch size is asked for."""
 
 _PIECE = 1 << 20
+
+# Of the length of a difference quotient: what its derivative may be off by, and how far two steps may disagree.
+_WRONG, _AGREE = 0.1, 0.02
 
 DIRECTIONS_AT_ONCE = 8
 """With INPUTS_AT_ONCE inputs of a small model: their activations then stay inside a core's share of the cache."""
@@ -211,11 +215,14 @@ def in_threads(threads: int) -> Iterator[Callable[..., Iterable[Any]]]:
 
 @contextmanager
 def reading(model: nn.Module) -> Iterator[None]:
-    """The model in ``eval`` mode, without gradients, and differentiable in forward mode, while the block runs."""
+    """The model in ``eval`` mode, without gradients, and differentiable in forward mode, while the block runs.
+
+    Afterwards mode, buffers and random states are as before.
+    """
     was = [(module, module.training) for module in model.modules()]
     try:
         model.eval()
-        with differentiable_attention(), torch.no_grad():
+        with left_as_found(model), differentiable_attention(), torch.no_grad():
             yield
     finally:
 
@@ -241,15 +248,27 @@ def _no_forward_mode(
     direction = torch.randn(1, parameters.dim, generator=torch.Generator().manual_seed(0))
     direction = direction.div_(direction.norm()).to(to_local(next(iter(parameters.parameters.values()))))
 
-    def moves() -> bool:
-        epsilon = epsilon_of(parameters, relative_epsilon)
-        return bool(difference_quotient(model, parameters, read, epsilon, True, 2, direction, few).any())
+    def quotient(share: float) -> Tensor:
+        epsilon = share * epsilon_of(parameters, relative_epsilon)
+        return difference_quotient(model, parameters, read, epsilon, True, 2, direction, few).double()
 
     with reading(model):
         try:
-            if exact(direction, few).any() or not moves():
-                return None
-            return "the derivative is exactly zero although the function moves (a detach or no_grad on the way)"
+            derivative = exact(direction, few).double()
         except (RuntimeError, NotImplementedError) as problem:
-            moves()  # a mistake in ``forward`` or its inputs shows here as itself
+            quotient(1.0)  # a mistake in ``forward`` or its inputs shows here as itself
             return str(problem).strip().split("\n")[0]
+        if not parameters.flatten().any():
+            return None  # a step in proportion to the weights has no length
+        coarse, fine = quotient(1.0), quotient(0.5)
+    known = torch.isfinite(derivative) & torch.isfinite(coarse) & torch.isfinite(fine)  # masked tokens are NaN
+    derivative, coarse, fine = derivative[known], coarse[known], fine[known]
+    # Quotients of two steps that agree have hardly any error of curvature or rounding left.
+    size = float(fine.norm())
+    off, disagree = float((derivative - fine).norm()), float((coarse - fine).norm())
+    if off <= _WRONG * size or disagree > _AGREE * size:
+        return None
+    return (
+        f"its derivative differs by {100 * off / size:.0f} % from difference quotients, which agree among themselves "
+        "(a detach, no_grad or .data on the way, or a kink at these weights)"
+    )

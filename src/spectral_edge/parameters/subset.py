@@ -152,7 +152,8 @@ class ParameterSubset:
         leading = vector.shape[:-1]
         pieces = vector.split([shard.dim for shard in self.shards], dim=-1)
         return {
-            shard.name: piece.reshape(*leading, *shard.shape) for shard, piece in zip(self.shards, pieces, strict=True)
+            shard.name: piece.reshape((*leading, *shard.shape))
+            for shard, piece in zip(self.shards, pieces, strict=True)
         }
 
     def __repr__(self) -> str:

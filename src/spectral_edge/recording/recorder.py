@@ -21,7 +21,7 @@ from spectral_edge.recording.gradients import SourceGradient
 from spectral_edge.recording.layout import LayoutGuard
 from spectral_edge.recording.parts import PartWindow, UpdatePart, below
 from spectral_edge.recording.refusals import check_modes, check_notes, checked_update
-from spectral_edge.recording.resolution import warn_if_coarse
+from spectral_edge.recording.resolution import unmoved, warn_if_coarse, warn_unmoved
 from spectral_edge.recording.sources import Source
 from spectral_edge.recording.storage import KeptUpdates
 from spectral_edge.recording.window_log import WindowLog
@@ -81,7 +81,7 @@ class Recorder:
         self._archive = archive
         self._identity = identity
         self._agreement = Agreement(kept.inner_products(), kept.deferred)
-        self._recorded = 0
+        self._recorded = self._unmoved = 0  # updates, and times that nothing had moved before the first
         self._last_seen: list[int] = []  # step of the newest update at the last look
         self._stepped: set[int] = set()  # optimizers, since the last commit
         self._hooked = self._warned = self._closed = self._resolution_known = False
@@ -232,8 +232,11 @@ class Recorder:
         moved, unusable = self._agreement.look(source, self._check_layout, self.stopped is not None, self.stop)
         if not self._resolution_known:  # waits for an accelerator, until something has moved
             self._resolution_known = bool(moved)
+            self._unmoved += not moved
             if moved and not unusable:
                 warn_if_coarse(self._values, self._kept.anchor)
+            elif self._unmoved == self.window.size:
+                warn_unmoved(self._values, self.steps)
         if self._kept.deferred:
             moved, unusable = (torch.as_tensor(flag, device=source.anchor.device) for flag in (moved, unusable))
             kept = moved & ~unusable
@@ -320,8 +323,8 @@ class Recorder:
                 clipping and without the optimizer's metric: of the last W updates in which it took part.
 
         Raises:
-            ValueError: fewer than W updates have been recorded yet, or a step without a run directory, or a part that
-                is not recorded.
+            ValueError: fewer than W updates have been recorded yet, or nothing has moved, or a step without a run
+                directory, or a part that is not recorded.
             RecordingStoppedError: recording stopped before there were W.
             StoreError: nothing is kept of that step, or the disk refuses the updates up to now.
         """
@@ -335,6 +338,8 @@ class Recorder:
             return self._archive.edge(step, center=center, products=self._agreement.products)
         if self.stopped is not None:
             self._tell_of_the_stop()
+        elif self._unmoved and not self.window.pushed:
+            raise ValueError(f"Recorder.edge: {unmoved(self._values, self.steps)}")
         return self._kept.edge(center, of, source).in_layout(self.parameters.names)
 
     def _tell_of_the_stop(self) -> None:

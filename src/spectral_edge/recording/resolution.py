@@ -9,7 +9,7 @@ from torch import Tensor
 
 from spectral_edge.parameters import ParameterSubset, spacing
 
-__all__ = ["rounding_share", "warn_if_coarse"]
+__all__ = ["rounding_share", "unmoved", "warn_if_coarse", "warn_unmoved"]
 
 logger = logging.getLogger("spectral_edge")
 
@@ -45,8 +45,7 @@ def warn_if_coarse(values: ParameterSubset, anchor: Tensor | None) -> None:
         values: the parameters.
         anchor: the same at the last recorded step; ``None`` if only sketches are kept, from which it cannot be told.
     """
-    kinds = {parameter.dtype for parameter in values.parameters.values()}
-    names = " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
+    kinds, names = {parameter.dtype for parameter in values.parameters.values()}, _formats(values)
     if anchor is None:
         if kinds & {torch.bfloat16, torch.float16}:
             logger.warning(
@@ -73,3 +72,22 @@ def warn_if_coarse(values: ParameterSubset, anchor: Tensor | None) -> None:
             100 * error,
             100 * stayed / values.dim,
         )
+
+
+def warn_unmoved(values: ParameterSubset, steps: int) -> None:
+    """Log a warning that training steps have not moved the parameters."""
+    logger.warning("spectral-edge: %s", unmoved(values, steps))
+
+
+def unmoved(values: ParameterSubset, steps: int) -> str:
+    """What is to be said where training steps have not moved the parameters at all."""
+    return (
+        f"no recorded parameter has moved in {steps} training steps: they are frozen, the learning rate is 0, or "
+        f"{_formats(values)} rounds every step away. Check parameters=, or pass the float32 master weights (masters=) "
+        "if the optimizer keeps any"
+    )
+
+
+def _formats(values: ParameterSubset) -> str:
+    kinds = {parameter.dtype for parameter in values.parameters.values()}
+    return " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))

@@ -83,9 +83,10 @@ def _gram(x: Tensor) -> Tensor:
 
 
 def _rank(gram: Tensor) -> Tensor:
-    power = torch.linalg.eigvalsh(gram).clamp(min=0)
+    finite = bool(torch.isfinite(gram).all())  # eigvalsh has an error of its own for NaN
+    power = torch.linalg.eigvalsh(gram).clamp(min=0) if finite else gram.new_zeros(1)
     total = power.sum()
-    if not torch.isfinite(total) or total <= 0:
+    if total <= 0:
         raise ValueError("effective_rank: a response is zero or not finite")
     return torch.exp(torch.special.entr(power / total).sum())
 

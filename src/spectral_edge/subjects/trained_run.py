@@ -121,13 +121,20 @@ class TrainedRun:
             StoreError: there is no such snapshot, it is damaged, or it does not fit the configuration.
         """
         t = self.training
-        model = ModularTransformer(t.p, t.operations, t.d_model, t.n_heads, t.n_layers, t.d_mlp)
-        try:
-            model.load_state_dict(self.run.read_snapshot(step))
-        except RuntimeError as problem:  # names or shapes that the configuration does not give
-            raise RunCorruptError(
-                f"{self.path}: the snapshot of step {step} does not fit its config.json: {problem}"
-            ) from None
+        sizes = (t.p, t.operations, t.d_model, t.n_heads, t.n_layers, t.d_mlp)
+        weights = self.run.read_snapshot(step)
+        with torch.device("meta"):  # of the configuration, which may ask for more memory than there is
+            configured = {name: tuple(value.shape) for name, value in ModularTransformer(*sizes).state_dict().items()}
+        stored = {name: tuple(value.shape) for name, value in weights.items()}
+        for name in sorted(configured.keys() | stored.keys()):
+            if configured.get(name) != stored.get(name):
+                raise RunCorruptError(
+                    f"{self.path}: the snapshot of step {step} does not fit its config.json: {name} has shape "
+                    f"{stored.get(name)}, the configuration gives {configured.get(name)}. Restore config.json, or move "
+                    "the run away and train it again."
+                )
+        model = ModularTransformer(*sizes)
+        model.load_state_dict(weights)
         return model, attention_weights(model)
 
     def weights_at(self, step: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -35,10 +36,11 @@ def decision_claims(kept: Path, protocol: Protocol = PROTOCOL) -> Claims:
     Raises:
         StoreError: there is no table, or one is damaged or of another protocol.
     """
+    begin = time.perf_counter()
     rows, series, settings = (gathered_arms(kept, kind, protocol) for kind in ("", ".series", ".sensitivity"))
     if rows is None and series is None:
         raise StoreError(f"{kept}: no arm is measured there yet; run `spectral-edge decide --arm seeds` first.")
-    return Claims(
+    found = Claims(
         profile="decision",
         protocol=protocol.digest,
         environment=describe_environment(),
@@ -51,6 +53,7 @@ def decision_claims(kept: Path, protocol: Protocol = PROTOCOL) -> Claims:
         sensitivity=[] if settings is None else sensitivity_effects(settings, protocol),
         derivative_errors=[] if settings is None else derivative_errors(settings),
     )
+    return found.model_copy(update={"wall_seconds": time.perf_counter() - begin})
 
 
 def reproduction_claims(
