@@ -153,6 +153,25 @@ def test_a_direction_along_the_weights_has_no_matched_draws():
     assert found.left_out["weights"].startswith("direction 2")
 
 
+def test_a_window_of_other_parameters_has_no_span_here():
+    edge = se.spectral_edge(gaussian(6, DIM + 1))
+    with pytest.raises(ValueError, match=f"updates have {DIM + 1} entries, these parameters {DIM}"):
+        list(se.iterate_random_directions(2, linear_model()[1], "span", edge=edge))
+
+
+def test_weights_that_are_not_finite_have_no_angle_and_it_is_said():
+    model, parameters = linear_model()
+    with torch.no_grad():
+        model.weight[0, 0] = torch.nan
+    with pytest.raises(ValueError, match="values that are not finite"):
+        list(se.iterate_random_directions(2, parameters, "weights", direction=gaussian(DIM)))
+
+
+def test_permuted_labels_are_no_directions():
+    with pytest.raises(ValueError, match="permutes labels and draws no directions"):
+        se.iterate_random_directions(2, linear_model()[1], "inputs")
+
+
 def test_weights_that_are_zero_have_no_angle():
     model, parameters = linear_model()
     torch.nn.init.zeros_(model.weight)

@@ -240,3 +240,11 @@ def test_an_index_cannot_lead_out_of_its_folder(three):
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": "gone.safetensors"}}))
     with pytest.raises(se.store.StoreError, match="is missing"):
         se.Recording.from_checkpoints([folder, *three.glob("*.safetensors")])
+
+
+def test_a_checkpoint_that_is_given_twice_is_refused_by_name(tmp_path):
+    paths = [tmp_path / f"checkpoint-{i}.safetensors" for i in range(3)]
+    for path in paths:
+        save_file({"w": torch.randn(4, 5)}, path)
+    with pytest.raises(ValueError, match=r"checkpoint-0\.safetensors is given 2 times"):
+        se.Recording.from_checkpoints([paths[0], *paths], parameters=".", steps=[0, 1, 2, 3])

@@ -145,6 +145,11 @@ class Span(_Rotated):
                 "directions of an edge in another metric are not orthogonal, so that mixtures of them are not drawn "
                 "evenly; pass Span(edge) with the edge of the plain metric"
             )
+        if not space.parameters.sharded and edge.dim not in (None, space.parameters.dim):
+            raise CannotDrawError(
+                f"the window's updates have {edge.dim} entries, these parameters {space.parameters.dim}; pass the edge "
+                "of these parameters"
+            )
         rank = edge.identifiable
         if rank < 2:
             raise CannotDrawError("the window has one identifiable direction, so its span has no other")

@@ -67,9 +67,12 @@ class TokenModes(Tabular):
             context (what stands before it). Line breaks are shown as ⏎.
 
         Raises:
-            ValueError: there is no such direction, or the tokenizer knows fewer tokens than the batch has.
+            ValueError: there is no such direction, ``n`` is below 1, or the tokenizer knows fewer tokens than the batch
+                has.
         """
         self._check(direction, tokenizer)
+        if n < 1:
+            raise ValueError(f"n = {n}: at least one row is needed")
         return top_table(self, direction, n, tokenizer)
 
     def prompts(self, direction: int = 1, tokenizer: Any = None) -> polars.DataFrame:

@@ -106,17 +106,17 @@ def find_checkpoints(
 
     Raises:
         StoreError: a place holds no safetensors, a pickle, or a damaged file.
-        ValueError: fewer than three checkpoints, or steps that are unknown or not different.
+        ValueError: fewer than three checkpoints, one that is given twice, or steps that are unknown or not different.
     """
     if revisions is not None:
         if not isinstance(given, str):
             raise ValueError(f"revisions: they are of one repository, named by a string; {type(given).__name__} given")
-        places = {revision: _downloaded(given, revision) for revision in revisions}
-        names = list(places)
+        names, places = list(revisions), [_downloaded(given, revision) for revision in revisions]
     else:
-        listed = _inside(Path(given)) if isinstance(given, str | Path) else [Path(one) for one in given]
-        places = {str(path): path for path in listed}
-        names = [path.name for path in listed]
+        places = _inside(Path(given)) if isinstance(given, str | Path) else [Path(one) for one in given]
+        names = [path.name for path in places]
+    if repeated := [str(place) for place in places if places.count(place) > 1]:
+        raise ValueError(f"checkpoints: {repeated[0]} is given {places.count(Path(repeated[0]))} times; give it once")
     if len(names) < 3:
         raise ValueError(f"checkpoints: {len(names)} given; a spectrum needs at least 3, which make 2 updates")
     numbers = [_step_in(name) for name in names] if steps is None else list(steps)
@@ -126,7 +126,7 @@ def find_checkpoints(
         twice = next(number for number in numbers if numbers.count(number) > 1)
         both = [name for name, number in zip(names, numbers, strict=True) if number == twice]
         raise ValueError(f"checkpoints {' and '.join(both)} both have step {twice}; pass steps=[…], one for each")
-    found = [_checkpoint(step, path) for step, path in zip(numbers, places.values(), strict=True)]
+    found = [_checkpoint(step, path) for step, path in zip(numbers, places, strict=True)]
     return sorted(found, key=lambda checkpoint: checkpoint.step)
 
 
