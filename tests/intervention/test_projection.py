@@ -288,3 +288,24 @@ def test_an_update_without_a_part_along_what_is_removed_keeps_its_bits():
         optimizer.step()
         ends.append(weight.detach().clone())
     assert torch.equal(*ends)
+
+
+def test_an_infinite_entry_of_an_update_does_not_spoil_the_others():
+    weight = torch.nn.Parameter(torch.ones(4))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    with se.project_updates(optimizer, se.ParameterSubset({"w": weight}), remove=torch.ones(1, 4)) as arm:
+        weight.grad = torch.tensor([1.0, float("inf"), 0.0, 0.0])
+        optimizer.step()
+    assert torch.isfinite(weight).tolist() == [True, False, True, True]
+    assert arm.removed_share == 0
+
+
+@pytest.mark.parametrize("size", [1e25, 1e-25])
+def test_weights_whose_squared_length_leaves_float32_have_a_direction(size):
+    weight = torch.nn.Parameter(torch.tensor([3.0, 4.0]) * size)
+    optimizer = torch.optim.SGD([weight], lr=0.1 * size)
+    with se.project_updates(optimizer, se.ParameterSubset({"w": weight}), remove="theta") as arm:
+        weight.grad = torch.tensor([3.0, 4.0])
+        optimizer.step()
+    assert arm.removed_share == pytest.approx(1, abs=1e-5)
+    torch.testing.assert_close(weight.detach() / size, torch.tensor([3.0, 4.0]), rtol=1e-5, atol=0)

@@ -258,3 +258,42 @@ def test_the_announced_memory_counts_both_windows():
     kept = watched()[2]._kept.decay
     held = kept.window.updates.new_empty(3, 26).nbytes + kept.part.total.nbytes
     assert costs[0] - costs[1] == held
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.SGD])
+def test_coupled_decay_that_comes_with_a_state_stops_the_recording(kind):
+    model = torch.nn.Linear(3, 2)
+    optimizer = kind(model.parameters(), lr=0.01)
+    with se.watch(model, optimizer, parameters=".", window=2, decay=True, verbose=False) as recorder:
+        optimizer.load_state_dict(kind(torch.nn.Linear(3, 2).parameters(), lr=0.01, weight_decay=0.1).state_dict())
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.ones(4, 3)).square().sum().backward()
+            optimizer.step()
+    assert recorder.stopped is not None
+    assert "coupled L2" in recorder.stopped
+
+
+def test_parameters_that_change_their_group_have_the_rate_of_their_new_one():
+    model, optimizer = two_groups()
+    parameters = se.ParameterSubset(dict(model.named_parameters()))
+    with DecayPart([optimizer], parameters) as decay:
+        moved = optimizer.param_groups[0]["params"].pop()  # a bias of the group that decays
+        optimizer.param_groups[1]["params"].append(moved)
+        before = parameters.flatten()
+        train(model, optimizer, 1)
+    expected = torch.zeros(parameters.dim, dtype=torch.float64)
+    expected[:12] = -0.01 * 0.3 * before[:12]  # the weight, of 12 entries, before the bias
+    torch.testing.assert_close(decay.take(), expected, atol=1e-15, rtol=0)
+
+
+def test_gradients_that_a_hook_of_the_user_clears_were_there_all_the_same():
+    model, optimizer = two_groups()
+    optimizer.register_step_post_hook(lambda o, *_: o.zero_grad())
+    parameters = se.ParameterSubset(dict(model.named_parameters()))
+    with DecayPart([optimizer], parameters) as decay:
+        before = parameters.flatten()
+        train(model, optimizer, 1)
+    expected = torch.zeros(parameters.dim, dtype=torch.float64)
+    expected[:16] = -0.01 * 0.3 * before[:16]
+    torch.testing.assert_close(decay.take(), expected, atol=1e-15, rtol=0)

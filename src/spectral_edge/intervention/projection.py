@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from types import TracebackType
@@ -154,7 +155,10 @@ class Projection:
         wide = torch.promote_types(before.dtype, torch.float32)
         asked = self._parameters.flatten().to(wide) - before.to(wide)
         self.steps += 1
-        self.total += _square(asked)
+        size = _square(asked)
+        if not math.isfinite(size):  # one entry would spoil all the others
+            return
+        self.total += size
         rows = self._subspace.directions(before)
         if rows is not None:
             rows = rows.to(asked)

@@ -93,6 +93,9 @@ class WeightDirection(_Stateless):
     def directions(self, theta: Tensor) -> Tensor | None:
         """As :meth:`Subspace.directions`; none where the weights are zero."""
         norm = theta.norm()
+        if norm == 0 or not torch.isfinite(norm):  # its square has left float32
+            theta = theta.double()
+            norm = theta.norm()
         return None if norm == 0 else (theta / norm)[None]
 
 

@@ -60,6 +60,12 @@ class ParameterSubset:
     def __post_init__(self) -> None:
         if not self.parameters:
             raise ValueError("ParameterSubset: no parameters given; select at least one")
+        for name, parameter in self.parameters.items():
+            if parameter.is_complex():
+                raise ValueError(
+                    f"ParameterSubset: {name!r} is complex, and directions are real; leave it out, or keep it as two "
+                    "real parameters (torch.view_as_real)"
+                )
 
     @property
     def names(self) -> tuple[str, ...]:

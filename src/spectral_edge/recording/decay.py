@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -71,13 +72,17 @@ class DecayPart(RunningSum):
         self._guard: Guard = guard or (lambda action: action())
         self._rates: dict[int, Any] = {}  # by number of a parameter, of the step under way
         known = [parameters] if holders is None else [parameters, holders]
-        self._held = [(optimizer, _held(optimizer, known)) for optimizer in optimizers]
-        # A closure computes gradients inside the step: which parameters have one is known after it.
-        self._hooks = [o.register_step_post_hook(partial(self._after, held)) for o, held in self._held]
+        self._held = [_HeldBy(optimizer, known) for optimizer in optimizers]
+        # A closure computes gradients inside the step: which parameters have one is known after it, and before another
+        # hook clears them.
+        self._hooks = [held.optimizer.register_step_post_hook(partial(self._after, held)) for held in self._held]
+        for held, hook in zip(self._held, self._hooks, strict=True):
+            hooks = cast("OrderedDict[int, Any]", held.optimizer._optimizer_step_post_hooks)
+            hooks.move_to_end(hook.id, last=False)
 
     def start(self) -> None:
         """Count from the next step on."""
-        self._hooks += [o.register_step_pre_hook(partial(self._before, held)) for o, held in self._held]
+        self._hooks += [held.optimizer.register_step_pre_hook(partial(self._before, held)) for held in self._held]
 
     def read_from(self, parameters: ParameterSubset) -> None:
         """Read these tensors from now on, of the same layout."""
@@ -85,21 +90,23 @@ class DecayPart(RunningSum):
 
     # Not traced: reading parameters is no part of a compiled step.
     @torch.compiler.disable
-    def _before(self, held: Held, optimizer: Optimizer, *_: Any) -> None:
+    def _before(self, held: _HeldBy, optimizer: Optimizer, *_: Any) -> None:
         if outermost(optimizer):
-            self._guard(partial(self._count, held, optimizer))
+            self._guard(partial(self._count, held))
 
     @torch.compiler.disable
-    def _after(self, held: Held, optimizer: Optimizer, *_: Any) -> None:
+    def _after(self, held: _HeldBy, optimizer: Optimizer, *_: Any) -> None:
         if outermost(optimizer):
-            self._guard(partial(self._take_back, held, optimizer))
+            self._guard(partial(self._take_back, held.now, optimizer))
 
     @torch.no_grad()
-    def _count(self, held: Held, optimizer: Optimizer) -> None:
+    def _count(self, held_by: _HeldBy) -> None:
+        check_decoupled(held_by.optimizer)  # a state that was loaded may have other settings
+        held = held_by.follow()
         # What the last step has counted but not ended: it raised, mostly in its closure, before anything moved.
         self._add({number: found for number, found in held.items() if number in self._rates}, +1)
         for number, (group_number, _) in held.items():
-            group = optimizer.param_groups[group_number]
+            group = held_by.optimizer.param_groups[group_number]
             self._rates[number] = group["lr"] * group.get("weight_decay", 0.0)
         self._add(held, -1)
 
@@ -139,10 +146,27 @@ class DecayPart(RunningSum):
         self.close()
 
 
-def _held(optimizer: Optimizer, subsets: list[ParameterSubset]) -> Held:
-    """Number of a parameter in the subsets -> number of its group in the optimizer, and what the optimizer holds."""
-    groups = {id(p): (number, p) for number, group in enumerate(optimizer.param_groups) for p in group["params"]}
-    return {n: groups[id(p)] for known in subsets for n, p in enumerate(known.parameters.values()) if id(p) in groups}
+class _HeldBy:
+    """Which of some parameters an optimizer holds, and in which of its groups.
+
+    Attributes:
+        now: number of a parameter in the subsets -> number of its group, and what the optimizer holds.
+    """
+
+    def __init__(self, optimizer: Optimizer, subsets: list[ParameterSubset]) -> None:
+        self.optimizer, self._subsets = optimizer, subsets
+        self.now: Held = {}
+        self._sizes: list[int] = []
+        self.follow()
+
+    def follow(self) -> Held:
+        """Look again if groups have got other sizes; :attr:`now`."""
+        groups = self.optimizer.param_groups
+        if (sizes := [len(group["params"]) for group in groups]) != self._sizes:
+            where = {id(p): (number, p) for number, group in enumerate(groups) for p in group["params"]}
+            known = [pair for subset in self._subsets for pair in enumerate(subset.parameters.values())]
+            self.now, self._sizes = {number: where[id(p)] for number, p in known if id(p) in where}, sizes
+        return self.now
 
 
 def check_decoupled(optimizer: Optimizer) -> None:

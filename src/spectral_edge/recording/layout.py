@@ -17,7 +17,7 @@ logger = logging.getLogger("spectral_edge")
 
 
 class LayoutGuard:
-    """Compares names, shapes, devices and optimizer membership with those at the start.
+    """Compares names, shapes, devices, types and optimizer membership with those at the start.
 
     Args:
         model: where new parameters would be found.
@@ -44,7 +44,7 @@ class LayoutGuard:
         self._optimizers = optimizers
         self._parameters = subset.parameters
         self._watched = [
-            (name, parameter, values.parameters[name], parameter.shape, values.parameters[name].device)
+            (name, parameter, values.parameters[name], parameter.shape, *_kind(values.parameters[name]))
             for name, parameter in subset.parameters.items()
         ]
         self._ids = self._optimized()
@@ -65,12 +65,12 @@ class LayoutGuard:
         """Compare; about a microsecond a parameter, and a walk over the modules where adapters are recorded.
 
         Raises:
-            ValueError: a recorded parameter was resized, moved, replaced or taken from its optimizer, or an adapter was
-                merged, rescaled, exchanged or removed.
+            ValueError: a recorded parameter was resized, moved, converted, replaced or taken from its optimizer, or an
+                adapter was merged, rescaled, exchanged or removed.
         """
         if self._adapters and [(a.name, a.scale) for a in adapters_of(self._model)] != self._adapters:
             raise ValueError("the model has other adapters now, or other scales; close this recorder and watch again")
-        for name, parameter, value, shape, device in self._watched:
+        for name, parameter, value, shape, device, dtype in self._watched:
             if value.shape != shape or parameter.shape != shape:
                 raise ValueError(
                     f"parameter {name!r} was resized from {tuple(shape)} to {tuple(parameter.shape)}; close this "
@@ -79,6 +79,11 @@ class LayoutGuard:
             if value.device != device:
                 raise ValueError(
                     f"parameter {name!r} was moved from {device} to {value.device}; move the model before you watch it"
+                )
+            if value.dtype != dtype:
+                raise ValueError(
+                    f"parameter {name!r} was converted from {dtype} to {value.dtype}, which moves it by its rounding; "
+                    "convert the model before you watch it"
                 )
         for name, (owner, leaf) in self._places.items():
             if owner._parameters.get(leaf) is not self._parameters[name]:
@@ -109,7 +114,7 @@ class LayoutGuard:
         found = {name: master_of(parameter, self._optimizers) for name, parameter in self._low}
         if all(values.parameters[name] is master for name, master in found.items()):
             return None
-        self._watched = [(n, p, found.get(n, v), p.shape, found.get(n, v).device) for n, p, v, *_ in self._watched]
+        self._watched = [(n, p, found.get(n, v), p.shape, *_kind(found.get(n, v))) for n, p, v, *_ in self._watched]
         return ParameterSubset({**values.parameters, **found})
 
     def _report_new(self, new: set[int]) -> None:
@@ -123,6 +128,10 @@ class LayoutGuard:
                 "Close this recorder and watch again to record them.",
                 ", ".join(names[:6]),
             )
+
+
+def _kind(value: Tensor) -> tuple[torch.device, torch.dtype]:
+    return value.device, value.dtype
 
 
 def master_of(parameter: Tensor, optimizers: list[Optimizer]) -> Tensor:

@@ -99,7 +99,8 @@ class Monitor:
 
     def _learning_rate(self) -> float | None:
         groups = (group for optimizer in self._optimizers for group in optimizer.param_groups)
-        rates = [float(group["lr"]) for group in groups if any(id(p) in self._held for p in group["params"])]
+        held = (group for group in groups if any(id(p) in self._held for p in group["params"]))
+        rates = [float(group["lr"]) for group in held if "lr" in group]  # an optimizer of one's own may have none
         return max(rates, default=None)
 
     def _layer_shares(self, direction: Tensor) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -82,6 +83,8 @@ class Recorder:
         self._identity = identity
         self._agreement = Agreement(kept.inner_products(), kept.deferred)
         self._recorded = self._unmoved = 0  # updates, and times that nothing had moved before the first
+        self._last = -1  # step of the last one, as it was given
+        self._process = os.getpid()
         self._last_seen: list[int] = []  # step of the newest update at the last look
         self._stepped: set[int] = set()  # optimizers, since the last commit
         self._hooked = self._warned = self._closed = self._resolution_known = False
@@ -120,7 +123,7 @@ class Recorder:
         the last one changes nothing, unless no hook was ever seen to run (a replayed CUDA graph).
 
         Args:
-            step: the training step's number for the record; counted from 1 if left out.
+            step: the training step's number for the record, above that of the last one; counted from 1 if left out.
 
         Raises:
             ValueError: there is no optimizer. Nothing else raises from here.
@@ -213,7 +216,7 @@ class Recorder:
 
         Args:
             delta: (D,) in the layout of ``parameters``, or name -> tensor.
-            step: the training step's number; counted from 1 if left out.
+            step: the training step's number, above that of the last one; counted from 1 if left out.
 
         Raises:
             ValueError: another number of entries, not finite, or exactly zero. Nothing else raises from here.
@@ -223,13 +226,14 @@ class Recorder:
         self.guarded(partial(self._put, vector, self.steps if step is None else step))
 
     def _put(self, vector: Tensor, step: int) -> None:
-        self._check_archive()
+        self._check_archive(step)
         self._kept.put(vector, step)
         self._recorded += 1
         self._look_if_due()
 
     def _record(self, source: Source, step: int) -> None:
-        moved, unusable = self._agreement.look(source, self._check_layout, self.stopped is not None, self.stop)
+        check = partial(self._check_layout, step)
+        moved, unusable = self._agreement.look(source, check, self.stopped is not None, self.stop)
         if not self._resolution_known:  # waits for an accelerator, until something has moved
             self._resolution_known = bool(moved)
             self._unmoved += not moved
@@ -256,17 +260,25 @@ class Recorder:
         self._recorded += 1
         self._look_if_due(failure)
 
-    def _check_archive(self) -> None:
-        """At the first update, so that an edge cannot be read that is older than it seems."""
+    def _check_archive(self, step: int) -> None:
+        """At the first update, so that an edge cannot be read that is older than it seems; and that steps rise."""
         if self._archive is not None:
             self._archive.refuse_to_overwrite()
+        if step <= self._last:
+            raise ValueError(
+                f"step {step} was recorded after step {self._last}, but an update is found again by its step; number "
+                "training steps through, not in each epoch anew"
+            )
+        self._last = step
 
-    def _check_layout(self) -> None:
-        self._check_archive()
-        if self._guard is None:
-            return
-        self._guard.check()
-        masters = self._guard.new_masters(self._values)
+    def _check_layout(self, step: int) -> None:
+        self._check_archive(step)
+        if self._guard is not None:
+            self._guard.check()
+            self._follow_masters(self._guard)
+
+    def _follow_masters(self, guard: LayoutGuard) -> None:
+        masters = guard.new_masters(self._values)
         if masters is not None:
             if self._agreement.sharded:
                 raise ValueError("the optimizer has made other master weights; close this recorder and watch again")
@@ -289,6 +301,9 @@ class Recorder:
     def guarded(self, action: Callable[[], None]) -> None:
         """Do something that belongs to the recording: a failure stops it, and does not reach the loop."""
         if self.stopped is not None and (self._agreement.told or not self._agreement.sharded):
+            return
+        if os.getpid() != self._process:
+            self.stop("this process is a fork of the one that records, whose window and files it shares")
             return
         try:
             action()
@@ -360,6 +375,8 @@ class Recorder:
         """Everything needed to continue bitwise, to be saved with the training state; of this process."""
         counts = torch.tensor([self.steps, self._recorded, self._identity])
         state = self._kept.state_dict() | {"counts": counts}
+        if self._stepped:  # of several optimizers, before the commit that ends their step
+            state["stepped"] = torch.tensor(sorted(self._stepped))
         if self._log is not None:
             state |= {f"noted.{name}": values for name, values in self._log.noted.items()}
             if self._log.remembered is not None:
@@ -388,6 +405,8 @@ class Recorder:
             ValueError: the state is damaged, or of a recorder with other settings or parameters, or of the process that
                 holds other shards; nothing is changed then.
         """
+        if self._guard is not None:
+            self._follow_masters(self._guard)  # an optimizer may have got its own with its state
         edge = state.get("edge")
         if edge is not None and not self.window.can_be_remembered(edge):
             raise ValueError(f"Recorder.load_state_dict: edge has shape {tuple(edge.shape)}; the state is damaged")
@@ -400,8 +419,10 @@ class Recorder:
         if self._log is not None:
             self._log.restore(edge, self.window, below("noted.", state))
         self.steps, self._recorded, _ = state["counts"].tolist()
+        self._last = self.window.steps[-1] if self.window.pushed else -1
         self._last_seen = []
-        self._stepped.clear()
+        self._stepped = set(state["stepped"].tolist()) if "stepped" in state else set()
+        self._hooked = self._hooked or bool(self._stepped)
         self.stopped, self._agreement.told = None, False
         if self._archive is not None:
             self._archive.rewind(self.window.steps[-1] if self.window.pushed else -1)
@@ -422,7 +443,7 @@ class Recorder:
         if self.automatic and self.pending:  # some optimizers have stepped, and no further step will end it
             self.commit()
         self._closing.close()
-        if self._archive is not None:
+        if self._archive is not None and os.getpid() == self._process:
             try:
                 self._archive.close(self.steps, self.stopped or why, self._kept.exact)
             except Exception as problem:  # a full disk at the very end must not hide how training ended

@@ -81,9 +81,11 @@ class ParameterUpdates:
         """As :meth:`Source.look`."""
         blocks = self._values.blocks()
         if self.waits:
-            # `equal` ends at the first difference, and one is enough. NaN and infinity survive a sum.
+            # `equal` ends at the first difference, and one is enough. NaN and infinity survive a sum, which is fast;
+            # a sum of large numbers may be infinite, too.
             moved = any(not torch.equal(block.values, self.anchor[block.columns]) for block in blocks)
-            return moved, not all(math.isfinite(_wide(block.values).sum()) for block in blocks)
+            finite = (math.isfinite(_wide(b.values).sum()) or bool(torch.isfinite(b.values).all()) for b in blocks)
+            return moved, not all(finite)
         if not blocks:
             return False, False
         differ = [(block.values != self.anchor[block.columns]).any() for block in blocks]
