@@ -2,6 +2,7 @@ import importlib
 import json
 import os
 import pickle
+import shlex
 import shutil
 import subprocess
 import sys
@@ -146,6 +147,28 @@ def test_a_window_that_does_not_fit_is_named_beside_one_that_does(run_path, caps
 def test_discover_on_a_short_run_reads_what_is_there(run_path, tmp_path, capsys):
     assert main(["discover", str(run_path), "--stride", "10", "--out", str(tmp_path)]) == 0  # the window is of 20
     assert "responses at step 60" in capsys.readouterr().out
+
+
+def test_the_command_that_analyze_prints_draws_what_it_has_analysed(run_path, capsys):
+    assert main(["analyze", str(run_path), *ANALYZE, "--no-centered"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    command = shlex.split(last.partition("Draw them: ")[2])
+    assert command[:3] == ["spectral-edge", "report", str(run_path)]
+    assert main([*command[1:], "--quiet"]) == 0
+
+
+@pytest.mark.parametrize(("option", "value"), [("--stride", "0"), ("--window", "-3"), ("--window", "1")])
+def test_windows_out_of_range_are_refused(run_path, option, value, capsys):
+    assert main(["compare", str(run_path), "--step", "60", "--window", "4", "--stride", "5", option, value]) == 1
+    said = capsys.readouterr().err
+    assert "a spectrum needs 2 updates of a stride of 1 at least" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1"])
+def test_fewer_jobs_than_one_are_refused(jobs, tmp_path, capsys):
+    assert main(["experiment", "rounding", "--jobs", jobs, "--out", str(tmp_path)]) == 1
+    assert f"jobs = {jobs}" in capsys.readouterr().err
 
 
 def test_report_of_a_run_that_is_not_analysed_says_how(run_path, tmp_path, capsys):

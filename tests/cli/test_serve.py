@@ -39,6 +39,11 @@ def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch, capsys
     assert "pip install 'spectral-edge[serve]'" in capsys.readouterr().err
 
 
+def test_a_port_that_is_none_is_one_line(tmp_path, capsys):
+    assert main(["serve", str(tmp_path), "--port", "99999"]) == 1
+    assert "--port 99999" in capsys.readouterr().err
+
+
 def test_an_address_in_use_is_one_line(tmp_path, capsys):
     import socket
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,5 +40,16 @@ class Analyze:
         ]
         values = {"run": str(self.run_path), "rows": [row.model_dump() for row in analysis.rows]}
         edges = ", ".join(f"k* = {k} at {place}" for place, k in analysis.summary.edge_position.items())
-        lines.append(f"{len(lines)} numbers; edge: {edges}. Draw them: spectral-edge report {self.run_path}")
+        draw = shlex.join(["spectral-edge", "report", str(self.run_path), *_options(self.config)])
+        lines.append(f"{len(lines)} numbers; edge: {edges}. Draw them: {draw}")
         self.output.result(values, "\n".join(lines))
+
+
+def _options(config: AnalysisConfig) -> Iterator[str]:
+    """The options that give a configuration, in so far as it is not that of no options."""
+    for name, default in AnalysisConfig():
+        value, option = getattr(config, name), name.replace("_", "-")
+        if value != default and isinstance(value, bool):
+            yield f"--{option}" if value else f"--no-{option}"
+        elif value != default:
+            yield from (f"--{option}", str(value))

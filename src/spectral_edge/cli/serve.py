@@ -44,5 +44,7 @@ class Serve:
         def say(address: str) -> None:
             self.output.result({"address": address}, f"{address}\nOpen it in a browser; Ctrl-C ends the server.")
 
+        if not 0 <= self.port < 65536:
+            raise ValueError(f"--port {self.port}: ports are 0 (any that is free) to 65535")
         with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
             serve(self.path, self.host, self.port, say, self.name)

@@ -37,6 +37,8 @@ class LocalEngine:
     """
 
     def __init__(self, jobs: int) -> None:
+        if jobs < 1:
+            raise ValueError(f"jobs = {jobs}: at least one call is needed at a time")
         self._jobs = jobs
         self._queue: deque[tuple[str, Callable[..., Any], tuple[Any, ...]]] = deque()
         self._busy: dict[Connection, tuple[str, _Worker]] = {}
@@ -109,6 +111,7 @@ def call_all(
 
     Raises:
         EngineError: a worker process was killed.
+        ValueError: ``jobs`` is below 1.
         Exception: what a call raised, as soon as it does; calls under way are stopped.
 
     >>> from math import sqrt
@@ -116,7 +119,7 @@ def call_all(
     {'root of 9': 3.0, 'root of 4': 2.0}
     """
     values: dict[str, Any] = {}
-    with LocalEngine(jobs or os.cpu_count() or 1) as engine:
+    with LocalEngine(os.cpu_count() or 1 if jobs is None else jobs) as engine:
         for name, (function, *arguments) in calls.items():
             engine.place(name, function, *arguments)
         while len(values) < len(calls):

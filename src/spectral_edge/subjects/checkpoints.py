@@ -78,8 +78,10 @@ def snapshots_before(run: RunDirectory, step: int, stride: int, window: int) -> 
     """The window + 1 snapshot steps, ``stride`` apart, that end at ``step``.
 
     Raises:
-        ValueError: the trajectory does not hold them; names the window that would fit.
+        ValueError: the trajectory does not hold them, and names the window that would fit; or one is out of range.
     """
+    if window < 2 or stride < 1:
+        raise ValueError(f"window = {window}, stride = {stride}: a spectrum needs 2 updates of a stride of 1 at least")
     known = run.snapshot_steps()
     if step not in known:
         nearest = min(known, key=lambda s: abs(s - step))
