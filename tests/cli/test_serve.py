@@ -1,6 +1,7 @@
 """``spectral-edge serve``: what it prints, and what it says when it cannot begin."""
 
 import json
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -24,6 +25,21 @@ def test_it_prints_an_address_that_answers_here_and_ends_when_told(tmp_path):
         finally:
             process.terminate()
         assert process.wait(timeout=20) in (0, -15)
+
+
+def test_ctrl_c_ends_it_without_a_word_also_while_a_page_is_open(tmp_path):
+    command = [sys.executable, "-m", "spectral_edge.cli", "serve", str(tmp_path), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            address = json.loads(process.stdout.readline())["address"]
+            opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+            opener.open(address).read()
+            events = opener.open(f"{address.partition('?')[0]}api/events")
+            assert events.readline() == b"event: change\n"
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+        assert process.stderr.read() == ""
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path, capsys):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, get_args
 
 import numpy as np
 import polars as pl
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 
 from spectral_edge.serve.answers import FileFormat, download, plain
@@ -66,9 +66,9 @@ def _add_runs(routes: APIRouter, library: Library, spectra: Spectra) -> None:
         return plain({name: _curve(library, spectra, name) for name in names})
 
     @routes.get("/events")
-    def events(run: Annotated[str | None, Query(max_length=500)] = None) -> StreamingResponse:
+    def events(request: Request, run: Annotated[str | None, Query(max_length=500)] = None) -> StreamingResponse:
         stamp = (lambda: library_stamp(library)) if run is None else (lambda: run_stamp(library, run))
-        return StreamingResponse(changes(stamp), media_type="text/event-stream")
+        return StreamingResponse(changes(stamp, request.app.state.ends), media_type="text/event-stream")
 
 
 def _curve(library: Library, spectra: Spectra, name: str) -> dict[str, Any]:

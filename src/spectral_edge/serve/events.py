@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Hashable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from spectral_edge.store import StoreError, read_lock
 __all__ = ["changes", "library_stamp", "run_stamp"]
 
 _LOOK_EVERY = 0.5
+# Seconds between looks for a second that one takes: thousands of runs must not cost a training its core.
+_REST = 20
 # Proxies and browsers drop a connection that says nothing.
 _QUIET_LOOKS = 30
 _FILES = ("config.json", "status.json", "metrics.jsonl", "index.jsonl")
@@ -39,14 +42,19 @@ def _stamp(path: Path) -> Hashable:
     return (held, *(_file_stamp(path / file) for file in _FILES))
 
 
-async def changes(stamp: Callable[[], Hashable]) -> AsyncIterator[str]:
-    """The stream of events: ``change`` whenever ``stamp`` gives another value, and a comment now and then."""
-    last = await asyncio.to_thread(stamp)
+async def changes(stamp: Callable[[], Hashable], ends: Callable[[], bool]) -> AsyncIterator[str]:
+    """The stream of events: ``change`` whenever ``stamp`` gives another value, and a comment now and then.
+
+    Args:
+        stamp: takes a look.
+        ends: whether the server is ending, and the stream with it.
+    """
+    last, took = await _timed(stamp)
     yield _event(last)
     quiet = 0
-    while True:
-        await asyncio.sleep(_LOOK_EVERY)
-        now = await asyncio.to_thread(stamp)
+    while not ends():
+        await asyncio.sleep(max(_LOOK_EVERY, _REST * took))
+        now, took = await _timed(stamp)
         quiet += 1
         if now != last:
             last, quiet = now, 0
@@ -54,6 +62,12 @@ async def changes(stamp: Callable[[], Hashable]) -> AsyncIterator[str]:
         elif quiet >= _QUIET_LOOKS:
             quiet = 0
             yield ": still here\n\n"
+
+
+async def _timed(stamp: Callable[[], Hashable]) -> tuple[Hashable, float]:
+    began = time.perf_counter()
+    found = await asyncio.to_thread(stamp)
+    return found, time.perf_counter() - began
 
 
 def _event(stamp: Hashable) -> str:

@@ -44,7 +44,9 @@ def serve(
     with socket.create_server((host, port), family=family) as listening:
         port = listening.getsockname()[1]
         hosts = {*_LOOPBACK, host, *([name] if name else [])}
-        app = create_app(root, token, hosts, cookie=f"spectral-edge-{port}")
+        server: uvicorn.Server | None = None
+        # Streams of events end with the server; else they are cut off, with a traceback each.
+        app = create_app(root, token, hosts, f"spectral-edge-{port}", lambda: server is not None and server.should_exit)
         # Not the default of 5 s or more: an open page holds its stream of events for ever.
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
         shown = f"[{host}]" if ":" in host else host
@@ -54,4 +56,5 @@ def serve(
         torch.set_num_threads(1)
         with threadpool_limits(1, user_api="blas"):
             say(address)
-            uvicorn.Server(config).run(sockets=[listening])
+            server = uvicorn.Server(config)
+            server.run(sockets=[listening])
