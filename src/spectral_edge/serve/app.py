@@ -31,7 +31,7 @@ def create_app(
     token: str,
     hosts: Collection[str] = ("127.0.0.1", "localhost", "::1"),
     cookie: str = "spectral-edge",
-    ends: Callable[[], bool] = lambda: False,
+    ends: Callable[[], bool] | None = None,
     threads: int | None = None,
 ) -> Guard:
     """Serve the runs under ``root``: an ASGI application that reads and never writes.
@@ -41,7 +41,7 @@ def create_app(
         token: whoever reads must give it once, as ``?token=``.
         hosts: names by which the server may be asked for.
         cookie: name of the cookie that keeps the token.
-        ends: whether the server is ending, so that streams should.
+        ends: says whether the server is ending, and streams with it; never if ``None``.
         threads: that compute responses; all cores if ``None``.
 
     Raises:
@@ -51,7 +51,7 @@ def create_app(
     app = FastAPI(title="spectral-edge", openapi_url=None, docs_url=None, redoc_url=None)
     explorer = Explorer(library, threads or torch.get_num_threads())
     app.include_router(api(library, Spectra(library), explorer))
-    app.state.ends = ends
+    app.state.ends = ends or (lambda: False)
     _add_errors(app)
     _add_pages(app)
     return Guard(app, token, hosts, cookie)
