@@ -96,6 +96,16 @@ def test_a_step_that_is_too_long_says_nothing_against_the_derivative(recwarn, re
     assert not [w for w in recwarn if "differentiated" in str(w.message)]
 
 
+def test_a_step_that_the_number_format_rounds_away_says_nothing_against_the_derivative(recwarn):
+    torch.manual_seed(0)
+    layer = nn.Linear(50, 40, bias=False).bfloat16()
+    subset, x = se.select_parameters(layer, "weight"), torch.randn(20, 50).bfloat16()
+    direction = se.random_directions(1, subset.dim, seed=0)
+    found = se.functional_modes(layer, direction, x, parameters=subset, forward=read, relative_epsilon=1e-6)
+    assert found.method == "jvp"
+    assert not [w for w in recwarn if "differentiated" in str(w.message)]
+
+
 def test_random_states_and_buffers_are_those_of_before():
     class Counting(nn.Linear):
         def forward(self, x):

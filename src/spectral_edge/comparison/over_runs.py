@@ -59,7 +59,8 @@ def over_runs(
     "undecided". Where the comparisons ask for small values, the same holds of -effect.
 
     Args:
-        results: one comparison a run, all of one protocol; seeds, steps and numbers of draws and inputs may differ.
+        results: one comparison a run, all of one protocol; seeds, steps and numbers of draws and inputs may differ
+            (under the null ``inputs`` an effect grows with the inputs; under the others hardly).
         margin: smallest effect worth the name, in null SDs; to be fixed before the runs are seen.
         groups: a name for each result; results of one name (copies of a seed) are averaged first and count as one run.
 

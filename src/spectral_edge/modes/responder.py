@@ -258,7 +258,7 @@ def _no_forward_mode(
         except (RuntimeError, NotImplementedError) as problem:
             quotient(1.0)  # a mistake in ``forward`` or its inputs shows here as itself
             return str(problem).strip().split("\n")[0]
-        if not parameters.flatten().any():
+        if not any(bool(value.any()) for value in parameters.parameters.values()):
             return None  # a step in proportion to the weights has no length
         coarse, fine = quotient(1.0), quotient(0.5)
     known = torch.isfinite(derivative) & torch.isfinite(coarse) & torch.isfinite(fine)  # masked tokens are NaN
@@ -266,7 +266,8 @@ def _no_forward_mode(
     # Quotients of two steps that agree have hardly any error of curvature or rounding left.
     size = float(fine.norm())
     off, disagree = float((derivative - fine).norm()), float((coarse - fine).norm())
-    if off <= _WRONG * size or disagree > _AGREE * size:
+    # Quotients that are exactly zero beside a derivative that is not are steps that the number format rounds away.
+    if size == 0 or off <= _WRONG * size or disagree > _AGREE * size:
         return None
     return (
         f"its derivative differs by {100 * off / size:.0f} % from difference quotients, which agree among themselves "

@@ -156,16 +156,16 @@ class _HeldBy:
     def __init__(self, optimizer: Optimizer, subsets: list[ParameterSubset]) -> None:
         self.optimizer, self._subsets = optimizer, subsets
         self.now: Held = {}
-        self._sizes: list[int] = []
+        self._members: list[list[int]] = []
         self.follow()
 
     def follow(self) -> Held:
-        """Look again if groups have got other sizes; :attr:`now`."""
+        """Look again if groups have got other members; :attr:`now`."""
         groups = self.optimizer.param_groups
-        if (sizes := [len(group["params"]) for group in groups]) != self._sizes:
+        if (members := [[id(p) for p in group["params"]] for group in groups]) != self._members:
             where = {id(p): (number, p) for number, group in enumerate(groups) for p in group["params"]}
             known = [pair for subset in self._subsets for pair in enumerate(subset.parameters.values())]
-            self.now, self._sizes = {number: where[id(p)] for number, p in known if id(p) in where}, sizes
+            self.now, self._members = {number: where[id(p)] for number, p in known if id(p) in where}, members
         return self.now
 
 

@@ -83,12 +83,10 @@ def _gram(x: Tensor) -> Tensor:
 
 
 def _rank(gram: Tensor) -> Tensor:
-    finite = bool(torch.isfinite(gram).all())  # eigvalsh has an error of its own for NaN
-    power = torch.linalg.eigvalsh(gram).clamp(min=0) if finite else gram.new_zeros(1)
-    total = power.sum()
-    if total <= 0:
+    if not torch.isfinite(gram).all() or not gram.any():
         raise ValueError("effective_rank: a response is zero or not finite")
-    return torch.exp(torch.special.entr(power / total).sum())
+    power = torch.linalg.eigvalsh(gram).clamp(min=0)
+    return torch.exp(torch.special.entr(power / power.sum()).sum())
 
 
 def _scores(x: Tensor, gram: Tensor, n_components: int) -> Tensor:

@@ -16,8 +16,8 @@ __all__ = ["changes", "library_stamp", "run_stamp"]
 _LOOK_EVERY = 0.5
 # Seconds between looks for a second that one takes: thousands of runs must not cost a training its core.
 _REST = 20
-# Proxies and browsers drop a connection that says nothing.
-_QUIET_LOOKS = 30
+# Proxies and browsers drop a connection that says nothing for longer.
+_QUIET = 15.0
 _FILES = ("config.json", "status.json", "metrics.jsonl", "index.jsonl")
 
 
@@ -49,25 +49,19 @@ async def changes(stamp: Callable[[], Hashable], ends: Callable[[], bool]) -> As
         stamp: takes a look.
         ends: whether the server is ending, and the stream with it.
     """
-    last, took = await _timed(stamp)
-    yield _event(last)
-    quiet = 0
+    last: Hashable = object()
+    next_look, said = 0.0, time.monotonic()
     while not ends():
-        await asyncio.sleep(max(_LOOK_EVERY, _REST * took))
-        now, took = await _timed(stamp)
-        quiet += 1
-        if now != last:
-            last, quiet = now, 0
-            yield _event(now)
-        elif quiet >= _QUIET_LOOKS:
-            quiet = 0
+        if (began := time.monotonic()) >= next_look:
+            now = await asyncio.to_thread(stamp)
+            next_look = time.monotonic() + _REST * (time.monotonic() - began)
+            if now != last:
+                last, said = now, time.monotonic()
+                yield _event(now)
+        if time.monotonic() - said >= _QUIET:
+            said = time.monotonic()
             yield ": still here\n\n"
-
-
-async def _timed(stamp: Callable[[], Hashable]) -> tuple[Hashable, float]:
-    began = time.perf_counter()
-    found = await asyncio.to_thread(stamp)
-    return found, time.perf_counter() - began
+        await asyncio.sleep(_LOOK_EVERY)
 
 
 def _event(stamp: Hashable) -> str:

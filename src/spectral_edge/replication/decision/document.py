@@ -40,11 +40,10 @@ def decision_claims(kept: Path, protocol: Protocol = PROTOCOL) -> Claims:
     rows, series, settings = (gathered_arms(kept, kind, protocol) for kind in ("", ".series", ".sensitivity"))
     if rows is None and series is None:
         raise StoreError(f"{kept}: no arm is measured there yet; run `spectral-edge decide --arm seeds` first.")
-    found = Claims(
+    return Claims(
         profile="decision",
         protocol=protocol.digest,
         environment=describe_environment(),
-        wall_seconds=0.0,
         rows=evidence_rows(rows, series, protocol),
         answers=stored_answers(answers_of(kept, protocol), protocol),
         spreads=[] if rows is None or series is None else spreads_of(rows, series, protocol),
@@ -52,8 +51,8 @@ def decision_claims(kept: Path, protocol: Protocol = PROTOCOL) -> Claims:
         parts=[] if rows is None else part_effects(rows, protocol),
         sensitivity=[] if settings is None else sensitivity_effects(settings, protocol),
         derivative_errors=[] if settings is None else derivative_errors(settings),
+        wall_seconds=time.perf_counter() - begin,  # last, when the others are there
     )
-    return found.model_copy(update={"wall_seconds": time.perf_counter() - begin})
 
 
 def reproduction_claims(
