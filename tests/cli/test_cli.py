@@ -75,7 +75,9 @@ def test_bad_input_is_one_line_and_status_1(arguments, words, tmp_path, monkeypa
     assert "Traceback" not in error
 
 
-@pytest.mark.parametrize("arguments", [["trian"], ["train", "--seed", "x"], ["train", "--n-heads", "0"], []])
+@pytest.mark.parametrize(
+    "arguments", [["trian"], ["train", "--seed", "x"], ["train", "--n-heads", "0"], ["train", "--seed", str(2**32)], []]
+)
 def test_misunderstood_commands_have_status_2(arguments):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
@@ -177,6 +179,14 @@ def test_report_of_a_run_that_is_not_analysed_says_how(run_path, tmp_path, capsy
     for path in (copy, tmp_path):
         assert main(["report", str(path)]) == 1
         assert f"spectral-edge analyze {copy}" in capsys.readouterr().err
+
+
+def test_numbers_are_printed_where_the_terminal_has_no_greek_letters(tmp_path):
+    command = [sys.executable, "-m", "spectral_edge.cli", *TRAIN, "--out", str(tmp_path)]
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    shown = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert rb"\u03c3" in shown.stdout
 
 
 def test_discover_refuses_a_step_without_a_snapshot(run_path, capsys):

@@ -242,6 +242,20 @@ def test_an_index_cannot_lead_out_of_its_folder(three):
         se.Recording.from_checkpoints([folder, *three.glob("*.safetensors")])
 
 
+def test_an_index_says_which_of_two_files_has_a_tensor_and_what_is_lacking(three, caplog):
+    folder = three / "cut" / "step9"
+    write(folder, "model-1", **{"x.attn.weight": torch.full((2, 2), 81.0)})
+    write(folder, "model-2", **{"x.attn.weight": torch.zeros(2, 2), "y.attn.weight": torch.ones(2, 2)})
+    index = {"x.attn.weight": "model-1.safetensors", "z.attn.weight": "model-2.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    places = [folder, *sorted(three.glob("*.safetensors"))]
+    recording = se.Recording.from_checkpoints(places, parameters="x.attn", steps=[4, 1, 2, 3])
+    whole = torch.tensor([1.0, 4.0, 9.0, 81.0]).repeat(4, 1).T
+    expected = torch.linalg.svdvals(whole.diff(dim=0).double() - whole.diff(dim=0).double().mean(0))
+    assert recording.edge().singular_values[:1] == pytest.approx(expected[:1].tolist(), rel=1e-12)
+    assert "lack 1 of the tensors in its index, such as 'z.attn.weight' in model-2.safetensors" in caplog.text
+
+
 def test_a_checkpoint_that_is_given_twice_is_refused_by_name(tmp_path):
     paths = [tmp_path / f"checkpoint-{i}.safetensors" for i in range(3)]
     for path in paths:

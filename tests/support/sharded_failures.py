@@ -12,16 +12,18 @@ WINDOW = 4
 
 
 def a_failure_in_one_process_stops_all(folder: Path) -> None:
-    """The first process's callback fails; the others notice at the next recorded step and nobody waits for ever."""
+    """The first process cannot write; the others notice at the next recorded step and nobody waits for ever."""
     model = fsdp()
     optimizer = adamw(model)
 
-    def broken(values: se.LiveValues) -> None:
-        raise OSError("the tracker is down")
+    def full(*_: object) -> None:
+        raise OSError("the disk is full")
 
-    with se.watch(model, optimizer, parameters=".", window=WINDOW, callback=broken, verbose=False) as recorder:
+    with se.watch(model, optimizer, parameters=".", window=WINDOW, run_dir=folder / "run", verbose=False) as recorder:
+        if dist.get_rank() == 0:
+            recorder._archive.log = full
         train(model, optimizer, WINDOW + 6)
-    expected = "OSError: the tracker is down" if dist.get_rank() == 0 else "another process stopped recording"
+    expected = "OSError: the disk is full" if dist.get_rank() == 0 else "another process stopped recording"
     assert recorder.stopped is not None
     assert expected in recorder.stopped, recorder.stopped
 

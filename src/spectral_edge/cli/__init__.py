@@ -7,6 +7,7 @@ understood, 130 interrupted.
 from __future__ import annotations
 
 import difflib
+import io
 import sys
 from importlib import import_module
 from typing import Any
@@ -49,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         SystemExit: help was asked for, with status 0, or the command was not understood, with status 2.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # as on stderr: an encoding without σ must not end a training
     if not arguments or arguments[0] in ("-h", "--help"):
         # Nothing is loaded for this: a subcommand's options take seconds, as PyTorch comes with them.
         print(_overview(), file=sys.stdout if arguments else sys.stderr)

@@ -25,11 +25,12 @@ class Serve:
     path: tyro.conf.Positional[Path]
     """A directory of runs, or the result of `train`, `reproduce` or `sweep`."""
     host: str = "127.0.0.1"
-    """Address to listen on. Any other lets other machines try the token, which they and all between can read."""
+    """Address to listen on. Any other lets other machines try the token, which they and all between can read; with
+    0.0.0.0, say with --name what they call this machine."""
     port: int = 0
     """Port to listen on; 0 for any that is free."""
     name: str | None = None
-    """A further name by which browsers may ask for this server, as behind a tunnel."""
+    """A further name or address by which browsers may ask for this server, as behind a tunnel."""
     output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def run(self) -> None:

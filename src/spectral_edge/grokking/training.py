@@ -36,7 +36,7 @@ class TrainingConfig(BaseModel):
     """Modulus; all p² pairs are held in memory."""
     nonzero: bool = False
     """Train on nonzero residues only. Several operations must have the same domain."""
-    seed: int = Field(42, ge=0)
+    seed: int = Field(42, ge=0, lt=2**32)
     """Seed of the split, the initialisation and the batches."""
     frac_train: float = Field(0.5, gt=0, lt=1)
     """Fraction of the pairs to train on."""

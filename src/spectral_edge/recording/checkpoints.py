@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -168,29 +168,37 @@ def _downloaded(repository: str, revision: str) -> Path:
 def _checkpoint(step: int, place: Path) -> StoredCheckpoint:
     files: dict[str, Path] = {}
     shapes: dict[str, tuple[int, ...]] = {}
-    for path in _safetensors_of(place):
+    promised = _indexed(place)
+    for path in sorted(set(promised.values())) or _safetensors_of(place):
         with _opened(path) as file:
             for name in file.keys():  # noqa: SIM118 - it is no mapping
+                if promised.get(name, path) != path:
+                    continue
                 if name in files:
                     raise RunCorruptError(
                         f"{place}: {name!r} is in {files[name].name} and in {path.name}. Pass one file."
                     )
                 files[name] = path
                 shapes[name] = tuple(file.get_slice(name).get_shape())
+    if lacking := sorted(set(promised) - set(files)):  # published ones have been seen
+        logger.warning(
+            "spectral-edge: %s: its files lack %d of the tensors in its index, such as %r in %s; they are left out",
+            place,
+            len(lacking),
+            lacking[0],
+            promised[lacking[0]].name,
+        )
     return StoredCheckpoint(step, place, files, shapes)
 
 
 def _safetensors_of(place: Path) -> list[Path]:
-    """The files of one checkpoint: those that an index names, or all."""
+    """The files of a checkpoint that has no index."""
     if place.is_file() and place.suffix == ".safetensors":
         return [place]
     if not place.exists():
         raise RunMissingError(f"{place}: there is no checkpoint here. Check the path.")
     pickled = [place] if place.is_file() else sorted(p for p in place.iterdir() if p.suffix in _PICKLED)
     found = [] if place.is_file() else sorted(place.glob("*.safetensors"))
-    indices = [] if place.is_file() else sorted(place.glob(f"*{_INDEX}"))
-    if indices:
-        found = list(_indexed(indices[0]))
     if found:
         return found
     if pickled:
@@ -201,15 +209,18 @@ def _safetensors_of(place: Path) -> list[Path]:
     raise RunMissingError(f"{place}: holds no .safetensors file. Check the path.")
 
 
-def _indexed(index: Path) -> Iterator[Path]:
-    """The files that an index names, which must lie beside it."""
+def _indexed(place: Path) -> dict[str, Path]:
+    """The file of each tensor by the index of a checkpoint, which must lie beside it; nothing if there is no index."""
+    index = next(iter(sorted(place.glob(f"*{_INDEX}"))), None) if place.is_dir() else None
+    if index is None:
+        return {}
     content = decode_json(read_file(index), str(index))
     files = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(files, dict) or not files:
         raise RunCorruptError(f"{index}: has no weight_map. Restore it from a copy.")
-    for name in sorted({str(file) for file in files.values()}):
-        if Path(name).name != name:
-            raise RunCorruptError(f"{index}: names {name!r}, which does not lie beside it.")
-        if not (index.parent / name).is_file():
-            raise RunMissingError(f"{index.parent / name}: is missing, and {index.name} names it.")
-        yield index.parent / name
+    for file in sorted(set(map(str, files.values()))):
+        if Path(file).name != file:
+            raise RunCorruptError(f"{index}: names {file!r}, which does not lie beside it.")
+        if not (place / file).is_file():
+            raise RunMissingError(f"{place / file}: is missing, and {index.name} names it.")
+    return {name: place / str(file) for name, file in files.items()}

@@ -22,8 +22,9 @@ from spectral_edge.recording.gradients import SourceGradient
 from spectral_edge.recording.layout import LayoutGuard
 from spectral_edge.recording.parts import PartWindow, UpdatePart, below
 from spectral_edge.recording.refusals import check_modes, check_notes, checked_update
-from spectral_edge.recording.resolution import unmoved, warn_if_coarse, warn_unmoved
+from spectral_edge.recording.resolution import Resolution, unmoved
 from spectral_edge.recording.sources import Source
+from spectral_edge.recording.steps import TrainingSteps
 from spectral_edge.recording.storage import KeptUpdates
 from spectral_edge.recording.window_log import WindowLog
 from spectral_edge.spectrum import SpectralEdge, UpdateWindow
@@ -45,7 +46,6 @@ class Recorder:
     Attributes:
         parameters: what is recorded, in the model.
         every: training steps between recorded parameters, the ``stride`` of the updates.
-        steps: training steps seen.
         automatic: whether hooks on the optimizers end training steps.
         cost: what it takes, of this process.
         stopped: why recording has stopped, or ``None``.
@@ -73,7 +73,6 @@ class Recorder:
         self.every = every
         self.cost = cost
         self.automatic = automatic
-        self.steps = 0
         self.stopped: str | None = None
         self._values = values
         self._kept = kept
@@ -82,12 +81,12 @@ class Recorder:
         self._archive = archive
         self._identity = identity
         self._agreement = Agreement(kept.inner_products(), kept.deferred)
-        self._recorded = self._unmoved = 0  # updates, and times that nothing had moved before the first
-        self._last = -1  # step of the last one, as it was given
+        self._steps = TrainingSteps(every)
+        self._resolution = Resolution()
+        self._recorded = 0  # updates
         self._process = os.getpid()
         self._last_seen: list[int] = []  # step of the newest update at the last look
-        self._stepped: set[int] = set()  # optimizers, since the last commit
-        self._hooked = self._warned = self._closed = self._resolution_known = False
+        self._closed = False
         self._closing = contextlib.ExitStack()
 
     def keep_part(self, part: PartWindow) -> None:
@@ -100,21 +99,25 @@ class Recorder:
         """The rolling window and its Gram matrix, of sketches if ``storage="sketch"``."""
         return self._kept.window
 
+    @property
+    def steps(self) -> int:
+        """Training steps seen."""
+        return self._steps.count
+
     # What the loop calls
 
     def note_step(self, optimizer: int) -> None:
         """Mark that an optimizer has stepped; the hooks of :func:`watch` do."""
-        self._stepped.add(optimizer)
-        self._hooked = True
+        self._steps.note(optimizer)
 
     def has_stepped(self, optimizer: int) -> bool:
         """Whether an optimizer has stepped since the last commit."""
-        return optimizer in self._stepped
+        return optimizer in self._steps.stepped
 
     @property
     def pending(self) -> bool:
         """Whether any optimizer has stepped since the last commit."""
-        return bool(self._stepped)
+        return bool(self._steps.stepped)
 
     def commit(self, step: int | None = None) -> None:
         """End a training step: record the update since the last recorded one, if it is the turn of this step.
@@ -129,19 +132,7 @@ class Recorder:
             ValueError: there is no optimizer. Nothing else raises from here.
         """
         source = self._kept.source
-        if self._hooked and not self._stepped:
-            if not self._warned:
-                logger.warning(
-                    "spectral-edge: Recorder.commit after training step %d ignored: no optimizer has stepped since the "
-                    "last commit (a skipped step, or a second commit). Call it once a training step, or leave it to "
-                    "the hooks.",
-                    self.steps,
-                )
-            self._warned = True
-            return
-        self._stepped.clear()
-        self.steps += 1
-        if self.steps % self.every == 0:
+        if self._steps.end():
             self.guarded(partial(self._record, source, self.steps if step is None else step))
 
     def note(self, **values: float | Tensor) -> None:
@@ -222,11 +213,11 @@ class Recorder:
             ValueError: another number of entries, not finite, or exactly zero. Nothing else raises from here.
         """
         vector = checked_update(delta, self.parameters)
-        self.steps += 1
+        self._steps.count += 1
         self.guarded(partial(self._put, vector, self.steps if step is None else step))
 
     def _put(self, vector: Tensor, step: int) -> None:
-        self._check_archive(step)
+        self._check_step(step)
         self._kept.put(vector, step)
         self._recorded += 1
         self._look_if_due()
@@ -234,13 +225,7 @@ class Recorder:
     def _record(self, source: Source, step: int) -> None:
         check = partial(self._check_layout, step)
         moved, unusable = self._agreement.look(source, check, self.stopped is not None, self.stop)
-        if not self._resolution_known:  # waits for an accelerator, until something has moved
-            self._resolution_known = bool(moved)
-            self._unmoved += not moved
-            if moved and not unusable:
-                warn_if_coarse(self._values, self._kept.anchor)
-            elif self._unmoved == self.window.size:
-                warn_unmoved(self._values, self.steps)
+        self._resolution.look(moved, unusable, self._values, self._kept.anchor, self.window.size, self.steps)
         if self._kept.deferred:
             moved, unusable = (torch.as_tensor(flag, device=source.anchor.device) for flag in (moved, unusable))
             kept = moved & ~unusable
@@ -260,19 +245,14 @@ class Recorder:
         self._recorded += 1
         self._look_if_due(failure)
 
-    def _check_archive(self, step: int) -> None:
-        """At the first update, so that an edge cannot be read that is older than it seems; and that steps rise."""
+    def _check_step(self, step: int) -> None:
+        """Raise if the directory holds an older recording, whose edge would be taken for a new one, or steps fall."""
         if self._archive is not None:
             self._archive.refuse_to_overwrite()
-        if step <= self._last:
-            raise ValueError(
-                f"step {step} was recorded after step {self._last}, but an update is found again by its step; number "
-                "training steps through, not in each epoch anew"
-            )
-        self._last = step
+        self._steps.check_rising(step)
 
     def _check_layout(self, step: int) -> None:
-        self._check_archive(step)
+        self._check_step(step)
         if self._guard is not None:
             self._guard.check()
             self._follow_masters(self._guard)
@@ -353,7 +333,7 @@ class Recorder:
             return self._archive.edge(step, center=center, products=self._agreement.products)
         if self.stopped is not None:
             self._tell_of_the_stop()
-        elif self._unmoved and not self.window.pushed:
+        elif self._resolution.unmoved and not self.window.pushed:
             raise ValueError(f"Recorder.edge: {unmoved(self._values, self.steps)}")
         return self._kept.edge(center, of, source).in_layout(self.parameters.names)
 
@@ -375,8 +355,8 @@ class Recorder:
         """Everything needed to continue bitwise, to be saved with the training state; of this process."""
         counts = torch.tensor([self.steps, self._recorded, self._identity])
         state = self._kept.state_dict() | {"counts": counts}
-        if self._stepped:  # of several optimizers, before the commit that ends their step
-            state["stepped"] = torch.tensor(sorted(self._stepped))
+        if self.pending:  # of several optimizers, before the commit that ends their step
+            state["stepped"] = torch.tensor(sorted(self._steps.stepped))
         if self._log is not None:
             state |= {f"noted.{name}": values for name, values in self._log.noted.items()}
             if self._log.remembered is not None:
@@ -418,14 +398,13 @@ class Recorder:
         self._kept.load_state_dict(state)
         if self._log is not None:
             self._log.restore(edge, self.window, below("noted.", state))
-        self.steps, self._recorded, _ = state["counts"].tolist()
-        self._last = self.window.steps[-1] if self.window.pushed else -1
+        steps, self._recorded, _ = state["counts"].tolist()
+        last = self.window.steps[-1] if self.window.pushed else -1
+        self._steps.restore(steps, state["stepped"].tolist() if "stepped" in state else [], last)
         self._last_seen = []
-        self._stepped = set(state["stepped"].tolist()) if "stepped" in state else set()
-        self._hooked = self._hooked or bool(self._stepped)
         self.stopped, self._agreement.told = None, False
         if self._archive is not None:
-            self._archive.rewind(self.window.steps[-1] if self.window.pushed else -1)
+            self._archive.rewind(last)
 
     def on_close(self, action: Callable[[], None]) -> None:
         """Do this when the recorder is closed, last given first."""

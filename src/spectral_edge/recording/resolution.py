@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from spectral_edge.parameters import ParameterSubset, spacing
+from spectral_edge.recording.sources import Flag
 
-__all__ = ["rounding_share", "unmoved", "warn_if_coarse", "warn_unmoved"]
+__all__ = ["Resolution", "rounding_share", "unmoved"]
 
 logger = logging.getLogger("spectral_edge")
 
@@ -38,7 +39,43 @@ def rounding_share(now: Tensor, then: Tensor) -> tuple[float, float, float]:
     return float(spacing(now).square().sum() / 12), float(moved.square().sum()), stayed
 
 
-def warn_if_coarse(values: ParameterSubset, anchor: Tensor | None) -> None:
+class Resolution:
+    """Warns of the first update if it is coarse, and before it once W looks have seen nothing move.
+
+    Attributes:
+        unmoved: looks that have seen nothing move, before the first update.
+    """
+
+    def __init__(self) -> None:
+        self.unmoved = 0
+        self._known = False
+
+    def look(
+        self, moved: Flag, unusable: Flag, values: ParameterSubset, anchor: Tensor | None, window: int, steps: int
+    ) -> None:
+        """Look at what has happened since the last recorded step.
+
+        Reading flags waits for an accelerator; after the first update they are not read.
+
+        Args:
+            moved: whether anything has moved since the anchor.
+            unusable: whether anything is not finite.
+            values: the parameters.
+            anchor: the same at the last recorded step, ``None`` if only sketches are kept.
+            window: W.
+            steps: training steps up to now.
+        """
+        if self._known:
+            return
+        self._known = bool(moved)
+        self.unmoved += not moved
+        if moved and not unusable:
+            _warn_if_coarse(values, anchor)
+        elif not moved and self.unmoved == window:
+            logger.warning("spectral-edge: %s", unmoved(values, steps))
+
+
+def _warn_if_coarse(values: ParameterSubset, anchor: Tensor | None) -> None:
     """Log a warning if rounding makes up more than 1 % of the update since the anchor.
 
     Args:
@@ -72,11 +109,6 @@ def warn_if_coarse(values: ParameterSubset, anchor: Tensor | None) -> None:
             100 * error,
             100 * stayed / values.dim,
         )
-
-
-def warn_unmoved(values: ParameterSubset, steps: int) -> None:
-    """Log a warning that training steps have not moved the parameters."""
-    logger.warning("spectral-edge: %s", unmoved(values, steps))
 
 
 def unmoved(values: ParameterSubset, steps: int) -> str:

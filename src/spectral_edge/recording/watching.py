@@ -72,7 +72,8 @@ def watch(
     """Record the updates that optimizers make to a model, until the returned recorder is closed.
 
     Reads parameters after a training step and writes only to buffers of its own: training with and without it is
-    bitwise equal. Whatever fails after this call is logged once and ends the recording, never the training.
+    bitwise equal. Whatever fails after this call is logged once and ends the recording, never the training; a
+    callback that fails ends neither.
 
     A training step ends when all optimizers have stepped, or when one of them is about to step again. One recorded
     update is ``every`` training steps.
@@ -94,7 +95,8 @@ def watch(
         run_dir: where the spectrum of every W updates is logged (``metrics.jsonl``); made if missing. Read it again
             with :class:`Recording`.
         keep_updates: write all updates there as well, 4 D bytes each, for directions of any recorded step.
-        callback: called with :class:`LiveValues` after every W updates, in the first process.
+        callback: called with :class:`LiveValues` after every W updates, in the first process. If it raises, that is
+            logged once, and it is called again after the next window.
         masters: name -> float32 master weight of parameters in a shorter format. Found without it where the parameter
             has ``main_param`` (Megatron) or its optimizer state a "master" of its shape.
         automatic: whether hooks on the optimizers end training steps; otherwise call :meth:`Recorder.commit`.

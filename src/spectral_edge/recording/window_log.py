@@ -43,6 +43,7 @@ class WindowLog:
         self._monitor = monitor
         self._archive = archive
         self._callback = callback
+        self._failing = False  # the callback, when it was last called
         self._modes: ModeKeeper | None = None
 
     def note(self, values: Mapping[str, float | Tensor]) -> None:
@@ -63,9 +64,27 @@ class WindowLog:
         values = self._monitor.added_to(values, kept.window, self._live.previous, kept.decay)
         if self._archive is not None:
             self._archive.log(values, kept.window)
-        if self._callback is not None:
-            self._callback(values)
+        self._tell(values)
         self._add_modes(kept, values.step)
+
+    def _tell(self, values: LiveValues) -> None:
+        """Call the callback. Its failure does not end the recording, and is told of once until it succeeds again."""
+        if self._callback is None:
+            return
+        try:
+            self._callback(values)
+        except Exception as problem:
+            if not self._failing:
+                logger.warning(
+                    "spectral-edge: the callback failed at step %d; it is called again after the next window: %s: %s",
+                    values.step,
+                    type(problem).__name__,
+                    problem,
+                    exc_info=problem,
+                )
+            self._failing = True
+        else:
+            self._failing = False
 
     def _add_modes(self, kept: KeptUpdates, step: int) -> None:
         """Failures end this, and not the recording: what is looked at is code of the user's."""
