@@ -16,6 +16,17 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results" / "decision"
 """Where claims.json is."""
 
+_DEFINITIONS = {
+    "text": "as the paper's text has it",
+    "script": "as the paper's scripts have it",
+    "ours": "our definition",
+}
+_PARTLY = {
+    "C4": "The answers are about peakedness; the rank of the response is not asked.",
+    "C8": "The answers are about F against nulls; edge and bulk are not compared.",
+}
+"""What of a statement no question asks."""
+
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Write ``claims/`` when a build begins."""
@@ -55,11 +66,13 @@ def _index(claims: Claims) -> str:
     return (
         "# The claims\n\n"
         "A claim gets three answers. **Reproduces**: the published number lies among reruns of its seed. **Exists**: "
-        "the effect is larger than with permuted inputs or labels. **Specific**: it is larger than for every kind of "
-        "matched random direction. A dash: the question is not asked. *Excess* is the difference from the strongest "
-        "null, in the direction of the claim: measured − null mean, or the reverse for claims of a small number. It "
-        "has a 90 % interval over seeds. *Repeats* is the probability that as many other seeds give the same answer, "
-        "before answers that do not hold still become undecided.\n\n"
+        "the effect is larger than in a comparison without such structure, mostly permuted inputs; the claim's page "
+        "names it. C9 claims an absence: its *yes* would mean that nothing is above permuted inputs. **Specific**: the "
+        "effect is larger than for every kind of matched random direction. A dash: the question is not asked. *Excess* "
+        "is the difference from the strongest null, in the direction of the claim: measured − null mean, or the "
+        "reverse for claims of a small number. It has a 90 % interval over seeds. *Would repeat* is the answer to "
+        "*specific* by the interval alone, and the probability that a new set of as many seeds gives it again. A *yes* "
+        "or *no* below 80 % becomes *undecided*.\n\n"
         f"```{{table}}\n:class: headline\n\n{answers_table(claims.answers, link='{}.md')}```\n\n"
         f"{escape(decision_sentence(claims))} [The protocol](../protocol.md) has the rules and margins, "
         "[definitions](../definitions.md) says what is measured, and [what is withdrawn](../withdrawn.md) lists what "
@@ -78,7 +91,7 @@ def _page(answer: Answer, definitions: list[list[str]]) -> str:
         f"# {escape(answer.claim)}. {escape(answer.statement)}",
         "## What is true",
         " ".join(f"**{name}:** {_mark(value)}." for name, value in answers),
-        escape(answer.because),
+        f"{escape(answer.because)} {_PARTLY.get(answer.claim, '')}".strip(),
         *_claimed(definitions),
         *_sure(answer),
     ]
@@ -117,12 +130,16 @@ def _measured(task: TaskAnswer) -> str:
         "" if task.task == "all" else escape(task.task),
         escape(statistic_label(task.statistic)),
         escape(grouped_by(task.grouping)) if task.grouping else "",
-        f"of {escape(task.direction)}" if task.direction != "run" else "",
+        f"of {'the edge' if task.direction == 'edge' else escape(task.direction)}" if task.direction != "run" else "",
         f"{inputs_label(task.inputs)}, {checkpoint_label(task.checkpoint)}" if task.direction != "run" else "",
-        f"definition: {task.definition}",
+        _DEFINITIONS[task.definition],
         f"margin {task.margin:g} {escape(task.unit)}",
     ]
-    still = "" if task.repeat is None else f" As many other seeds would repeat the answer in {100 * task.repeat:.0f} %."
+    still = ""
+    if task.repeat is not None:
+        still = f" A new set of as many seeds would repeat the answer with probability {100 * task.repeat:.0f} %."
     if task.contradictions is not None:
-        still += f" Random halves contradict each other in {100 * task.contradictions:.1f} %."
+        still += (
+            f" Two random halves of the seeds contradict each other in {100 * task.contradictions:.1f} % of splits."
+        )
     return f"{', '.join(part for part in where if part)}.{still}"

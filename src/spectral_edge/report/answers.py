@@ -43,7 +43,9 @@ def effect_lines(answer: Answer) -> list[EffectLine]:
     for task in answer.tasks:
         effects = [(null_name(effect.null), effect) for effect in task.effects]
         if task.beyond_weights is not None:
-            effects.append(("random directions, v1 and they without a part along the weights", task.beyond_weights))
+            effects.append(
+                ("v1 without its part along the weights: directions orthogonal to them", task.beyond_weights)
+            )
         effects.append((f"exists: {null_name(task.existence.null)}", task.existence))
         for name, effect in effects:
             strongest = " (strongest)" if name == null_name(task.strongest_null) else ""

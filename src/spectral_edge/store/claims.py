@@ -46,7 +46,8 @@ class TaskAnswer(Frozen):
 
     ``effects`` has one entry a null of *specific*, ``existence`` is the entry of *exists*. ``beyond_weights`` is that
     of v1 without its part along the weights, against directions that have none either. 95 % of reruns of the published
-    experiment lie from ``rerun_low`` to ``rerun_high``; ``with_peak`` of ``reruns`` have the published frequency.
+    experiment lie from ``rerun_low`` to ``rerun_high``; ``with_peak`` of ``reruns`` have the published frequency, or
+    lie below a published bound.
     """
 
     task: str

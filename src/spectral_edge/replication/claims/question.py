@@ -21,8 +21,9 @@ NULL_NAMES = {
     "blocks": "the direction with permuted entries",
     "inputs": "permuted inputs",
     "above inputs by less than the margin": "nothing above permuted inputs",
-    "random_features": "random features",
-    "label_permutation": "permuted labels",
+    "random_features": "features that know nothing of the model",
+    "label_permutation": "other choices of three of the eight directions",
+    "circular shifts": "one series shifted in time",
     "update norm": "the decline of the update norm",
     "no weight decay": "runs without weight decay",
 }

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOGARITHMIC",
+    "UPPER_BOUND_SLACK",
     "Answer",
     "Reproduction",
     "answer_of_runs",
@@ -58,7 +59,8 @@ _OF_RUNS = ("C1", "C2", "C11")
 # Ratios and concentrations have skewed laws.
 LOGARITHMIC = ("concentration", "peakedness:script", "largest concentration of five bases")
 """Statistics whose prediction interval is taken of logarithms, so that its upper end may lie above 1."""
-_UPPER_BOUND_SLACK = 0.025
+UPPER_BOUND_SLACK = 0.025
+"""What reruns may have above a printed upper bound: half of the range that the paper prints for C9."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Reproduction:
         low, high: prediction interval of one more rerun.
         mean: of the reruns.
         null_mean: of ``null``.
-        with_peak: reruns that have the published frequency; ``None`` where there is none.
+        with_peak: reruns that have the published frequency, or lie below a published bound; ``None`` where neither is
+            published.
         n: reruns.
         null: what the reruns are told apart from: isotropic directions, for C1 runs without weight decay.
     """
@@ -215,8 +218,9 @@ def _reproduction(question: Question, rows: polars.DataFrame, protocol: Protocol
     values, null_mean = members["measured"].to_numpy(), float(members["null_mean"].mean())  # type: ignore[arg-type]
     n = len(values)
     if question.exists == _ABSENT:  # the paper prints an upper bound
-        below = int((values <= published + _UPPER_BOUND_SLACK).sum())
-        return Reproduction(most_have_it(below, n, protocol), mean=float(values.mean()), null_mean=null_mean, n=n)
+        below = int((values <= published + UPPER_BOUND_SLACK).sum())
+        mean = float(values.mean())
+        return Reproduction(most_have_it(below, n, protocol), mean=mean, null_mean=null_mean, with_peak=below, n=n)
     logs = question.statistic in LOGARITHMIC
     scaled = np.log(values) if logs else values
     number, null = np.log([published, null_mean]) if logs else (published, null_mean)

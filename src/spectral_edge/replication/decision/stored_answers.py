@@ -8,11 +8,11 @@ from typing import Any
 
 from spectral_edge.replication.claims import STATEMENTS
 from spectral_edge.replication.claims.question import null_name
-from spectral_edge.replication.decision.answers import LOGARITHMIC, claim_answers
+from spectral_edge.replication.decision.answers import LOGARITHMIC, UPPER_BOUND_SLACK, claim_answers
 from spectral_edge.replication.decision.answers import Answer as QuestionAnswer
 from spectral_edge.replication.decision.arms import planned_seeds
 from spectral_edge.replication.decision.protocol import Protocol, Question
-from spectral_edge.replication.decision.rules import Decision, ThreeWay
+from spectral_edge.replication.decision.rules import Decision, ThreeWay, most_have_it
 from spectral_edge.store import Answer, Effect, TaskAnswer
 
 __all__ = ["stored_answers"]
@@ -37,14 +37,16 @@ def stored_answers(answers: Sequence[QuestionAnswer], protocol: Protocol) -> lis
         questions = [question for question in protocol.questions if question.claim == claim]
         own = [answer for answer in answers if answer.question.claim == claim]
         if questions:
-            found.append(_of_claim(claim, statement, questions, own))
+            found.append(_of_claim(claim, statement, questions, own, protocol))
         else:
             none = {"reproduces": None, "exists": None, "specific": None}
             found.append(Answer(claim=claim, statement=statement, because=_NOT_ASKED[claim], **none))
     return found
 
 
-def _of_claim(claim: str, statement: str, questions: Sequence[Question], answers: Sequence[QuestionAnswer]) -> Answer:
+def _of_claim(
+    claim: str, statement: str, questions: Sequence[Question], answers: Sequence[QuestionAnswer], protocol: Protocol
+) -> Answer:
     missing = [question.task for question in questions if question.task not in {a.question.task for a in answers}]
     n = 0 if missing else min(min(answer.exists.n, answer.specific.n) for answer in answers)
     return Answer(
@@ -53,7 +55,7 @@ def _of_claim(claim: str, statement: str, questions: Sequence[Question], answers
         **claim_answers(questions, answers),
         **_weakest(answers),
         n=n,
-        because=" ".join([*_reasons(answers), *_what_is_missing(n, planned_seeds(claim), missing)]),
+        because=" ".join([*_reasons(answers, protocol), *_what_is_missing(n, planned_seeds(claim), missing)]),
         planned=planned_seeds(claim),
         tasks=[_of_task(answer) for answer in answers],
     )
@@ -61,6 +63,12 @@ def _of_claim(claim: str, statement: str, questions: Sequence[Question], answers
 
 def _furthest_from_a_yes(answers: Sequence[QuestionAnswer]) -> QuestionAnswer:
     return min(answers, key=lambda a: (_FURTHEST[a.specific.answer], a.specific.effect / a.question.margin))
+
+
+def _decides_reproduces(answers: Sequence[QuestionAnswer], otherwise: QuestionAnswer) -> QuestionAnswer:
+    """The first task with the answer of all of them."""
+    asked = [answer for answer in answers if answer.reproduces.answer is not None]
+    return min(asked, key=lambda a: _FURTHEST[a.reproduces.answer or "yes"], default=otherwise)
 
 
 def _weakest(answers: Sequence[QuestionAnswer]) -> dict[str, Any]:
@@ -114,7 +122,7 @@ def _effect(null: str, decision: Decision) -> Effect:
     )
 
 
-def _reasons(answers: Sequence[QuestionAnswer]) -> list[str]:
+def _reasons(answers: Sequence[QuestionAnswer], protocol: Protocol) -> list[str]:
     """Sentences on the task furthest from a yes: against its strongest null, what exists, beside the published one."""
     if not answers:
         return []
@@ -132,7 +140,7 @@ def _reasons(answers: Sequence[QuestionAnswer]) -> list[str]:
         found.append(f"The number lies above permuted inputs by {_interval(exists.negated)}.")
     else:
         found.append(f"The excess over {null_name(question.exists)} is {_interval(exists)}.")
-    found += _beside_the_paper(answer)
+    found += _beside_the_paper(_decides_reproduces(answers, answer), protocol, alone=len(answers) == 1)
     for name, decision in (("Specific", specific), ("Exists", exists)):
         if decision.answer != decision.before:
             found.append(f"{name} would be {decision.before}, but other seeds would often answer otherwise.")
@@ -152,25 +160,29 @@ def _interval(decision: Decision) -> str:
     return f"{decision.effect:.2g}{ends}".replace("-", "−")
 
 
-def _beside_the_paper(answer: QuestionAnswer) -> list[str]:
+def _beside_the_paper(answer: QuestionAnswer, protocol: Protocol, *, alone: bool) -> list[str]:
     question, printed = answer.question, answer.reproduces
     if question.published is None:
         return ["The paper prints no number for this claim."]
     if printed.answer is None:
         return [_unasked(question)]
-    found = []
+    found = [] if alone else [f"The published number of {question.task} decides whether the claim reproduces."]
     if printed.low is not None and printed.high is not None:
         null = (
-            "" if printed.null_mean is None else f"; the mean of {null_name(printed.null)} is {printed.null_mean:.2g}"
+            "" if printed.null_mean is None else f"; the mean of {null_name(printed.null)} is {printed.null_mean:.3g}"
         )
-        logs = ", taken of logarithms" if question.statistic in LOGARITHMIC else ""
-        interval = f"{printed.low:.2g} to {printed.high:.2g}{logs}"
+        logs = " (on a log scale)" if question.statistic in LOGARITHMIC else ""
+        interval = f"{printed.low:.3g} to {printed.high:.3g}{logs}"
         found.append(f"{_printed(question)}; the 95 % prediction interval of one more rerun is {interval}{null}.")
     elif printed.mean is not None:
         reruns = "1 rerun" if printed.n == 1 else f"{printed.n} reruns"
         found.append(f"{_printed(question)}; the mean of {reruns} is {printed.mean:.2g}.")
     if printed.with_peak is not None:
-        found.append(f"{printed.with_peak} of {printed.n} reruns have the printed frequency.")
+        what = "the printed frequency" if question.peaks else f"at most {question.published + UPPER_BOUND_SLACK:g}"
+        has = "has" if printed.with_peak == 1 else "have"
+        counts = (count for count in range(printed.n + 1) if most_have_it(count, printed.n, protocol) == "yes")
+        needed = next((f"; a yes needs {count}" for count in counts), "")
+        found.append(f"{printed.with_peak} of {printed.n} reruns {has} {what}{needed}.")
     return found
 
 
@@ -186,4 +198,8 @@ def _printed(question: Question) -> str:
         return f"The paper prints at most {question.published:g}"
     if question.unit == "log ratio":
         return f"The paper prints {math.exp(question.published or 0):.2g}, whose logarithm is {question.published:g}"
+    if question.direction == "mean(v1..v3)-mean(v4..v8)":
+        return f"The paper's ranges differ by {question.published:g}"
+    if question.published_statistic == "r2:cross":
+        return f"The paper prints {question.published:g}, an R² in sample"
     return f"The paper prints {question.published:g}"
