@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from spectral_edge.experiments.causes import UNMATCHED, arms_of
+from spectral_edge.replication.claims.question import FOUR_TASKS
 from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, plain, settle, style
 from spectral_edge.report.formatting import operation
 from spectral_edge.statistics import mean_interval
@@ -25,7 +26,7 @@ _CONTROLS = ("isotropic", "weights", "span", "blocks", "theta", UNMATCHED)
 _BENT = ("isotropic", "weights", "span", "blocks")
 _ARMS = {
     "edge": "v₁", "edge3": "v₁ … v₃", "across": "v₁ without θ", "theta": "θ", "span": "3 random of the window",
-    "span_across": "these without θ", "rest": "v₂ … v₉",
+    "span_across": "3 such without θ", "rest": "v₂ … v₉",
 }  # fmt: skip
 _NAMES = {
     "isotropic": "any direction", "weights": "same angle to θ", "span": "of the window", "blocks": "entries permuted",
@@ -47,7 +48,7 @@ def draw_causes(tables: dict[str, polars.DataFrame]) -> Drawing:
     Args:
         tables: of ``gather_causes``.
     """
-    tasks = list(dict.fromkeys(tables["ablation"]["task"]))
+    tasks = sorted(set(tables["ablation"]["task"]), key=FOUR_TASKS.index)
     with style():
         figure = Figure(figsize=(1.9 + 1.45 * len(tasks), 6.6), layout="constrained")
         heights = [1 + len(_CONTROLS), len(_ARMS), len(_BENT)]
@@ -97,7 +98,7 @@ def _curvature(axes: Axes, table: polars.DataFrame) -> None:
     for null in _BENT:
         part = own.filter(null=null)
         lines.append((_NAMES[null], part["measured"].to_numpy() - part["null_mean"].to_numpy(), SERIES[0].colour))
-    _marks(axes, lines)
+    _marks(axes, lines, ticks=(1.0, 2.0, 5.0))
     axes.axvline(1, color=GREY, lw=0.8)
 
 
