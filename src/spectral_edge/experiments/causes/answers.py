@@ -212,8 +212,8 @@ def loss_ratios(ablation: polars.DataFrame) -> polars.DataFrame:
     """How much more removing the edge raises the loss than a control: median and quartiles over seeds.
 
     The ratio of a run is its rise without the edge over that of the control, the mean of whose draws is taken of the
-    logarithm of the loss. A rise may be negative, of removed random directions in about half of the runs; their ratio,
-    in absolute value, is what was published, and grows with the number of draws. Columns task, null, n, rise and
+    logarithm of the loss. A rise may be negative, of removed random directions in about a quarter of the runs; their
+    ratio, in absolute value, is what was published: over a rise that is nearly nothing. Columns task, null, n, rise and
     control_rise (medians), ratio, lower_quartile, upper_quartile.
     """
     import polars
