@@ -145,7 +145,7 @@ class EarlyWarning:
 
 @dataclass(frozen=True)
 class Rounding:
-    """Ask what of a run is its seed's and what is rounding's: copies whose learning rates are neighbours in float32.
+    """Compare variation between seeds with that from rounding: copies whose learning rates are neighbours in float32.
 
     Trains five copies of three seeds of four operations, and writes rounding.json, tables and a figure. Killed at any
     moment, the same command continues.

@@ -36,7 +36,7 @@ class AnalysisConfig(BaseModel):
     centered: bool = True
     """Subtract the window mean before the edge is found (the published functional analysis does)."""
     random_directions: int = Field(200, ge=20)
-    """Random unit directions of the matched null."""
+    """Random unit directions, uniform on the sphere: the null ``isotropic``."""
     permutations: int = Field(200, ge=20)
     """Permutations of the inputs of the second null."""
     relative_epsilon: float = Field(0.005, gt=0)
@@ -47,8 +47,8 @@ class AnalysisConfig(BaseModel):
     """Where responses to the random directions are computed; what is read of them is computed on the CPU."""
     phases: Literal["published", "all"] = "published"
     """published: measure each claim at the paper's checkpoint. all: at the transition and the stop, the shape of the
-    responses also early and at memorisation, with edge directions of another phase as a further null; and run the
-    studies of the whole paper (probes, sparse autoencoder, co-usage, …)."""
+    responses also early and at memorisation, with edge directions of another phase as a further null; `reproduce`
+    then runs the studies of every claim (probes, sparse autoencoder, co-usage, …)."""
 
     @property
     def directions(self) -> int:

@@ -1,4 +1,4 @@
-"""What of a run is its seed's and what is rounding's: copies whose learning rates are neighbours in float32."""
+"""Variation between seeds beside variation from rounding: copies whose learning rates are neighbours in float32."""
 
 from spectral_edge.experiments.rounding.copies import compare_copies, measure_copy, part_ways, rounding_runs
 from spectral_edge.experiments.rounding.summary import rounding_points
