@@ -319,6 +319,9 @@ def test_arms_are_delayed_and_take_out_what_the_page_says(tables):
         logs = delays(tables["training"], task, "edge")
         latest.append(np.exp(logs.mean() + T[8] * logs.std(ddof=1) / 8**0.5))
     assert f"delays generalisation by at most {100 * (max(latest) - 1):.0f} %" in PAGE
+    logs = delays(tables["training"], "x2_y2", "theta")
+    ends = np.exp(logs.mean() + np.array([-1, 1]) * T[8] * logs.std(ddof=1) / 8**0.5)
+    assert f"There the delay is {between(100 * (ends - 1), 0)} % in the interval" in PAGE
     for task in OPERATIONS[:3]:
         assert 1.75 < drift["theta", task] / drift["edge", task] < 2.25  # "about twice as much"
     assert abs(drift["edge3", "x2_y2"] - drift["theta", "x2_y2"]) < 0.05  # "as much"

@@ -80,6 +80,15 @@ def test_every_claim_has_an_answer_with_its_reasons(assembled):
             assert answer.strongest_null in {effect.null for task in answer.tasks for effect in task.effects}
 
 
+def test_the_published_number_in_the_reasons_is_that_of_the_task_that_decides(assembled):
+    """C5: addition's 0.25 lies outside its reruns, subtraction's 0.6 inside."""
+    (answer,) = (one for one in assembled.answers if one.claim == "C5")
+    add, sub = (next(task for task in answer.tasks if task.task == name) for name in ("add", "sub"))
+    assert (answer.reproduces, add.reproduces, sub.reproduces) == ("no", "no", "undecided")
+    assert f"{add.rerun_low:.3g} to {add.rerun_high:.3g}" in answer.because
+    assert f"{sub.rerun_high:.3g}" not in answer.because
+
+
 def test_an_effect_is_the_mean_over_the_rows_behind_it(assembled):
     """C7, F of the edge of multiplication: the mean over the rows of a run, then over runs, of measured - null mean."""
     (task,) = next(answer for answer in assembled.answers if answer.claim == "C7").tasks
