@@ -47,7 +47,7 @@ from spectral_edge.report import (
     write_discovery_report,
     write_experiment_report,
 )
-from spectral_edge.store import RunMissingError, describe_environment
+from spectral_edge.store import RunMissingError
 from spectral_edge.subjects import RunConfig, discovery_runs, run_folder
 from spectral_edge.subjects.trained_run import TrainedRun
 
@@ -198,7 +198,7 @@ class Language:
         tables = gather_language(self.out, self.seeds, self.config, self.jobs, self.output.say)
         points = language_points(tables)
         figures = write_experiment_report("language", points, [draw_language(tables)], self.out)
-        _record(self.findings, "language", points, describe_environment())
+        _record(self.findings, "language", points)
         answers = [answer.__dict__ for answer in language_answers(tables)]
         values = {"answers": answers, "figures": list(map(str, figures))}
         self.output.result(values, "\n".join([*map(_answered, answers), *map(str, figures)]))
@@ -227,7 +227,7 @@ class Causes:
         tables = gather_causes(self.out, self.jobs, self.output.say)
         points = causes_points(tables)
         figures = write_experiment_report("causes", points, [draw_causes(tables)], self.out)
-        _record(self.findings, "causes", points, describe_environment())
+        _record(self.findings, "causes", points)
         answers = [
             {"task": task} | answer.__dict__ for task, found in causes_answers(tables).items() for answer in found
         ]
@@ -237,11 +237,16 @@ class Causes:
 
 
 def _record(
-    findings: Path | None, name: str, points: Sequence[Point], environment: Mapping[str, Any], day: date | None = None
+    findings: Path | None,
+    name: str,
+    points: Sequence[Point],
+    environment: Mapping[str, Any] | None = None,
+    day: date | None = None,
 ) -> None:
-    """Replace the section of an experiment in the record, if there is one."""
+    """Replace an experiment's section in the record; the environment is that of the measurement, if it is kept."""
     if findings is not None:
-        text = experiment_markdown(name, points, environment.get("git_commit"), (day or date.today()).isoformat())
+        commit = (environment or {}).get("git_commit")
+        text = experiment_markdown(name, points, commit, (day or date.today()).isoformat())
         update_findings(findings, name, text)
 
 
