@@ -3,7 +3,7 @@
 Takes arrays of values and labels; knows nothing of models or of what the labels mean.
 """
 
-from spectral_edge.statistics.agreement import circular_shift_pvalue, rank_correlation
+from spectral_edge.statistics.agreement import centred_ranks, circular_shift_pvalue, rank_correlation
 from spectral_edge.statistics.concentration import FourierProfile, expected_concentration, fourier_profile
 from spectral_edge.statistics.discrimination import auc, auc_interval, auc_pvalue, roc_curve
 from spectral_edge.statistics.early_warning import (
@@ -53,6 +53,7 @@ __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
     "within_and_between",
     # two quantities that go together
     "rank_correlation",
+    "centred_ranks",
     "circular_shift_pvalue",
     # alarms that use only the past
     "fall_from_maximum",

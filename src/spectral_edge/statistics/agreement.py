@@ -9,9 +9,33 @@ from scipy import linalg, stats
 from spectral_edge.statistics.nulls import NullDistribution
 from spectral_edge.statistics.samples import as_sample
 
-__all__ = ["circular_shift_pvalue", "rank_correlation"]
+__all__ = ["centred_ranks", "circular_shift_pvalue", "rank_correlation"]
 
 Floats = NDArray[np.float64]
+
+
+def centred_ranks(x: ArrayLike, name: str = "x") -> Floats:
+    """Return the ranks 1 … n minus their mean; equal values share the mean of their ranks.
+
+    All are halves of integers, so sums of their products are exact, and alike on every processor.
+
+    Args:
+        x: (n,) finite numbers, n at least 2, not all equal.
+        name: of ``x``, for messages.
+
+    Returns:
+        (n,) numbers of sum 0.
+
+    Raises:
+        ValueError: A value is not finite, there are fewer than two, or all are equal: they have no order.
+
+    >>> centred_ranks([3.0, 10.0, 10.0]).tolist()
+    [-1.0, 0.5, 0.5]
+    """
+    sample = as_sample(x, name, least=2)
+    if np.ptp(sample) == 0:
+        raise ValueError(f"all values of {name} are {sample[0]}: it has no order to correlate; leave the row out")
+    return stats.rankdata(sample) - (len(sample) + 1) / 2
 
 
 def rank_correlation(x: ArrayLike, y: ArrayLike) -> float:
@@ -32,7 +56,7 @@ def rank_correlation(x: ArrayLike, y: ArrayLike) -> float:
     >>> rank_correlation([1.0, 2.0, 3.0, 4.0], [1.0, 10.0, 100.0, 1000.0])
     1.0
     """
-    left, right = _centred_ranks(x, y)
+    left, right = _ranks_of_pair(x, y)
     return float(left @ right / np.sqrt((left @ left) * (right @ right)))
 
 
@@ -72,20 +96,15 @@ def circular_shift_pvalue(x: ArrayLike, y: ArrayLike) -> tuple[float, NullDistri
     >>> rho, null.pvalue(rho)
     (1.0, 0.25)
     """
-    left, right = _centred_ranks(x, y)
+    left, right = _ranks_of_pair(x, y)
     # Column s of the circulant is y shifted by s. Centred ranks are halves of integers, so equal sums are equal.
     sums = left @ linalg.circulant(right)
     rho = sums / np.sqrt((left @ left) * (right @ right))
     return float(rho[0]), NullDistribution(rho[1:], "circular_shift")
 
 
-def _centred_ranks(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
-    samples = {"x": as_sample(x, "x", least=2), "y": as_sample(y, "y", least=2)}
-    lengths = [len(sample) for sample in samples.values()]
+def _ranks_of_pair(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+    lengths = [len(as_sample(sample, name, least=2)) for name, sample in (("x", x), ("y", y))]
     if lengths[0] != lengths[1]:
         raise ValueError(f"x has {lengths[0]} values and y has {lengths[1]}; pass one of each a time or run")
-    for name, sample in samples.items():
-        if np.ptp(sample) == 0:
-            raise ValueError(f"all values of {name} are {sample[0]}: it has no order to correlate; leave the row out")
-    left, right = (stats.rankdata(sample) - (len(sample) + 1) / 2 for sample in samples.values())
-    return left, right
+    return centred_ranks(x, "x"), centred_ranks(y, "y")

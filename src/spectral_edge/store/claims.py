@@ -116,7 +116,7 @@ class EvidenceRow(Frozen):
 
     effect = (measured - null_mean)/null_std. ``pvalue`` is one-sided in the direction of the claim;
     ``pvalue_adjusted`` is its Benjamini-Hochberg value over the runs of the same claim, task, null and kind of
-    direction. Both are ``None`` where the null is another number of the run itself.
+    direction. Both are ``None`` where the null is another number of the run itself, or that of other runs.
     """
 
     claim: str
@@ -245,12 +245,11 @@ class DerivativeError(Frozen):
 class Claims(Document):
     """The whole of ``claims.json``.
 
-    ``rows`` are those of the edge behind an answer; of controls, which are compared as groups, and of everything else
-    there are tables beside the file. In the file of the decision itself,
-    ``spreads`` says how each number varies over seeds, ``curves`` and ``parts`` what of the edge is weight decay,
-    ``sensitivity`` and ``derivative_errors`` how far the answers hang on settings; in that of a reproduction,
-    ``placed`` says where its numbers lie. ``environment`` says where the rows were measured;
-    ``wall_seconds`` is the time of the command.
+    ``rows`` are those behind an answer, each the edge's number beside that of a null; of everything else there are
+    tables beside the file. In the file of the decision itself, ``spreads`` says how each number varies over seeds,
+    ``curves`` and ``parts`` what of the edge is weight decay, ``sensitivity`` and ``derivative_errors`` how far the
+    answers hang on settings; in that of a reproduction, ``placed`` says where its numbers lie. ``environment`` and
+    ``wall_seconds`` are those of the command that made the file; the runs it reads may be older.
     """
 
     made_by: ClassVar[str] = "Run `spectral-edge reproduce` first."

@@ -156,8 +156,9 @@ class RunSummary(Frozen):
 class Numbers(Document):
     """The whole of ``numbers.json``: what studies measured on the runs of a reproduction, beside the answers.
 
-    ``wall_seconds`` is the time of the command that wrote it; ``stage_seconds`` the time of training and of each study
-    summed over runs, whichever command did it. ``analysis`` is the configuration of all analyses.
+    ``environment`` and ``wall_seconds`` are those of the command that wrote it; ``stage_seconds`` is the time of
+    training and of each study summed over runs, whichever command did it. ``analysis`` is the configuration of all
+    analyses.
     """
 
     made_by: ClassVar[str] = "Run `spectral-edge reproduce` first."

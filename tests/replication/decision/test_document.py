@@ -103,6 +103,25 @@ def test_an_effect_is_the_mean_over_the_rows_behind_it(assembled):
         assert effect.n == len(runs)
 
 
+@pytest.mark.parametrize("claim", ["C1", "C2"])
+def test_an_excess_over_other_runs_is_the_mean_over_the_rows_behind_it(assembled, claim):
+    (task,) = next(answer for answer in assembled.answers if answer.claim == claim).tasks
+    for effect in task.effects:
+        runs = {}
+        for row in assembled.rows:
+            if row.seed in FRESH_SEEDS and (row.claim, row.null) == (claim, effect.null):
+                runs.setdefault(row.seed, []).append(row.measured - row.null_mean)
+        assert effect.effect == pytest.approx(np.mean([np.mean(values) for values in runs.values()]))
+        assert effect.n == len(runs)
+
+
+def test_every_answer_has_rows_of_the_null_that_decides(assembled):
+    behind = {(row.claim, row.null) for row in assembled.rows}
+    deciding = {(answer.claim, answer.strongest_null) for answer in assembled.answers if answer.tasks}
+    assert len(deciding) == 12
+    assert deciding <= behind
+
+
 def test_small_is_extreme_where_the_claim_is_that_of_a_small_number(tables):
     """C3's p counts draws at or below the measured purity; without ties, those at or above it are the others."""
     purity = tables[0].filter(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spectral_edge.replication.decision.arms import NEVER
 from spectral_edge.replication.decision.rules import Contrast
-from spectral_edge.statistics import rank_correlation
+from spectral_edge.statistics import centred_ranks
 from spectral_edge.subjects.profiles import TRITASK
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "agreement",
     "agreement_contrasts",
+    "agreements",
     "declines",
     "gap_contrasts",
     "inherited_contrasts",
@@ -35,6 +37,10 @@ _FIRST_FULL_WINDOW, _LEAST_ROWS = 2_000, 3
 _DECLINES = {
     "run_id": str, "arm": str, "task": str, "seed": int, "copy": int, "weight_decay": float, "generalises": bool,
     "stopped": bool, "step": int, "decline": float,
+}  # fmt: skip
+_AGREEMENTS = {
+    "run_id": str, "task": str, "seed": int, "copy": int, "weight_decay": float, "step": int, "null": str,
+    "measured": float, "null_mean": float,
 }  # fmt: skip
 # Two series of a run and the sign of their correlation: all ratios rise together while g23 falls.
 PAIRS = (
@@ -149,33 +155,72 @@ def agreement(run: polars.DataFrame, other: polars.DataFrame | None = None) -> f
     """
     other = run if other is None else other
     n = min(len(run), len(other))
-    columns = {name: (run[name].to_numpy()[:n], other[name].to_numpy()[:n]) for pair in PAIRS for name in pair[:2]}
-    return float(np.mean([sign * rank_correlation(columns[a][0], columns[b][1]) for a, b, sign in PAIRS]))
+    return _agreement(_ranks(run, n), _ranks(other, n))
 
 
-def agreement_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
-    """C2's contrasts by null: ``circular shifts`` of the second series in time, and ``other runs`` of the operation.
+def _ranks(run: polars.DataFrame, n: int) -> dict[str, Floats]:
+    names = dict.fromkeys(name for pair in PAIRS for name in pair[:2])
+    return {name: centred_ranks(run[name].to_numpy()[:n]) for name in names}
 
-    A seed's value is the mean over its operations, and copies of a seed are averaged before they count as that seed, on
-    both sides. Series run to the stop; two runs are compared up to the earlier of their stops.
+
+def _agreement(own: dict[str, Floats], other: dict[str, Floats]) -> float:
+    pairs = [(own[a], other[b], sign) for a, b, sign in PAIRS]
+    return float(np.mean([sign * (x @ y) / np.sqrt((x @ x) * (y @ y)) for x, y, sign in pairs]))
+
+
+def agreements(series: polars.DataFrame) -> polars.DataFrame:
+    """Each run's agreement beside that of ``circular shifts`` of its second series, and of series of ``other runs``.
+
+    Series run to the stop; two runs are compared up to the earlier of their stops. Other runs are those of the same
+    operation and other seeds; copies of a seed are averaged before they count as that seed.
+
+    Returns:
+        Columns run_id, task, seed, copy, weight_decay, step (the last that is read), null, measured, null_mean. A run
+        without others has no row of them.
     """
     import polars
 
-    found: dict[str, dict[int, list[float]]] = {"circular shifts": {}, "other runs": {}}
-    fresh = up_to_stop(series.filter(polars.col("arm").is_in(["seeds", "copies"])))
-    for _, of_task in fresh.group_by("task", maintain_order=True):
-        runs = [run for _, run in of_task.group_by("run_id", maintain_order=True)]
-        for run in runs:
-            seed, own = int(run["seed"][0]), agreement(run)
-            others: dict[int, list[float]] = {}
-            for other in runs:
-                if (another := int(other["seed"][0])) != seed:
-                    others.setdefault(another, []).append(agreement(run, other))
-            found["circular shifts"].setdefault(seed, []).append(own - mean_over_shifts(own, len(run)))
-            if others:
-                null = float(np.mean([np.mean(copies) for copies in others.values()]))
-                found["other runs"].setdefault(seed, []).append(own - null)
-    return {null: Contrast(_means(by_seed), seeds=tuple(sorted(by_seed))) for null, by_seed in found.items() if by_seed}
+    rows = []
+    for _, of_task in up_to_stop(series).group_by("task", maintain_order=True):
+        rows += _beside_each_other([run for _, run in of_task.group_by("run_id", maintain_order=True)])
+    return polars.DataFrame(rows, schema=_AGREEMENTS)
+
+
+def _beside_each_other(runs: Sequence[polars.DataFrame]) -> list[dict[str, Any]]:
+    """The rows of :func:`agreements` of the runs of one operation."""
+    ranks = cache(lambda i, n: _ranks(runs[i], n))  # of few lengths, while pairs of runs are many
+    seeds = [int(run["seed"][0]) for run in runs]
+    rows = []
+    for i, run in enumerate(runs):
+        own = _agreement(ranks(i, len(run)), ranks(i, len(run)))
+        null_means = {"circular shifts": mean_over_shifts(own, len(run))}
+        others: dict[int, list[float]] = {}
+        for j, other in enumerate(runs):
+            if seeds[j] != seeds[i]:
+                n = min(len(run), len(other))
+                others.setdefault(seeds[j], []).append(_agreement(ranks(i, n), ranks(j, n)))
+        if others:
+            null_means["other runs"] = float(np.mean([np.mean(copies) for copies in others.values()]))
+        origin = {name: run[name][-1] for name in ("run_id", "task", "seed", "copy", "weight_decay", "step")}
+        rows += [origin | {"null": null, "measured": own, "null_mean": mean} for null, mean in null_means.items()]
+    return rows
+
+
+def agreement_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
+    """C2's contrasts by null: ``circular shifts`` and ``other runs``, of :func:`agreements`.
+
+    A seed's value is the mean over its runs, those of all operations and copies.
+    """
+    import polars
+
+    found = {}
+    table = agreements(series.filter(polars.col("arm").is_in(["seeds", "copies"])))
+    for (null,), of_null in table.group_by("null", maintain_order=True):
+        by_seed: dict[int, list[float]] = {}
+        for seed, own, mean in of_null.select("seed", "measured", "null_mean").iter_rows():
+            by_seed.setdefault(seed, []).append(own - mean)
+        found[str(null)] = Contrast(_means(by_seed), seeds=tuple(sorted(by_seed)))
+    return found
 
 
 def of_common_seeds(contrasts: Sequence[Contrast]) -> list[Contrast]:

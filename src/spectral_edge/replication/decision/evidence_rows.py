@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from spectral_edge.replication.claims.question import Question
 from spectral_edge.replication.decision.answers import rows_of
 from spectral_edge.replication.decision.contrasts import (
-    agreement,
+    agreements,
     declines,
+    gap_contrasts,
     inherited_rows,
-    mean_over_shifts,
-    up_to_stop,
 )
 from spectral_edge.replication.decision.protocol import Protocol
 from spectral_edge.statistics import adjust
@@ -40,8 +39,7 @@ def evidence_rows(
     """The rows of edges that the answers are computed from, in the order of the questions.
 
     Of directions: those behind *exists* and *specific*, of v1 without its part along the weights, and of hybrids, which
-    have the published numbers. Of runs (C1, C2): each run's number beside that of itself; controls and other runs are
-    compared as groups and are not listed.
+    have the published numbers. Of runs (C1, C2): each run's number beside the mean of what it is compared with.
 
     Args:
         rows: of :func:`~spectral_edge.replication.decision.measure.measure_modes` and its like; ``None`` if none.
@@ -105,28 +103,28 @@ def _adjusted(rows: Sequence[EvidenceRow]) -> list[EvidenceRow]:
 
 
 def _of_series(question: Question, series: polars.DataFrame, protocol: Protocol) -> list[EvidenceRow]:
-    """C1: each run's decline beside that of its update norm; C2: each run's agreement beside shifts of it."""
+    """Each run's decline (C1) or agreement (C2) beside the mean of what it is compared with."""
     import polars
 
     fresh = series.filter(polars.col("arm").is_in(_OF_RUNS))
     if fresh.is_empty():
         return []
+    lines = _declines_beside_nulls(fresh, series) if question.claim == "C1" else agreements(fresh).to_dicts()
     origin = {
         "checkpoint": None, "stride": protocol.stride, "window": 10, "centered": False, "method": None,
         "grouping": None, "inputs": "all", "direction": "run", "statistic": question.statistic,
         "definition": question.definition, "null_std": None, "null_quantile95": None, "pvalue": None, "draws": None,
         "peak": None,
     }  # fmt: skip
-    found = []
-    if question.claim == "C1":
-        norms = {row["run_id"]: row["decline"] for row in declines(fresh, "update_norm").iter_rows(named=True)}
-        for row in declines(fresh).filter(generalises=True, stopped=True).iter_rows(named=True):
-            pair = {"null": "update norm", "measured": row["decline"], "null_mean": norms[row["run_id"]]}
-            found.append(_row(question, origin | row | pair))
-        return found
-    for _, run in up_to_stop(fresh).group_by("run_id", maintain_order=True):
-        first = {name: run[name][0] for name in ("run_id", "task", "seed", "copy", "weight_decay")}
-        rho = agreement(run)
-        pair = {"null": "circular shifts", "measured": rho, "null_mean": mean_over_shifts(rho, len(run))}
-        found.append(_row(question, origin | first | pair | {"step": int(run["step"][-1])}))
-    return found
+    return [_row(question, origin | line) for line in lines]
+
+
+def _declines_beside_nulls(fresh: polars.DataFrame, series: polars.DataFrame) -> list[dict[str, Any]]:
+    """Each fresh run's decline of g23 beside that of its update norm, and beside the means of the controls."""
+    norms = dict(declines(fresh, "update_norm").select("run_id", "decline").iter_rows())
+    groups = {null: contrast.reference for null, contrast in gap_contrasts(series).items() if contrast.reference.size}
+    lines = []
+    for line in declines(fresh).filter(generalises=True, stopped=True).iter_rows(named=True):
+        null_means = {"update norm": norms[line["run_id"]]} | {null: float(r.mean()) for null, r in groups.items()}
+        lines += [line | {"null": n, "measured": line["decline"], "null_mean": mean} for n, mean in null_means.items()]
+    return lines
