@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from spectral_edge.bases import Operation, operation, operation_names, operations, register_operation
+from spectral_edge.bases import Operation, grouping, operation, operation_names, operations, register_operation
 from spectral_edge.bases.tables import renaming
 
 # The operations as paper section 2 writes them, on Python integers.
@@ -172,3 +172,19 @@ def test_an_unknown_domain_is_refused():
 def test_a_function_that_leaves_the_residues_is_refused(function):
     with pytest.raises(ValueError, match=r"operation 'f' .* must return one residue mod p per pair"):
         Operation("f", function, "?").output([[4, 4], [1, 1]], 5)
+
+
+def test_a_division_needs_a_prime():
+    for use in (lambda: operation("div").pairs(15), lambda: operation("div").output([[1, 2]], 15)):
+        with pytest.raises(ValueError, match="15"):
+            use()
+    with pytest.raises(ValueError, match="15"):
+        grouping("output:div", 15)
+    assert grouping("output:div", 7)([[1, 2]]).tolist() == [4]  # 2 · 4 = 8 = 1 mod 7
+
+
+def test_values_that_are_no_integers_are_refused():
+    mean = Operation("mean", lambda a, b, p: (a + b) / 2, "(a + b)/2")
+    with pytest.raises(ValueError, match="not all integers"):
+        mean.output([[1, 2]], 5)
+    assert mean.output([[1, 3]], 5).tolist() == [2]

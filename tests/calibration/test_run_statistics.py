@@ -9,26 +9,12 @@ from scipy import signal, stats
 from spectral_edge.statistics import (
     NullDistribution,
     auc_interval,
-    auc_pvalue,
     circular_shift_pvalue,
     mean_interval,
     proportion_interval,
     rank_correlation,
 )
 from support.uniformity import is_never_too_small, is_uniform, rejects_at_the_nominal_rate
-
-
-@pytest.mark.parametrize(("m", "n"), [(4, 5), (12, 24)])
-def test_auc_pvalues_of_runs_of_one_kind_are_uniform(m, n):
-    values = np.random.default_rng(m).standard_cauchy((600, m + n))
-    assert is_uniform([auc_pvalue(row[:m], row[m:]) for row in values])
-
-
-def test_auc_pvalues_with_ties_are_never_too_small():
-    values = np.random.default_rng(0).integers(0, 4, (600, 15)).astype(float)
-    p = np.array([auc_pvalue(row[:6], row[6:], draws=199, seed=i) for i, row in enumerate(values)])
-    assert is_never_too_small(p)
-    assert np.mean(p <= 0.1) > 0.05  # nor are they always 1: ties cost a little power only
 
 
 def autoregressive(rng, n, coefficient, runs):

@@ -186,3 +186,15 @@ def test_the_span_of_an_edge_in_another_metric_is_refused():
         se.compare(model, other, gaussian(12, INS), lambda h: float(h.norm()), nulls="span", **settings)
     found = se.compare(model, other, gaussian(12, INS), lambda h: float(h.norm()), nulls=Span(edge), **settings)
     assert {row.null for row in found.rows} == {"span"}
+
+
+def test_phases_of_the_same_parameters_in_another_order_are_no_draws():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), torch.nn.Linear(2, 3, bias=False))
+    subset = se.select_parameters(model, ".")
+    updates = torch.randn(4, subset.dim, generator=torch.Generator().manual_seed(0))
+    right, turned = (
+        se.spectral_edge(updates, center=False).in_layout(names) for names in (subset.names, subset.names[::-1])
+    )
+    with pytest.raises(ValueError, match="in another order"):
+        next(se.iterate_random_directions(1, subset, se.OtherPhases([right, turned])))
+    assert len(next(se.iterate_random_directions(1, subset, se.OtherPhases([right])))) == 1

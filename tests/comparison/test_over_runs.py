@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 import spectral_edge as se
@@ -88,3 +89,10 @@ def test_edges_of_different_positions_are_combined_where_no_set_is_compared():
 def test_arguments_are_refused_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         se.over_runs(**{"results": [run(1), run(2)]} | arguments)
+
+
+def test_groups_may_be_a_tensor():
+    runs = [run(effect) for effect in (1.0, 1.1, 0.9, 1.2, 0.8, 1.0, 1.1)]
+    tables = [se.over_runs(runs, groups=groups).table for groups in (torch.arange(7) // 2, [0, 0, 1, 1, 2, 2, 3])]
+    assert tables[0].equals(tables[1])
+    assert tables[0]["n"].to_list() == [4]

@@ -149,3 +149,43 @@ def test_what_does_not_fit_is_named():
         se.Similarity(np.where(numbers(9, 2) > 1, np.nan, 0))
     with pytest.raises(ValueError, match="components = 0"):
         se.ComponentShare(0)
+
+
+def test_padding_changes_neither_the_measured_gain_nor_what_exchanges_give():
+    """Features of outputs that do not count (padding) mark late positions; a response may follow the position."""
+    rng = np.random.default_rng(0)
+    n, d = 40, 12
+    mask = np.arange(d) < rng.integers(3, d + 1, n)[:, None]
+    features = rng.integers(0, 2, (n, d, 2)).astype(float)
+    response = torch.tensor((rng.normal(size=(n, d)) + 3 * (np.arange(d) < 4)) * mask)
+    found = []
+    for padding in (0.0, 50.0):
+        features[~mask] = padding
+        statistic = se.Covariates(features.reshape(n * d, 2), mask=mask)
+        others = [statistic.permute_labels(np.random.default_rng(i))(response) for i in range(20)]
+        found.append([statistic(response), *others])
+    assert found[0] == pytest.approx(found[1])
+    assert abs(np.mean(found[0][1:]) - found[0][0]) < 0.02  # neither predicts
+
+
+def test_names_of_documents_and_runs_may_be_a_tensor():
+    features = numbers(20, 2)
+    response = torch.tensor(numbers(20, 1, seed=1))
+    of_list, of_tensor, of_array = (
+        se.Covariates(features, documents)(response)
+        for documents in ([i // 2 for i in range(20)], torch.arange(20) // 2, np.arange(20) // 2)
+    )
+    assert of_list == of_tensor == of_array
+
+
+def test_one_statistic_that_cannot_be_permuted_leaves_the_others_theirs():
+    documents = np.repeat(np.arange(7), np.arange(7) + 1)  # all of different sizes
+    model = torch.nn.Linear(3, 2, bias=False)
+    inputs = torch.tensor(numbers(len(documents), 3, seed=2), dtype=torch.float32)
+    statistics = [se.Covariates(numbers(len(documents), 2), documents), se.Concentration(np.arange(28) % 4, 4)]
+    arguments = (model, torch.ones(1, 6), inputs, statistics)
+    result = se.compare(*arguments, parameters="weight", draws=5)
+    assert {row.statistic for row in result.rows if row.null == "inputs"} == {"concentration"}
+    assert "in 1 ways" in result.left_out["inputs"]
+    with pytest.raises(ValueError, match="null 'inputs' cannot be drawn: covariates"):
+        se.compare(*arguments, parameters="weight", draws=5, nulls="inputs")

@@ -90,3 +90,11 @@ def test_agreement_is_that_of_the_best_naming():
     )
     assert agreement(first, second) == pytest.approx(best)
     assert agreement(first, (first + 1) % 4) == 1.0
+
+
+def test_agreement_of_tables_is_a_share_and_other_shapes_are_refused():
+    table = np.add.outer(np.arange(5), np.arange(5)) % 5
+    assert agreement(table, (2 * table) % 5) == 1
+    for wrong in (table[:4], table - 1, np.empty((0,), dtype=int)):
+        with pytest.raises(ValueError, match="agreement"):
+            agreement(table if wrong.size else wrong, wrong)

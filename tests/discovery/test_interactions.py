@@ -108,3 +108,29 @@ def test_what_has_nothing_to_read_is_refused_with_the_reason(modes, n, pairs, me
 def test_a_constant_mode_among_others_is_left_out():
     found = interactions_of(np.concatenate([np.ones((1, 49)), GOOD]), 7, None)
     assert len(found.values) == 1
+
+
+def test_share_has_a_number_for_every_mode():
+    a, b = np.indices((11, 11))
+    noise = 0.1 * np.random.default_rng(0).standard_normal((11, 11))
+    modes = np.stack([a + np.cos(b), np.cos(2 * np.pi * (a + b) / 11) + noise]).reshape(2, -1)
+    found = interactions_of(modes, 11, None)
+    assert found.values.shape[0] == 1
+    assert found.share.shape == (2,)
+    assert found.share[0] == 0
+    assert found.share[1] > 0.95
+
+
+@pytest.mark.parametrize("offset", [0, 1e5, -3e5])
+def test_an_offset_hides_no_interaction(offset):
+    a, b = np.indices((13, 13))
+    mode = np.cos(2 * np.pi * (a + b) / 13) + 0.5 * np.cos(6 * np.pi * (a + b) / 13)
+    found = interactions_of(mode.reshape(1, -1) + offset, 13, None)
+    np.testing.assert_allclose(found.values[0, 0], mode / np.linalg.norm(mode), atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_sum_of_functions_is_no_interaction_at_any_offset(dtype):
+    a, b = np.indices((13, 13))
+    with pytest.raises(ValueError, match="no interaction"):
+        interactions_of((a**2 + np.sin(b) + 1e4).astype(dtype).reshape(1, -1), 13, None)

@@ -115,3 +115,20 @@ def test_a_hundred_steps_end_as_near_to_automatic_differentiation_as_rounding_al
     )
     assert moved > 0.01
     assert 0 < distance < 1e-6
+
+
+@pytest.mark.parametrize("missing", ["optimizer.0.exp_avg", "model.tok_emb.weight", "batches.key"])
+def test_a_state_that_lacks_a_tensor_is_refused_and_changes_nothing(missing):
+    config = se.TrainingConfig(p=7, d_model=8, n_heads=2, d_mlp=16, batch_size=16)
+    trained, fresh = se.Training(config), se.Training(config)
+    for _ in range(3):
+        trained.step()
+    tensors, scalars = trained.state_dict()
+    before = fresh.state_dict()[0]
+    with pytest.raises(KeyError, match=missing):
+        fresh.load_state_dict({name: value for name, value in tensors.items() if name != missing}, scalars)
+    with pytest.raises(ValueError, match=missing):
+        fresh.load_state_dict(tensors | {missing: torch.zeros(1, 2, 3)}, scalars)
+    after, counts = fresh.state_dict()
+    assert counts["steps"] == 0
+    assert all(torch.equal(after[name], value) for name, value in before.items())

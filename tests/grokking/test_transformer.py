@@ -105,3 +105,23 @@ def test_tokens_out_of_range_are_refused(pair):
 def test_errors(arguments, message):
     with pytest.raises(ValueError, match=message):
         se.ModularTransformer(**arguments)
+
+
+def test_sizes_and_names_that_make_no_model_are_named():
+    with pytest.raises(ValueError, match="'mul' is one string"):
+        se.ModularTransformer(7, tasks="mul")
+    with pytest.raises(ValueError, match="n_heads = 0"):
+        se.ModularTransformer(7, n_heads=0)
+
+
+def test_pairs_of_another_shape_are_named_and_autocast_changes_nothing():
+    model = se.ModularTransformer(7, d_model=8, n_heads=2, d_mlp=8)
+    weights = se.attention_weights(model)
+    tangents = weights.unflatten(torch.ones(1, weights.dim))
+    with pytest.raises(ValueError, match=r"\(N, 2\), not \(4, 3\)"):
+        model.residual_jvp(torch.zeros(4, 3, dtype=torch.int64), tangents)
+    pairs = torch.tensor([[1, 2], [3, 4]])
+    with torch.no_grad():
+        expected = model.residual_jvp(pairs, tangents)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(model.residual_jvp(pairs, tangents), expected)

@@ -327,3 +327,51 @@ def test_one_control_and_one_strength_need_no_list():
         layer, torch.eye(8)[:1], lambda m: {"w": m.weight.sum().item()}, parameters=".", controls="theta", strengths=0.5
     )
     assert {(outcome.arm, outcome.strength) for outcome in found.outcomes} == {("edge", 0.5), ("theta", 0.5)}
+
+
+def test_rows_of_any_length_are_directions():
+    model, parameters, _ = layer_and_edge()
+    row = torch.randn(parameters.dim, generator=torch.Generator().manual_seed(3))
+    found = se.intervene(model, 3 * row, Seen(parameters), parameters=parameters, along=2.0, controls=["theta"])
+    assert found.norm == pytest.approx(2.0, rel=1e-5)
+
+
+def test_small_steps_of_float64_weights_are_not_called_rounded():
+    model, parameters, edge = layer_and_edge()
+    model.double()
+    found = se.intervene(model, edge, Seen(parameters), parameters=parameters, strengths=1e-7, controls=["theta"])
+    assert found.complete
+
+
+def test_strengths_that_differ_in_the_last_digit_stay_apart():
+    model, parameters, edge = layer_and_edge()
+    strengths = (0.3, 0.1 + 0.2)
+    found = se.intervene(
+        model, edge, Seen(parameters), parameters=parameters, strengths=strengths, controls="isotropic", draws=3
+    )
+    assert {row.statistic: len(row.values) for row in found.comparison.rows} == {
+        "norm at 0.3": 3,
+        "norm at 0.30000000000000004": 3,
+    }
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    model, parameters, edge = layer_and_edge()
+    found = se.intervene(
+        model, edge, Seen(parameters), parameters=parameters, controls="isotropic", draws=np.int64(3), seed=np.int64(1)
+    )
+    found.comparison.save(tmp_path / "comparison.json")
+    with pytest.raises(TypeError):
+        se.intervene(model, edge, Seen(parameters), parameters=parameters, draws=2.5)
+
+
+def test_inside_autocast_the_displaced_weights_are_the_ones_that_are_read():
+    model, parameters, edge = layer_and_edge()
+    x = torch.randn(16, 6, generator=torch.Generator().manual_seed(4))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        before = model.eval()(x)
+        found = se.intervene(
+            model, edge, lambda m: {"size": float(m(x).float().square().mean())}, parameters=parameters, draws=3
+        )
+        assert torch.equal(model(x), before)
+    assert len({outcome.values["size"] for outcome in found.outcomes}) > 5

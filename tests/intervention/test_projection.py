@@ -309,3 +309,40 @@ def test_weights_whose_squared_length_leaves_float32_have_a_direction(size):
         optimizer.step()
     assert arm.removed_share == pytest.approx(1, abs=1e-5)
     torch.testing.assert_close(weight.detach() / size, torch.tensor([3.0, 4.0]), rtol=1e-5, atol=0)
+
+
+def narrow(remove, dtype=torch.bfloat16, **settings):
+    """A net trained for some steps with small updates, in a narrow number format; its start, its end, the arm."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 20), torch.nn.Tanh(), torch.nn.Linear(20, 3)).to(dtype)
+    parameters = se.select_parameters(model, "weight")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
+    with se.project_updates(optimizer, parameters, remove=remove(parameters)) as arm:
+        for step in range(8):
+            x = torch.randn(9, 6, generator=torch.Generator().manual_seed(step)).to(dtype)
+            optimizer.zero_grad()
+            (model(x) - 1).float().square().sum().backward()
+            optimizer.step()
+    return arm
+
+
+def test_what_bfloat16_rounds_away_is_not_counted_as_taken_out_and_told():
+    row = lambda parameters: torch.full((1, parameters.dim), 1.0)  # noqa: E731 - far below the spacing, each entry
+    with pytest.warns(UserWarning, match="bfloat16 rounds what is taken out"):
+        rounded = narrow(row)
+    exact = narrow(row, torch.float32)
+    assert exact.removed_share > 0
+    assert rounded.removed_share != pytest.approx(exact.removed_share, rel=0.02)
+
+
+@pytest.mark.filterwarnings("ignore:project_updates")
+def test_a_running_edge_across_bfloat16_weights_has_directions():
+    arm = narrow(lambda parameters: RunningEdge(parameters, window=3, across_weights=True))
+    assert arm.removed_share > 0
+
+
+def test_a_running_edge_of_other_parameters_is_refused():
+    model, optimizer, parameters = model_and_optimizer()
+    other = se.select_parameters(model, r"0\.")
+    with pytest.raises(ValueError, match="running edge is of other parameters"):
+        se.project_updates(optimizer, parameters, remove=RunningEdge(other, window=3))

@@ -266,3 +266,10 @@ def test_a_window_of_one_direction_has_no_other_in_its_span():
 def test_directions_are_no_edge_and_no_draws_no_null(edge, draws, message):
     with pytest.raises(ValueError, match=message):
         explained(Linear(), edge, inputs(), draws=draws)
+
+
+def test_an_edge_in_another_metric_has_no_span_to_draw_from():
+    edge = edge_of(np.random.default_rng(0).normal(size=(5, D))).in_metric(torch.linspace(1, 2, D))
+    change = explained(Linear(), edge, inputs())
+    assert "span" not in set(change.table["by"])
+    assert "isotropic" in set(change.table["by"])

@@ -228,3 +228,39 @@ def test_what_cannot_be_read_is_named():
 
     with pytest.raises(ValueError, match="2 tokens"):
         found.html("never.html", Small())
+
+
+class Adapted(nn.Module):
+    """As an adapter of PEFT: it hands on whatever the model inside it takes."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.inner = model
+
+    def get_base_model(self):
+        return self.inner
+
+    def forward(self, input_ids, **settings):
+        return self.inner(input_ids, **settings)
+
+
+def test_a_model_inside_an_adapter_gets_positions_of_padded_sequences():
+    model, _, _, ids = case()
+    padded = torch.cat([torch.zeros(len(ids), 3, dtype=ids.dtype), ids], dim=1)
+    mask = torch.cat([torch.zeros(len(ids), 3, dtype=ids.dtype), torch.ones_like(ids)], dim=1)
+    found = se.token_log_probabilities(Adapted(model), {"input_ids": padded, "attention_mask": mask})
+    torch.testing.assert_close(found[:, 3:], log_probabilities(model, ids))
+
+
+def test_a_batch_of_masked_sequences_has_no_numbers_and_token_modes_refuse_it():
+    model, parameters, directions, ids = case()
+    mask = torch.zeros_like(ids)
+    mask[:, 0] = 1
+    batch = {"input_ids": ids, "attention_mask": mask}
+    assert se.token_log_probabilities(model, batch).isnan().all()
+    with pytest.raises(ValueError, match="all 30 next tokens are masked"):
+        se.token_modes(model, directions, batch, parameters=parameters)
+    mask[-1] = 1
+    listed = se.token_modes(model, directions, batch, parameters=parameters).prompts()
+    assert listed["sequence"][0] == len(ids) - 1
+    assert listed["sensitivity"].null_count() == len(ids) - 1

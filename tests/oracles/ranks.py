@@ -1,8 +1,6 @@
-"""Slow twins of the rank statistics: pairs counted one by one, labellings enumerated."""
+"""Slow twins of the rank statistics: pairs counted one by one."""
 
 from __future__ import annotations
-
-from itertools import combinations
 
 
 def mid_ranks(values):
@@ -22,17 +20,6 @@ def area(positive, negative):
     """Share of pairs with the positive above, ties 1/2."""
     pairs = [(a, b) for a in positive for b in negative]
     return sum(a > b for a, b in pairs) / len(pairs) + sum(a == b for a, b in pairs) / len(pairs) / 2
-
-
-def area_pvalue(positive, negative):
-    """Share of all choices of positives among the values whose area is at least as large."""
-    values = [*positive, *negative]
-    measured = area(positive, negative)
-    found = []
-    for chosen in combinations(range(len(values)), len(positive)):
-        rest = [values[i] for i in range(len(values)) if i not in chosen]
-        found.append(area([values[i] for i in chosen], rest) >= measured - 1e-12)
-    return sum(found) / len(found)
 
 
 def hanley_mcneil_variance(a, m, n):

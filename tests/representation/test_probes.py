@@ -157,3 +157,19 @@ def test_fourier_features_are_the_columns_of_a_fourier_transform():
     spectrum = np.fft.fft(values)
     found = values @ fourier_features(labels, 8)
     np.testing.assert_allclose(found, np.concatenate([spectrum[1:5].real, -spectrum[1:5].imag]), atol=1e-12)
+
+
+def test_a_constant_response_has_no_share_whatever_its_value():
+    x = np.random.default_rng(0).standard_normal((40, 6))
+    fit = RidgeProbe(x, folds=np.arange(40) % 4).r2(np.full((1, 40, 3), 0.1))
+    assert np.isnan(fit.in_sample).all()
+    assert np.isnan(fit.cross_validated).all()
+
+
+def test_labels_frequencies_and_folds_out_of_range_are_named():
+    with pytest.raises(ValueError, match="labels from -1 to 2"):
+        fourier_features([-1, 2], 9)
+    with pytest.raises(ValueError, match="n_frequencies = 5"):
+        fourier_features([1, 2], 9, 5)
+    with pytest.raises(ValueError, match=r"n_folds = 2\.5"):
+        mirror_folds(np.array([[1, 2], [2, 3], [3, 4]]), 2.5, 0)

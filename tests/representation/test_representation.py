@@ -72,3 +72,11 @@ def test_the_shape_is_that_of_the_single_functions(shape):
         signed = v[:2] * np.sign(v[np.arange(2), np.abs(v[:2]).argmax(1)])[:, None]
         np.testing.assert_allclose(scores[k], signed @ (r - r.mean(0)).T, rtol=1e-9, atol=1e-10)
     assert response_shape(response, 0)[1].shape == (3, 0, shape[0])
+
+
+def test_scores_of_numbers_that_are_not_finite_or_of_too_many_components_are_refused():
+    with pytest.raises(ValueError, match="not finite"):
+        se.principal_scores(torch.full((1, 5, 4), torch.nan), 1)
+    for n in (-1, 5):
+        with pytest.raises(ValueError, match=f"n_components = {n}"):
+            response_shape(torch.randn(1, 6, 4), n)

@@ -150,3 +150,24 @@ def test_errors():
         train_sparse_autoencoder(torch.eye(3), dataclasses.replace(SHORT, steps=0))
     with pytest.raises(ValueError, match="variance is 0"):
         explained_variance(torch.ones(3, 2), torch.ones(3, 2))
+
+
+def test_equal_inputs_of_any_value_are_refused():
+    equal = torch.full((7, 3), 0.1, dtype=torch.float64)
+    with pytest.raises(ValueError, match="all inputs are equal"):
+        explained_variance(equal, torch.ones(7, 3))
+    with pytest.raises(ValueError, match="all inputs are equal"):
+        train_sparse_autoencoder(equal, AutoencoderTraining(d_sae=4, k=2, steps=3))
+    with pytest.raises(ValueError, match="of their shape"):
+        explained_variance(torch.randn(7, 3), torch.ones(1, 3))
+    with pytest.raises(ValueError, match="must be finite"):
+        explained_variance(torch.full((7, 3), torch.nan), torch.ones(7, 3))
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_training_does_not_hang_on_the_caller_s_mode(mode):
+    inputs, training = torch.randn(20, 3, generator=torch.Generator().manual_seed(0)), AutoencoderTraining(4, 2, 3)
+    expected = train_sparse_autoencoder(inputs, training)
+    with mode():
+        found = train_sparse_autoencoder(inputs, training)
+    assert torch.equal(found.W_dec, expected.W_dec)

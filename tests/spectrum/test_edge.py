@@ -126,3 +126,43 @@ def test_fewer_entries_than_updates_are_no_lower_rank():
     lower = updates.clone()
     lower[:, 3:] = 0
     assert se.spectral_edge(lower, center=False).position == 3, "a rank that neither W nor D explains"
+
+
+def test_a_vanishing_last_value_is_no_edge_beside_a_larger_gap():
+    """Scores by hand: 1e4²/1, 1, 1, and for the fifth, which is not seen, 1/1e-3 with the resolution 1e-7 · 1e4."""
+    edge = se.spectral_edge(torch.diag(torch.tensor([1e4, 1.0, 1.0, 1.0, 5e-4], dtype=torch.float64)), center=False)
+    assert edge.singular_values[-1] == 0
+    assert edge.resolution == pytest.approx(1e-3, rel=1e-6)
+    assert edge.position == 1
+
+
+@pytest.mark.parametrize("scale", [1e-90, 1e-60, 1.0, 1e120])
+def test_position_and_rank_do_not_depend_on_the_scale(scale):
+    updates = random_updates(4, 30, seed=0).double() * scale
+    edge = se.spectral_edge(updates)
+    assert (edge.rank, edge.position) == (3, se.spectral_edge(updates / scale).position)
+
+
+def test_the_sign_of_equal_entries_does_not_follow_rounding():
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(100):
+        updates, order = torch.randn(2, 64, generator=generator), torch.randperm(64, generator=generator)
+        one, other = (se.spectral_edge(x).directions(1) for x in (updates, updates[:, order]))
+        assert float((one[:, order] * other).sum()) > 0.99
+
+
+def test_a_combination_of_nothing_is_zero_and_other_shapes_are_named():
+    edge = se.spectral_edge(torch.randn(5, 20, generator=torch.Generator().manual_seed(0)))
+    found = edge.combinations(np.array([[0.0, 0.0], [3.0, 4.0]]))
+    assert found[0].abs().max() == 0
+    assert float(found[1].norm()) == pytest.approx(5, rel=1e-5)
+    for wrong in (np.ones(2), np.ones((2, 0))):
+        with pytest.raises(ValueError, match="need"):
+            edge.combinations(wrong)
+
+
+def test_edges_can_be_asked_for_in_a_list():
+    edge, other = (se.spectral_edge(torch.eye(3) * scale, center=False) for scale in (1, 2))
+    assert edge in [other, edge]
+    assert edge != other
+    assert len({edge, other}) == 2

@@ -59,3 +59,13 @@ def test_random_gap_ratios_are_near_one_and_do_not_depend_on_the_distribution():
 def test_unusable_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_two_stacks_of_layers_are_refused():
+    tensors = torch.nn.Transformer(8, 2, 1, 1, 16).state_dict()
+    with pytest.raises(ValueError, match=r"decoder\.layers\.0\.self_attn\S* is a second layer 0"):
+        attention_matrices(tensors)
+    own = {name: tensor for name, tensor in tensors.items() if name.startswith("encoder.")}
+    assert torch.equal(attention_matrices(own)["layer0.W_O"], own["encoder.layers.0.self_attn.out_proj.weight"])
+    with pytest.raises(ValueError, match="there are no matrices"):
+        weight_singular_values({}, 1)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import spectral_edge as se
-from spectral_edge.spectrum import gram_matrix
+from spectral_edge.spectrum import gram_matrix, stacked_updates
 
 
 def filled(n, size=4, dim=60, seed=0):
@@ -86,3 +86,15 @@ def test_an_edge_without_a_copy_is_refused_once_the_window_was_restored():
     window.push(torch.ones(3))
     with pytest.raises(ValueError, match="moved on by 1 updates"):
         edge.directions(1)
+
+
+def test_updates_with_a_gradient_history_leave_it_behind():
+    window = se.UpdateWindow(2, 3)
+    for scale in (1.0, 2.0):
+        window.push(scale * torch.tensor([1.0, 2.0, 4.0], requires_grad=True) ** 2)
+    assert not window.edge(center=False).directions(1).requires_grad
+
+
+def test_a_window_of_one_update_is_refused():
+    with pytest.raises(ValueError, match="window = 1"):
+        stacked_updates([torch.zeros(2)] * 3, 1)

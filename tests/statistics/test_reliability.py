@@ -81,3 +81,12 @@ def test_means_of_pairs_are_those_of_the_slow_twin():
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_a_missing_diagonal_is_not_looked_at_and_a_missing_pair_is_named():
+    similarity = np.ones((4, 4))
+    np.fill_diagonal(similarity, np.nan)
+    assert within_and_between(similarity, ["a", "a", "b", "b"]) == (1.0, 1.0)
+    similarity[1, 2] = np.nan
+    with pytest.raises(ValueError, match="members 1 and 2"):
+        within_and_between(similarity, ["a", "a", "b", "b"])

@@ -97,7 +97,8 @@ def grouping(name: str, p: int) -> Grouping:
     if name in _LINES:
         return Grouping(name, check_modulus(p), coordinate_order(p, _LINES[name][0]))
     if name.startswith("output:"):
-        return Grouping(name, check_modulus(p), check_modulus(p))
+        p = operation(name.removeprefix("output:")).check(p)
+        return Grouping(name, p, p)
     return Grouping(name, check_prime(p), check_prime(p) - 1)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spectral_edge.bases.coordinates import check_pairs
 from spectral_edge.bases.naming import unknown_name
-from spectral_edge.bases.residues import check_modulus, inverse_table
+from spectral_edge.bases.residues import check_modulus, check_prime, inverse_table
 from spectral_edge.bases.tables import (
     check_dihedral,
     check_symmetric,
@@ -58,7 +58,7 @@ class Operation:
     @property
     def on_residues(self) -> bool:
         """Whether tokens are residues mod p, so that sums and logarithms of outputs mean something."""
-        return self.check is check_modulus
+        return self.check in (check_modulus, _check_invertible)
 
     def __repr__(self) -> str:
         return f"Operation({self.name}: {self.formula}, domain={self.domain})"
@@ -102,10 +102,11 @@ class Operation:
         array([ 3, -1])
         """
         pairs = check_pairs(pairs, self.check(p))
-        output = np.asarray(self.function(pairs[:, 0], pairs[:, 1], p), dtype=np.int64)
-        if output.shape != (len(pairs),) or (output < -1).any() or (output >= p).any():
+        given = np.asarray(self.function(pairs[:, 0], pairs[:, 1], p))
+        output = given.astype(np.int64)
+        if output.shape != (len(pairs),) or (output != given).any() or (output < -1).any() or (output >= p).any():
             raise ValueError(
-                f"operation {self.name!r} gave values of shape {output.shape}, not all in -1 … {p - 1}, "
+                f"operation {self.name!r} gave values of shape {output.shape}, not all integers in -1 … {p - 1}, "
                 f"for {len(pairs)} pairs; its function must return one residue mod p per pair"
             )
         return output
@@ -180,6 +181,10 @@ def _renamed(base: Operation, k: int) -> Operation:
     return Operation(f"{base.name}.renamed{k}", function, f"{base.formula}, renamed", base.domain, base.check)
 
 
+def _check_invertible(p: int) -> int:
+    return check_prime(p, "a division")
+
+
 def _divide(a: Residues, b: Residues, p: int) -> Residues:
     return np.where(b == 0, -1, a * inverse_table(p)[b] % p)
 
@@ -188,7 +193,7 @@ for _operation in (
     Operation("add", lambda a, b, p: (a + b) % p, "a + b"),
     Operation("sub", lambda a, b, p: (a - b) % p, "a - b"),
     Operation("mul", lambda a, b, p: a * b % p, "a · b", "nonzero"),
-    Operation("div", _divide, "a · b⁻¹", "nonzero_b"),
+    Operation("div", _divide, "a · b⁻¹", "nonzero_b", _check_invertible),
     Operation("x2_y2", lambda a, b, p: (a * a + b * b) % p, "a² + b²"),
     Operation("x2_xy_y2", lambda a, b, p: (a * a + a * b + b * b) % p, "a² + ab + b²"),
     Operation("x3_xy", lambda a, b, p: (a * a % p * a + a * b) % p, "a³ + ab"),

@@ -84,7 +84,8 @@ def compare(
 
     Cost: draws responses for each null, k times as many for ``blocks`` and none for ``inputs``; the expected time is
     printed first. Memory: the responses to the tested directions; one draw (or 8, up to 64 MB) and its response, at
-    most three copies of the parameters. A statistic of m directions holds m draws and their responses at once.
+    most three copies of the parameters in float32. A statistic of m directions holds m draws and their responses at
+    once.
 
     >>> layer = nn.Linear(2, 1, bias=False)  # the response to v is v·x
     >>> weights = ParameterSubset(dict(layer.named_parameters()))
@@ -254,13 +255,16 @@ def _combinations(
 def _permuted(several: list[str | DirectionNull] | None, measurement: Measurement, left_out: dict[str, str]) -> bool:
     """Whether the null of permuted labels is to be drawn."""
     asked = several is not None and PERMUTED in [null for null in several if isinstance(null, str)]
-    can = bool(measurement.labelled)
-    why = "no statistic has labels to permute; give it permute_labels(generator), as se.Concentration has"
-    if asked and not can:
+    if several is not None and not asked:
+        return False
+    why = measurement.leave_out_unpermutable()
+    if not measurement.labelled and why is None:
+        why = "no statistic has labels to permute; give it permute_labels(generator), as se.Concentration has"
+    if asked and why is not None:
         raise ValueError(f"compare: null 'inputs' cannot be drawn: {why}")
-    if several is None and not can:
+    if why is not None:
         left_out[PERMUTED] = why
-    return can and (asked or several is None)
+    return bool(measurement.labelled)
 
 
 def _protocol(

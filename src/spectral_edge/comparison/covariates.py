@@ -76,8 +76,10 @@ class Covariates:
         """Exchange the features of whole documents of the same number of inputs.
 
         Raises:
-            ValueError: on use, documents can be exchanged in fewer than 100 ways.
+            ValueError: documents can be exchanged in fewer than 100 ways; without documents, on use.
         """
+        if self.documents is not None:
+            self._own.check_permutations()
         seed = int(generator.integers(2**63))
         return lambda response: self._gain(
             response, self._partition(len(response)).exchanged(np.random.default_rng(seed))
@@ -113,21 +115,27 @@ class Covariates:
                 f"{n}, one an input, or {n * d}, one an output"
             )
         fold, taken = self._folds(n), np.arange(n) if taken is None else taken
+        if self.mask is not None:
+            return self._unmasked(n, d, values, taken, fold)
         if rows == n:
-            if self.mask is not None:
-                raise ValueError("Covariates: mask needs features with a row an output")
             return values, self._table[taken], fold
         features = self._table.reshape(n, d, -1)[taken].reshape(n * d, -1)
-        kept = self._kept(n, d)
-        return values.reshape(-1, 1)[kept], features[kept], fold.repeat(d)[kept]
+        return values.reshape(-1, 1), features, fold.repeat(d)
 
-    def _kept(self, n: int, d: int) -> NDArray[np.bool_]:
-        if self.mask is None:
-            return np.ones(n * d, dtype=bool)
+    def _unmasked(
+        self, n: int, d: int, values: Floats, taken: NDArray[np.int64], fold: NDArray[np.int64]
+    ) -> tuple[Floats, Floats, NDArray[np.int64]]:
+        """As :meth:`_arranged`, of the outputs that count."""
+        if len(self._table) != n * d:
+            raise ValueError("Covariates: mask needs features with a row an output")
         mask = np.asarray(self.mask.cpu() if isinstance(self.mask, Tensor) else self.mask, dtype=bool)
         if mask.shape != (n, d):
             raise ValueError(f"Covariates: mask is {mask.shape} for a response ({n}, {d})")
-        return mask.reshape(-1)
+        kept = mask.reshape(-1)
+        # Exchanged, padding lands on outputs that count. Features of its own would mark their positions there.
+        table = np.where(kept[:, None], self._table, self._table[kept].mean(0))
+        features = table.reshape(n, d, -1)[taken].reshape(n * d, -1)
+        return values.reshape(-1, 1)[kept], features[kept], fold.repeat(d)[kept]
 
     def _folds(self, n: int) -> NDArray[np.int64]:
         return self._partition(n).folds(self.folds)

@@ -10,9 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Documents"]
+__all__ = ["Documents", "plain_names"]
 
 _FEWEST_PERMUTATIONS = 100
+
+
+def plain_names(names: Sequence[Any] | NDArray[Any]) -> list[Any]:
+    """Names as Python's own numbers and strings: elements of a tensor are all different, whatever their value."""
+    to_list = getattr(names, "tolist", None) or getattr(names, "to_list", None)
+    return list(to_list() if to_list else names)
 
 
 class Documents:
@@ -26,7 +32,8 @@ class Documents:
     """
 
     def __init__(self, names: Sequence[Any] | NDArray[Any]) -> None:
-        order = {name: place for place, name in enumerate(dict.fromkeys(list(names)))}
+        names = plain_names(names)
+        order = {name: place for place, name in enumerate(dict.fromkeys(names))}
         self.of_input = np.array([order[name] for name in names])
         """(N,) number of the document of each input."""
         if len(order) < 2:

@@ -70,6 +70,7 @@ class Measurement:
     progress: Progress
     measured: dict[tuple[str, int | None], float] = field(default_factory=dict)
     drawn: dict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
+    unpermutable: set[str] = field(default_factory=set)
     kept: dict[tuple[str, str], list[NDArray]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
@@ -150,7 +151,19 @@ class Measurement:
     @property
     def labelled(self) -> list[Statistic]:
         """Statistics that can be had with permuted labels."""
-        return [statistic for statistic in self.statistics if isinstance(statistic, LabelledStatistic)]
+        labelled = [statistic for statistic in self.statistics if isinstance(statistic, LabelledStatistic)]
+        return [statistic for statistic in labelled if statistic.name not in self.unpermutable]
+
+    def leave_out_unpermutable(self) -> str | None:
+        """Pass over statistics whose labels cannot be permuted; why the first cannot, ``None`` if all can."""
+        why: list[str] = []
+        for statistic in self.labelled:
+            try:
+                statistic.permute_labels(np.random.default_rng(0))  # type: ignore[attr-defined]
+            except ValueError as problem:
+                self.unpermutable.add(statistic.name)
+                why.append(f"{statistic.name}: {problem}")
+        return why[0] if why else None
 
     def take_all(self, plans: Sequence[DrawPlan], permuted: bool) -> bool:
         """Measure the draws of all plans, and permuted labels; False if interrupted from the keyboard on the way.

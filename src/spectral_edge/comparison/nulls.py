@@ -285,12 +285,18 @@ class OtherPhases(_Null):
         return rows
 
     def sampler(self, space: DirectionSpace, direction: Tensor | None) -> Sampler:
-        """Refused where the edges have another number of parameters."""
+        """Refused where the edges are of other parameters, or of these in another order."""
         first = self.edges[0].directions(1)
         if first.shape[1] != space.parameters.dim:
             raise CannotDrawError(
                 f"its edges have {first.shape[1]} parameters, the tested directions {space.parameters.dim}"
             )
+
+        for edge in self.edges:
+            try:
+                edge.check_layout(space.parameters.names)
+            except ValueError as problem:
+                raise CannotDrawError(str(problem)) from None
 
         def draw(stream: RandomStream) -> Tensor:
             edge, number = divmod(stream.row, self.k)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from spectral_edge.comparison.documents import plain_names
 from spectral_edge.comparison.result import Comparison
 from spectral_edge.statistics import mean_interval
 from spectral_edge.tabular import Tabular
@@ -85,7 +86,7 @@ def over_runs(
         raise ValueError(f"over_runs: {len(groups)} groups for {len(results)} comparisons; give one name each")
     for number, result in enumerate(results[1:], start=2):
         _check_same_protocol(results[0], result, number)
-    names: Sequence[Hashable] = range(len(results)) if groups is None else groups
+    names: Sequence[Hashable] = range(len(results)) if groups is None else plain_names(groups)
     effects = {key: list(by_group.values()) for key, by_group in _effects(results, names).items()}
     sign = 1 if results[0].alternative == "greater" else -1
     lines = [_line(key, values, margin, sign) for key, values in effects.items()]

@@ -231,7 +231,7 @@ def _adjusted(rows: Sequence[NullRow], pvalues: Sequence[float | None]) -> list[
 
 
 class _Row(Frozen):
-    direction: int | None = Field(ge=1)
+    direction: int | None = Field(ge=1, lt=2**31)
     statistic: str
     null: str
     measured: StrictFloat

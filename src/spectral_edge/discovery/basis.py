@@ -194,11 +194,15 @@ def _strongest_first(circles: Circles) -> Circles:
 def _answer(structured: bool, candidates: list[Candidate], law_share: float) -> str:
     if not structured:
         return "no structure"
-    known = [c for c in candidates if c.pvalue_adjusted <= LEVEL and c.share - c.null_mean >= _LEAST_EXCESS]
     # A grouping may be related to the law without being it, and is then far behind it.
-    if not known or known[0].share < 0.5 * law_share:
-        return "none of these"
-    return known[0].grouping
+    known = (
+        candidate.grouping
+        for candidate in candidates
+        if candidate.pvalue_adjusted <= LEVEL
+        and candidate.share - candidate.null_mean >= _LEAST_EXCESS
+        and candidate.share >= 0.5 * law_share
+    )
+    return next(known, "none of these")
 
 
 def _unevenness(space: Floats) -> float:

@@ -113,10 +113,14 @@ def group_law(table: Tokens) -> GroupLaw | None:
 def agreement(first: Tokens, second: Tokens) -> float:
     """Share of pairs on which two labellings agree under the best one-to-one naming of their groups.
 
+    Both are of one shape and not empty, with labels of at least 0.
+
     >>> agreement(np.array([0, 0, 1, 2]), np.array([5, 5, 0, 0]))
     0.75
     """
+    if first.shape != second.shape or not first.size or min(first.min(), second.min()) < 0:
+        raise ValueError(f"agreement: labels of shapes {first.shape}, {second.shape}; need one shape, labels from 0 on")
     counts = np.zeros((first.max() + 1, second.max() + 1))
     np.add.at(counts, (first, second), 1)
     rows, columns = linear_sum_assignment(-counts)
-    return float(counts[rows, columns].sum() / len(first))
+    return float(counts[rows, columns].sum() / first.size)

@@ -19,8 +19,10 @@ _COMPONENTS = 24
 # Additive fits of incomplete tables converge geometrically unless the table falls apart into blocks.
 _ADDITIVE_SWEEPS = 15
 _LEAST_TOKENS = 5
-# Below this share of the variance an interaction is the rounding of float32 inputs.
+# An interaction is rounding below this share of the variance, or where its root mean square is below the spacing of
+# float32 at the largest value.
 _ROUNDING = 1e-10
+_SPACING = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,8 @@ class Interactions:
         values: (k, c, n, n); rows and columns of each function average 0 (where pairs are missing, nearly: the fit is
             iterative), and Σ_c Σ_ab F² = 1 for each direction.
         known: (n, n) which pairs were given; F is 0 on the others.
-        share: (k,) the part of the variance over inputs that the interaction is; the rest are main effects.
+        share: one for each mode given, those without an interaction too (0): the part of the variance over inputs that
+            the interaction is; the rest are main effects.
     """
 
     values: Floats
@@ -91,15 +94,16 @@ def interactions_of(modes: Any, n_tokens: int, pairs: ArrayLike | None) -> Inter
     interaction = _without_main_effects(grid, known)
     total = _power(np.where(known, grid - grid[..., known].mean(axis=-1)[..., None, None], 0.0))
     power = _power(interaction)
-    scale = np.abs(grid[..., known]).max(axis=(1, 2)) ** 2 * known.sum()
-    flat = power <= _ROUNDING * scale
+    largest = np.abs(grid[..., known]).max(axis=(1, 2))
+    flat = power <= _ROUNDING * total + (_SPACING * largest) ** 2 * known.sum() * grid.shape[1]
     if flat.all():
         raise ValueError(
             "discover_basis: every mode is constant or a sum g(a) + h(b); there is no interaction of the two tokens "
             "to read a law from"
         )
     kept = np.stack([principal(functions, _COMPONENTS) for functions in interaction[~flat]])
-    return Interactions(_unit_power(kept), known, (power / np.maximum(total, np.finfo(float).tiny))[~flat])
+    share = np.divide(power, total, out=np.zeros_like(power), where=~flat)
+    return Interactions(_unit_power(kept), known, share)
 
 
 def _components(modes: Any) -> Floats:
@@ -120,8 +124,8 @@ def _components(modes: Any) -> Floats:
 def _on_grid(values: Floats, n: int, pairs: ArrayLike | None) -> tuple[Floats, Flags]:
     if n < _LEAST_TOKENS:
         raise ValueError(f"discover_basis: n_tokens = {n}; fewer than {_LEAST_TOKENS} tokens show no structure")
-    if values.shape[0] == 0 or values.shape[1] == 0:
-        raise ValueError("discover_basis: there are no modes")
+    if 0 in values.shape:
+        raise ValueError("discover_basis: there are no modes, or no inputs")
     if pairs is None:
         if values.shape[2] != n * n:
             raise ValueError(
@@ -131,7 +135,10 @@ def _on_grid(values: Floats, n: int, pairs: ArrayLike | None) -> tuple[Floats, F
         return values.reshape(*values.shape[:2], n, n), np.ones((n, n), dtype=bool)
     where = np.asarray(pairs)
     if where.shape != (values.shape[2], 2) or not np.issubdtype(where.dtype, np.integer):
-        raise ValueError(f"discover_basis: pairs must be integers of shape ({values.shape[2]}, 2), not {where.shape}")
+        raise ValueError(
+            f"discover_basis: pairs must be integers of shape ({values.shape[2]}, 2), not {where.dtype} of shape "
+            f"{where.shape}"
+        )
     if where.min() < 0 or where.max() >= n:
         raise ValueError(f"discover_basis: pairs have tokens {where.min()} … {where.max()}; need 0 … {n - 1}")
     known = np.zeros((n, n), dtype=bool)

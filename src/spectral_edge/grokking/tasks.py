@@ -13,7 +13,7 @@ from spectral_edge.bases import operation
 __all__ = ["ModularTask", "Split"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """Disjoint index arrays into a task's pairs, in the shuffled order that batches are drawn from."""
 

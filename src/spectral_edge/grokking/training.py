@@ -236,8 +236,10 @@ class Training:
         """Restore :meth:`state_dict`; ``tensors`` stay as they are, so that several trainings may go on from them.
 
         Raises:
-            KeyError: a tensor is missing.
+            KeyError: a tensor is missing; the training is as it was.
+            ValueError: a tensor has another shape than this training's; the training is as it was.
         """
+        self._check_state(tensors, scalars)
         self.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
         restored = self.optimizer.state_dict()
         restored["state"] = {}
@@ -251,6 +253,22 @@ class Training:
         state = {"bit_generator": "MT19937", "state": {"key": key, "pos": scalars["batch_position"]}}
         self._batches.set_state(state | {"has_gauss": 0, "gauss": 0.0})
         self.steps, self._above, self.stop_step = scalars["steps"], scalars["above"], scalars["stop_step"]
+
+    def _check_state(self, tensors: dict[str, Tensor], scalars: dict[str, Any]) -> None:
+        own = {name: value for name, value in self.state_dict()[0].items() if not name.startswith("optimizer.")}
+        needed = {name: value.shape for name, value in own.items()}
+        if scalars["steps"]:  # before its first step an optimizer has no state
+            for index, parameter in enumerate(self.model.parameters()):
+                needed |= {f"optimizer.{index}.{name}": parameter.shape for name in ("exp_avg", "exp_avg_sq")}
+                needed[f"optimizer.{index}.step"] = torch.Size()
+        if missing := [name for name in needed if name not in tensors]:
+            raise KeyError(f"load_state_dict: {len(missing)} tensors are missing, the first is {missing[0]!r}")
+        for name, shape in needed.items():
+            if tensors[name].shape != shape:
+                raise ValueError(
+                    f"load_state_dict: {name} has shape {tuple(tensors[name].shape)}, this training needs "
+                    f"{tuple(shape)}; was it saved by another configuration?"
+                )
 
 
 def train_together(trainings: Sequence[Training]) -> Iterator[Training]:

@@ -55,6 +55,11 @@ class ModularTransformer(nn.Module):
         d_mlp: int = 256,
     ) -> None:
         super().__init__()
+        if isinstance(tasks, str):
+            raise ValueError(f"ModularTransformer: tasks = {tasks!r} is one string; pass names, as in ({tasks!r},)")
+        for name, size in (("p", p), ("d_model", d_model), ("n_heads", n_heads), ("d_mlp", d_mlp)):
+            if size < 1:
+                raise ValueError(f"ModularTransformer: {name} = {size}, at least 1 is needed")
         if d_model % n_heads:
             raise ValueError(f"ModularTransformer: d_model = {d_model} is not divisible by n_heads = {n_heads}")
         if n_layers < 1:
@@ -114,10 +119,13 @@ class ModularTransformer(nn.Module):
             pairs: (B, 2) tokens.
             tangents: moving weights by parameter name, ``(K, *shape)``, exactly those of ``attention_weights``.
         """
+        if pairs.ndim != 2 or pairs.shape[1] != 2:
+            raise ValueError(f"ModularTransformer: pairs of tokens must be (N, 2), not {tuple(pairs.shape)}")
         if len(pairs) and not 0 <= int(pairs.min()) <= int(pairs.max()) < self.p:
             raise IndexError(f"ModularTransformer: tokens must be in 0..{self.p - 1}, got {pairs.min()}..{pairs.max()}")
         rows = torch.stack([pairs[:, 0], pairs[:, 1] + self.p])
-        return residual_tangents(self._layers, self._table, rows, tangents).transpose(0, 1)
+        with torch.autocast(pairs.device.type, enabled=False):
+            return residual_tangents(self._layers, self._table, rows, tangents).transpose(0, 1)
 
     def _residual(self, a: Tensor, b: Tensor) -> Tensor:
         layers = self._layers

@@ -83,7 +83,8 @@ def curvature(
         return float(along(lambda values: outputs(values, batch), mean, at, tangent))
 
     def of(direction: Tensor) -> float:
-        tangent = respond.parameters.unflatten(direction.to(next(iter(at.values()))))
+        pieces = respond.parameters.unflatten(direction)
+        tangent = {name: piece.to(at[name]) for name, piece in pieces.items()}
         with respond.reading():
             batches = input_batches(respond.inputs, size)
             total = sum(input_count(batch) * on(batch, tangent) for batch in batches)

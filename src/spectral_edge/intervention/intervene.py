@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from spectral_edge.comparison import CannotDrawError, DirectionSpace
 from spectral_edge.intervention.displacements import THETA, Arm, along_of, arms_of, part_of_weights
 from spectral_edge.intervention.result import Intervention, Outcome
-from spectral_edge.modes import check_own, left_as_found, moved
+from spectral_edge.modes import check_own, finish, left_as_found, moved
 from spectral_edge.parameters import ParameterSubset, Selector, select_parameters, unwrap_model
 from spectral_edge.spectrum import SpectralEdge
 
@@ -53,7 +54,8 @@ def intervene(
 
     Args:
         model: any module.
-        edge: of whose directions the first ``k`` are meant; or rows (k, D), which need not be orthogonal.
+        edge: of whose directions the first ``k`` are meant; or rows (k, D), which need not be orthogonal and are
+            scaled to unit length.
         evaluate: ``evaluate(model) -> {quantity: number}``, called as the model is, once for each displacement with
             the same random numbers. It must not train the model.
         parameters: what the directions live in, or a choice as for ``watch``; the attention weights if left out.
@@ -88,6 +90,7 @@ def intervene(
     >>> found.outcomes[0].values["w1"], round(found.outcomes[1].values["norm"], 4)
     (0.0, 2.0)
     """
+    draws, seed = operator.index(draws), operator.index(seed)
     asked = (controls,) if isinstance(controls, str) else tuple(controls)
     strengths = tuple(np.atleast_1d(np.asarray(strengths, dtype=float)).tolist())
     _check(asked, strengths, draws, seed)
@@ -107,7 +110,7 @@ def intervene(
     baseline = measure("as it was", None)
     outcomes, complete = _outcomes(measure, arms, strengths, norm)
     protocol = {
-        "model": type(model).__name__,
+        "model": type(unwrap_model(model)).__name__,
         "parameters": list(subset.names),
         "dim": subset.full_dim,
         "directions": len(rows),
@@ -143,13 +146,18 @@ class _Measurement:
                 problem.add_note(f"intervene: raised by evaluate with the weights {where}")
                 raise
             finally:
-                for module, training in modes:
-                    module.training = training
+
+                def put_back() -> None:
+                    for module, training in modes:
+                        module.training = training
+
+                finish(put_back)
         return self._checked(found, where)
 
     def _check_moved(self, by: Tensor, where: str) -> None:
         """Refuse number formats in which small entries of a displacement are rounded away."""
-        now = (self._parameters.flatten().float() - self._theta.float()).cpu()
+        wide = torch.promote_types(self._theta.dtype, torch.float32)
+        now = (self._parameters.flatten().to(wide) - self._theta.to(wide)).cpu()
         asked, done = (self._space.inner(vector, vector) ** 0.5 for vector in (by, now))
         if abs(done - asked) > _ROUNDED * asked:
             dtypes = sorted({str(p.dtype).removeprefix("torch.") for p in self._parameters.parameters.values()})
@@ -209,7 +217,8 @@ def _rows(space: DirectionSpace, edge: SpectralEdge | Tensor | np.ndarray, k: in
         )
     if not torch.isfinite(rows).all():
         raise ValueError("intervene: a direction is not finite")
-    return rows.cpu()
+    lengths = rows.new_tensor([space.inner(row, row) ** 0.5 for row in rows])
+    return (rows / lengths.where(lengths > 0, 1)[:, None]).cpu()
 
 
 def _check(controls: tuple[str, ...], strengths: tuple[float, ...], draws: int, seed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from types import TracebackType
@@ -13,12 +14,15 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from spectral_edge.intervention.subspaces import Fixed, Subspace, WeightDirection
+from spectral_edge.intervention.subspaces import Fixed, RunningEdge, Subspace, WeightDirection
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.recording.steps import outermost
 from spectral_edge.spectrum import SpectralEdge
 
 __all__ = ["Projection", "project_updates"]
+
+# How far the length of what is taken out may be off without a word.
+_ROUNDED = 0.02
 
 Directions = SpectralEdge | Tensor | np.ndarray | Subspace | Literal["theta"]
 
@@ -49,6 +53,9 @@ def project_updates(
     Raises:
         ValueError: both or neither of ``remove`` and ``keep``; directions that do not fit; a parameter that the
             optimizer does not hold; parameters that are sharded, or an optimizer that steps inside backward.
+
+    Warns:
+        UserWarning: the weights' number format rounds away part of what is to be taken out.
 
     Cost of a step: a copy of θ, and (2 m + 3) D multiply-adds. Memory: (m + 2) D numbers.
 
@@ -106,6 +113,11 @@ def _subspace(given: Directions, parameters: ParameterSubset) -> Subspace:
                 f"project_updates: directions are a {type(given).__name__}; pass an edge, an array (m, D), 'theta', or "
                 "a subspace such as RunningEdge"
             )
+        if isinstance(given, RunningEdge) and given.names != parameters.names:
+            raise ValueError(
+                f"project_updates: the running edge is of other parameters ({', '.join(given.names[:4])}, …) than "
+                f"these ({', '.join(parameters.names[:4])}, …); make it with the same"
+            )
         return given
     rows = torch.as_tensor(given).detach()
     rows = rows[None] if rows.ndim == 1 else rows
@@ -129,6 +141,7 @@ class Projection:
     def __init__(self, optimizer: Optimizer, parameters: ParameterSubset, subspace: Subspace, *, keeps: bool) -> None:
         self._parameters, self._subspace, self._keeps = parameters, subspace, keeps
         self._before: Tensor | None = None
+        self._said = False
         self.steps, self.removed, self.total = 0, 0.0, 0.0
         first, last = (optimizer.register_step_pre_hook(self._begin), optimizer.register_step_post_hook(self._end))
         self._hooks = [first, last]
@@ -164,8 +177,8 @@ class Projection:
             rows = rows.to(asked)
             inside = (rows @ asked) @ rows
             out = asked - inside if self._keeps else inside
-            self.removed += _square(out)
             self._take_out(out)
+            self.removed += self._taken(before, asked, out)
         self._subspace.saw(asked, self.steps)
 
     def _take_out(self, out: Tensor) -> None:
@@ -174,6 +187,22 @@ class Projection:
             return
         for name, piece in self._parameters.unflatten(out).items():
             self._parameters.parameters[name].sub_(piece)
+
+    def _taken(self, before: Tensor, asked: Tensor, out: Tensor) -> float:
+        """Squared length of what was taken out: in a narrow number format, what rounding has left of ``out``."""
+        meant = _square(out)
+        if before.dtype == out.dtype:
+            return meant
+        done = _square(asked - (self._parameters.flatten().to(out) - before.to(out)))
+        if abs(done**0.5 - meant**0.5) > _ROUNDED * meant**0.5 and not self._said:
+            self._said = True
+            warnings.warn(
+                f"project_updates: {str(before.dtype).removeprefix('torch.')} rounds what is taken out of an update: "
+                f"of length {done**0.5:.3g} in place of {meant**0.5:.3g} at its step {self.steps}. removed_share "
+                "counts what was taken out; for all of it, train in float32",
+                stacklevel=2,
+            )
+        return done
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything needed to continue bitwise, to be saved with the training state."""

@@ -89,7 +89,7 @@ class Intervention(Tabular):
         values: dict[tuple[str, str], list[float]] = {}
         for outcome in self.outcomes:
             for name, value in outcome.values.items():
-                values.setdefault((f"{name} at {outcome.strength:.15g}", outcome.arm), []).append(value)
+                values.setdefault((f"{name} at {_plain(outcome.strength)}", outcome.arm), []).append(value)
         rows = []
         for (statistic, arm), found in values.items():
             measured = values.get((statistic, "edge"), [np.nan])[0]
@@ -119,3 +119,9 @@ class Intervention(Tabular):
             f"Intervention({', '.join(self.baseline)} at {', '.join(f'{s:g}' for s in strengths)}; {', '.join(arms)}; "
             f"|displacement| = {self.norm:.3g}, {100 * self.share:.0f} % of the weights{stopped})"
         )
+
+
+def _plain(strength: float) -> str:
+    """Without ``.0``, and with all digits where fewer would be another number."""
+    short = f"{strength:.15g}"
+    return short if float(short) == strength else repr(strength)

@@ -92,6 +92,7 @@ class WeightDirection(_Stateless):
 
     def directions(self, theta: Tensor) -> Tensor | None:
         """As :meth:`Subspace.directions`; none where the weights are zero."""
+        theta = theta.to(torch.promote_types(theta.dtype, torch.float32))
         norm = theta.norm()
         if norm == 0 or not torch.isfinite(norm):  # its square has left float32
             theta = theta.double()
@@ -144,6 +145,8 @@ class RunningEdge:
             )
         if parameters.sharded:
             raise ValueError("RunningEdge: parameters are sharded over processes; project_updates needs them whole")
+        self.names = parameters.names
+        """Names of the parameters whose updates it sees, in their order."""
         first = next(iter(parameters.parameters.values()))
         self._window = UpdateWindow(window, parameters.dim, device=first.device)
         self._sum = torch.zeros(parameters.dim, dtype=self._window.wide_dtype, device=first.device)
@@ -167,6 +170,7 @@ class RunningEdge:
         """As :meth:`Subspace.directions`."""
         if self._found is None or not self._across:
             return self._found
+        theta = theta.to(torch.promote_types(theta.dtype, torch.float32))
         norm = theta.norm()
         if norm == 0:
             return self._found

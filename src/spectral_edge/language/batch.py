@@ -43,7 +43,7 @@ class TextBatch:
 
         Raises:
             ValueError: there are no ids, they are no (N, T) integers, a mask has another shape, labels are shifted or
-                other tokens, or every next token is masked.
+                other tokens.
         """
         given = dict(batch) if isinstance(batch, Mapping) else {"input_ids": batch}
         if "input_ids" not in given:
@@ -53,8 +53,6 @@ class TextBatch:
         _check_known(ids, model)
         mask = _mask(tensors, ids)
         counts = mask[:, :-1] & mask[:, 1:] & _labelled(tensors, ids, mask)
-        if not counts.any():
-            raise ValueError(f"batch: all {counts.numel()} next tokens are masked; there is nothing to read")
         if not isinstance(batch, Mapping):
             return cls(ids, counts, ids)
         inputs = {name: values for name, values in tensors.items() if name not in _NOT_FOR_THE_MODEL}
@@ -114,7 +112,11 @@ def _labelled(tensors: Mapping[str, Tensor], ids: Tensor, mask: Tensor) -> Tenso
 
 
 def _accepted(model: nn.Module) -> set[str]:
-    return set(inspect.signature(model.forward).parameters)
+    """Names of what a model's forward takes; adapters of PEFT hand on whatever the model inside them takes."""
+    own = inspect.signature(model.forward).parameters
+    inner: Any = getattr(model, "get_base_model", None)
+    passes_on = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in own.values())
+    return set(own) | (_accepted(inner()) if inner is not None and passes_on else set())
 
 
 def next_token_logits(model: nn.Module, batch: Inputs) -> Tensor:

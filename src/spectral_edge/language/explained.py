@@ -173,7 +173,7 @@ def explained_change(
         random = {
             null: [read.responses(drawn)[:, known] for drawn in _sets(respond.parameters, null, edge, k, draws, seed)]
             for null in _RANDOM
-            if null != "span" or edge.identifiable > 1
+            if null != "span" or (edge.plain and edge.identifiable > 1)
         }
         parts = [length, *(space.inner(v, displacement) for v in rows[1:])]
         paths = tuple(_paths(read, now, known, rows, parts, responses))

@@ -116,4 +116,5 @@ def prompt_table(modes: TokenModes, direction: int, tokenizer: Any) -> polars.Da
             "text": [_text(ids, tokenizer) for ids in modes.ids.cpu()],
         }
     )
-    return table.sort("sensitivity", descending=True, nulls_last=True)
+    # A sequence without a token that counts has no numbers, and comes last.
+    return table.fill_nan(None).sort("sensitivity", descending=True, nulls_last=True)

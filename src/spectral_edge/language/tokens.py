@@ -157,6 +157,8 @@ def token_modes(
     """
     model = unwrap_model(model)
     text = TextBatch.of(model, batch)
+    if not text.counts.any():
+        raise ValueError(f"batch: all {text.counts.numel()} next tokens are masked; there is nothing to read")
     if batch_size < 1:
         raise ValueError(f"batch_size = {batch_size}; at least one sequence is needed at a time")
     respond = responder_of(

@@ -47,16 +47,37 @@ def jacobian_vector_product(
 
     def tangents(batch: Inputs) -> Tensor:
         def tangent(direction: dict[str, Tensor]) -> Tensor:
-            return jvp(partial(rows, batch), (values,), (direction,))[1]
+            own = {name: piece.to(values[name].dtype) for name, piece in direction.items()}
+            return jvp(partial(rows, batch), (values,), (own,))[1]
 
         return vmap(tangent)(parameters.unflatten(directions))
 
-    return torch.cat([tangents(batch) for batch in input_batches(inputs, batch_size)], dim=1)
+    held = [(module._parameters, dict(module._parameters)) for module in model.modules()]
+
+    def put_back() -> None:
+        for own, before in held:
+            own.update(before)  # interrupted while it swaps back, functional_call leaves other tensors there
+
+    try:
+        return torch.cat([tangents(batch) for batch in input_batches(inputs, batch_size)], dim=1)
+    finally:
+        finish(put_back)
 
 
 def brings_derivative(model: nn.Module, parameters: ParameterSubset) -> bool:
-    """Whether the model has its own ``residual_jvp(pairs, tangents)`` and the subset is the one that it is for."""
-    return hasattr(model, "residual_jvp") and parameters.names == attention_weights(model).names
+    """Whether the model has its own ``residual_jvp(pairs, tangents)`` and the subset is the one that it is for.
+
+    Not if the model is more than its class: a forward of a subclass, hooks, or modules of other makers are not in it.
+    """
+    classes = type(model).__mro__
+    maker = next((c for c in classes if "residual_jvp" in vars(c)), None)
+    own_forward = "forward" not in vars(model) and next(c for c in classes if "forward" in vars(c)) is maker
+    if maker is None or not own_forward or parameters.names != attention_weights(model).names:
+        return False
+    inside = [module for module in model.modules() if module is not model]
+    return not any(module._forward_hooks or module._forward_pre_hooks for module in (model, *inside)) and all(
+        type(module).__module__.startswith("torch.") for module in inside
+    )
 
 
 def closed_form(model: nn.Module, parameters: ParameterSubset, directions: Tensor, inputs: Inputs) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from spectral_edge.modes.finishing import finish
 from spectral_edge.modes.inputs import Forward, Inputs, as_rows, input_batches
+from spectral_edge.modes.left_as_found import left_as_found
 from spectral_edge.parameters import ParameterSubset, reshard, spacing, to_local
 from spectral_edge.spectrum import InnerProducts
 
@@ -26,14 +27,14 @@ def epsilon_of(parameters: ParameterSubset, relative_epsilon: float) -> float:
     """Step of the finite difference, relative_epsilon x ||theta|| of the subset.
 
     Raises:
-        ValueError: the step is not positive.
+        ValueError: the step is not positive, or not finite.
     """
     flat = parameters.flatten()[None]
     epsilon = relative_epsilon * float(InnerProducts(parameters.shards if parameters.sharded else ())(flat)) ** 0.5
-    if not epsilon > 0:
+    if not 0 < epsilon < float("inf"):
         raise ValueError(
             f"finite difference: relative_epsilon = {relative_epsilon} times the parameter norm gives a step of "
-            f"{epsilon}; it must be positive"
+            f"{epsilon}; it must be positive and finite"
         )
     return epsilon
 
@@ -51,7 +52,8 @@ def difference_quotient(
     """[h(θ + eps v) - h(θ)]/eps or, ``central``, [h(θ + eps v) - h(θ - eps v)]/2 eps, along k directions: (k, N, d)."""
 
     def read() -> Tensor:
-        return torch.cat([as_rows(forward(model, batch), batch) for batch in input_batches(inputs, batch_size)])
+        with left_as_found(model):  # a model that draws random numbers draws the same ones each time
+            return torch.cat([as_rows(forward(model, batch), batch) for batch in input_batches(inputs, batch_size)])
 
     def moved_by(step: float, direction: Tensor) -> Tensor:
         with moved(model, parameters, step * direction):
@@ -59,9 +61,14 @@ def difference_quotient(
 
     if central:
         pairs = [(moved_by(epsilon, v), moved_by(-epsilon, v)) for v in directions]
-        return torch.stack([(ahead - behind) / (2 * epsilon) for ahead, behind in pairs])
+        return torch.stack([_difference(ahead, behind) / (2 * epsilon) for ahead, behind in pairs])
     base = read()
-    return torch.stack([(moved_by(epsilon, v) - base) / epsilon for v in directions])
+    return torch.stack([_difference(moved_by(epsilon, v), base) / epsilon for v in directions])
+
+
+def _difference(ahead: Tensor, behind: Tensor) -> Tensor:
+    """Their difference; 0 where neither is a number, such as a masked output: its derivative is 0, too."""
+    return (ahead - behind).masked_fill_(ahead.isnan() & behind.isnan(), 0)
 
 
 def warn_if_coarse(parameters: ParameterSubset, epsilon: float) -> None:
@@ -92,6 +99,7 @@ def moved(model: nn.Module, parameters: ParameterSubset, by: Tensor) -> Iterator
     try:
         for name, change in parameters.unflatten(by).items():
             held[name].add_(change)
+        torch.clear_autocast_cache()  # it holds casts of the weights as they were
         yield
     finally:
 
@@ -99,5 +107,6 @@ def moved(model: nn.Module, parameters: ParameterSubset, by: Tensor) -> Iterator
             reshard(model)
             for name, values in held.items():
                 values.copy_(before[name])
+            torch.clear_autocast_cache()
 
         finish(put_back)

@@ -77,13 +77,13 @@ class Responder:
     _respond: Callable[[Tensor, Inputs], Tensor] = field(repr=False)
 
     def checked(self, directions: Tensor | np.ndarray) -> Tensor:
-        """Return directions (k, D) in the parameters' type and place.
+        """Return directions (k, D) in the parameters' type, the widest where they differ, and place.
 
         Raises:
             ValueError: their shape does not fit, or one is zero or not finite.
         """
         held = to_local(next(iter(self.parameters.parameters.values())))
-        rows = torch.as_tensor(directions).detach().to(held)
+        rows = torch.as_tensor(directions).detach().to(held.device, self.parameters.dtype)
         if rows.ndim != 2 or rows.shape[1] != self.parameters.dim:
             raise ValueError(
                 f"directions must be (k, {self.parameters.dim}) for these parameters, not {tuple(rows.shape)}; pass "
@@ -149,13 +149,12 @@ def responder_of(
     check_own(model, parameters)
     inputs = inputs_on(to_local(next(iter(parameters.parameters.values()))).device, inputs)
     size = INPUTS_AT_ONCE if batch_size is None else batch_size
-    own = forward is None and brings_derivative(model, parameters)
-    if method == "jvp" and own:
+    read = default_forward if forward is None else forward
+    exact = partial(jacobian_vector_product, model, parameters, read, size)
+    if method == "jvp" and forward is None and brings_derivative(model, parameters):
         # It shares more between more directions, and knows itself how many inputs fit the cache.
         respond = partial(closed_form, model, parameters)
         return Responder(model, parameters, inputs, "jvp", None, 2 * DIRECTIONS_AT_ONCE, True, respond)
-    read = default_forward if forward is None else forward
-    exact = partial(jacobian_vector_product, model, parameters, read, size)
     if method == "jvp":
         why = _no_forward_mode(model, parameters, inputs, exact, relative_epsilon, read)
         if why is None:
@@ -220,15 +219,42 @@ def reading(model: nn.Module) -> Iterator[None]:
     Afterwards mode, buffers and random states are as before.
     """
     was = [(module, module.training) for module in model.modules()]
+    training_as_whole = model.training
     try:
         model.eval()
-        with left_as_found(model), differentiable_attention(), torch.no_grad():
+        with left_as_found(model), _without_gradient_hooks(model), differentiable_attention(), torch.no_grad():
             yield
     finally:
 
         def put_back() -> None:
+            model.train(training_as_whole)  # a module of which eval() merges an adapter takes it out again
             for module, training in was:  # some may have been in eval mode by themselves, as a frozen batch norm
                 module.training = training
+
+        finish(put_back)
+
+
+@contextmanager
+def _without_gradient_hooks(model: nn.Module) -> Iterator[None]:
+    """Without the hooks by which Transformers makes embeddings require gradients, which forward mode refuses.
+
+    ``gradient_checkpointing_enable`` and ``enable_input_require_grads`` leave them in a model.
+    """
+    handles = [handle for module in model.modules() for handle in getattr(module, "_require_grads_hooks", None) or ()]
+    ours = {handle.id for handle in handles}
+    of_modules = [module._forward_hooks for module in model.modules()]
+    hooks = [(held, held.copy()) for held in of_modules if ours & held.keys()]
+    try:
+        for held, _ in hooks:
+            for number in ours & held.keys():
+                del held[number]
+        yield
+    finally:
+
+        def put_back() -> None:
+            for held, before in hooks:
+                held.clear()
+                held.update(before)  # in their order
 
         finish(put_back)
 
@@ -246,7 +272,8 @@ def _no_forward_mode(
         return "its parameters are sharded"
     few = next(input_batches(inputs, 2))  # of one, a forward that squeezes would pass
     direction = torch.randn(1, parameters.dim, generator=torch.Generator().manual_seed(0))
-    direction = direction.div_(direction.norm()).to(to_local(next(iter(parameters.parameters.values()))))
+    held = to_local(next(iter(parameters.parameters.values())))
+    direction = direction.div_(direction.norm()).to(held.device, parameters.dtype)
 
     def quotient(share: float) -> Tensor:
         epsilon = share * epsilon_of(parameters, relative_epsilon)

@@ -29,7 +29,7 @@ Read = TypeVar("Read")
 _INPUTS_IN_DOUBLE = 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FunctionalModes:
     """Responses of a model to k directions on N inputs, and the functions they induce.
 
@@ -194,6 +194,14 @@ def discrepancy(exact: FunctionalModes, approximate: FunctionalModes) -> Tensor:
 
     For a finite difference against the exact derivative it grows in proportion to eps (curvature) and, at very
     small eps, to 1/eps (rounding).
+
+    Raises:
+        ValueError: the responses differ in shape.
     """
+    if exact.response.shape != approximate.response.shape:
+        raise ValueError(
+            f"discrepancy: responses of shapes {tuple(exact.response.shape)} and {tuple(approximate.response.shape)} "
+            "are not the same ones computed twice"
+        )
     difference = (approximate.response.double() - exact.response.double()).flatten(1).norm(dim=1)
     return difference / exact.response.double().flatten(1).norm(dim=1)

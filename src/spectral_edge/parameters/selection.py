@@ -91,7 +91,7 @@ def select_parameters(model: nn.Module, which: Selector | ParameterSubset) -> Pa
             returned as it is.
 
     Raises:
-        ValueError: nothing matches; the message lists the names there are.
+        ValueError: nothing matches (the message lists the names there are), or ``which`` is something else.
 
     >>> select_parameters(nn.Linear(3, 2), "weight")
     ParameterSubset(1 tensors, dim=6)
@@ -101,6 +101,8 @@ def select_parameters(model: nn.Module, which: Selector | ParameterSubset) -> Pa
     if which == "attention":
         return attention_weights(model)
     model = unwrap_model(model)
+    if not isinstance(which, str) and not callable(which):
+        raise ValueError(f"select_parameters: {which!r} is no regex and no predicate f(name, parameter) -> bool")
     matches = _matches(_pattern(which)) if isinstance(which, str) else which
     wanted = {id(w) for name, w in model.named_parameters(remove_duplicate=False) if matches(name, w)}
     chosen = {name: w for name, w in model.named_parameters() if id(w) in wanted}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, NamedTuple
 
 import torch
@@ -34,7 +34,7 @@ class Block(NamedTuple):
     values: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ParameterSubset:
     """An ordered choice of a model's parameters and their layout in one vector of length ``dim``.
 
@@ -61,6 +61,10 @@ class ParameterSubset:
         if not self.parameters:
             raise ValueError("ParameterSubset: no parameters given; select at least one")
         for name, parameter in self.parameters.items():
+            if not parameter.is_floating_point() and not parameter.is_complex():
+                raise ValueError(
+                    f"ParameterSubset: {name!r} is {parameter.dtype}, which no direction can move; leave it out"
+                )
             if parameter.is_complex():
                 raise ValueError(
                     f"ParameterSubset: {name!r} is complex, and directions are real; leave it out, or keep it as two "
@@ -86,6 +90,11 @@ class ParameterSubset:
     def full_dim(self) -> int:
         """Number of scalars over all processes; ``dim`` where nothing is sharded."""
         return sum(parameter.numel() for parameter in self.parameters.values())
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of :meth:`flatten`, the widest where parameters differ."""
+        return reduce(torch.promote_types, (parameter.dtype for parameter in self.parameters.values()))
 
     @cached_property
     def sharded(self) -> bool:

@@ -46,20 +46,25 @@ def principal_scores(response: Tensor, n_components: int = 1) -> Tensor:
         n_components: n in 1..d.
 
     Raises:
-        ValueError: n is out of range.
+        ValueError: n is out of range, or a response is not finite.
 
     Cost: k N d min(N, d); from the eigenvectors of the covariance, or of its N x N counterpart, in float64.
     """
     if not 1 <= n_components <= response.shape[-1]:
         raise ValueError(f"principal_scores: n_components = {n_components} is outside 1..{response.shape[-1]}")
-    return torch.stack([_scores(r, _gram(r), n_components) for r in _in_double(response)])
+    return torch.stack([_scores(r, _gram(r), n_components) for r in _in_double(_finite(response, "principal_scores"))])
 
 
 def response_shape(response: Tensor, n_components: int) -> tuple[Tensor, Tensor]:
     """:func:`effective_rank` and :func:`principal_scores` of responses (k, N, d) from one Gram matrix each.
 
     ``n_components`` may be 0; the scores are then (k, 0, N).
+
+    Raises:
+        ValueError: as these.
     """
+    if not 0 <= n_components <= response.shape[-1]:
+        raise ValueError(f"response_shape: n_components = {n_components} is outside 0..{response.shape[-1]}")
     ranks, scores = [], []
     for r in _in_double(response):
         gram = _gram(r)
@@ -71,8 +76,14 @@ def response_shape(response: Tensor, n_components: int) -> tuple[Tensor, Tensor]
 def _in_double(responses: Tensor) -> Iterator[Tensor]:
     """Each (N, d) in float64, in the same memory one after the other: new memory costs more than the conversion."""
     room = torch.empty(responses.shape[1:], dtype=torch.float64, device=responses.device)
-    for response in responses:
+    for response in responses.detach():
         yield room.copy_(response)
+
+
+def _finite(responses: Tensor, function: str) -> Tensor:
+    if not torch.isfinite(responses).all():
+        raise ValueError(f"{function}: a response is not finite")
+    return responses
 
 
 def _gram(x: Tensor) -> Tensor:

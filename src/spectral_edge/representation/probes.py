@@ -28,11 +28,22 @@ def fourier_features(labels: ArrayLike, order: int, n_frequencies: int | None = 
         order: M, at least 3.
         n_frequencies: n in 1 … M//2, which is also the default; at M even the last sine is zero.
 
+    Raises:
+        ValueError: a label or n is out of range.
+
     >>> fourier_features([0, 1, 2], order=4).round(3).tolist()
     [[1.0, 1.0, 0.0, 0.0], [0.0, -1.0, 1.0, 0.0], [-1.0, 1.0, 0.0, -0.0]]
     """
+    labels = np.asarray(labels)
+    if labels.size and not 0 <= labels.min() <= labels.max() < order:
+        raise ValueError(
+            f"fourier_features: labels from {labels.min()} to {labels.max()} are outside 0..{order - 1}; leave out "
+            "inputs of no group (-1)"
+        )
+    if n_frequencies is not None and not 1 <= n_frequencies <= order // 2:
+        raise ValueError(f"fourier_features: n_frequencies = {n_frequencies} is outside 1..{order // 2}")
     frequencies = np.arange(1, (order // 2 if n_frequencies is None else n_frequencies) + 1)
-    angle = 2 * np.pi * np.outer(np.asarray(labels), frequencies) / order
+    angle = 2 * np.pi * np.outer(labels, frequencies) / order
     return np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
 
 
@@ -92,12 +103,12 @@ def mirror_folds(pairs: np.ndarray, n_folds: int, seed: int) -> NDArray[np.int64
     """
     _, unordered = np.unique(np.sort(pairs, axis=1), axis=0, return_inverse=True)
     n = int(unordered.max()) + 1
-    if not 2 <= n_folds <= n:
-        raise ValueError(f"mirror_folds: n_folds = {n_folds} is outside 2..{n}, the number of unordered pairs")
+    if n_folds != int(n_folds) or not 2 <= n_folds <= n:
+        raise ValueError(f"mirror_folds: n_folds = {n_folds} is no integer or outside 2..{n}, the unordered pairs")
     return np.random.default_rng(seed).permutation(np.arange(n) % n_folds)[unordered.ravel()]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RidgeFit:
     """R^2 of k responses on each of s feature sets, over all d outputs together; NaN for a constant response.
 
@@ -182,7 +193,9 @@ class RidgeProbe:
         y = np.empty((n, k, d))
         for i, response in enumerate(responses):
             y[:, i] = response[self._order]
+        equal = (y == y[:1]).all(axis=0)  # their mean may be off by its rounding
         y -= y.mean(axis=0)
+        y[:, equal] = 0
         return y.reshape(n, k * d)
 
     def _fit(self, responses: np.ndarray) -> RidgeFit:

@@ -150,13 +150,14 @@ def train_sparse_autoencoder(inputs: Tensor, training: AutoencoderTraining | Non
         raise ValueError(f"train_sparse_autoencoder: inputs must be finite (N, d_in), got {tuple(inputs.shape)}")
     if training.steps < 1 or training.batch_size < 1:
         raise ValueError(f"train_sparse_autoencoder: steps and batch_size must be at least 1, got {training}")
-    mean = inputs.detach().double().mean(0)
-    scale = float((inputs.detach().double() - mean).square().mean().sqrt())
-    if not scale > 0:
+    if (inputs == inputs[:1]).all():
         raise ValueError("train_sparse_autoencoder: all inputs are equal; there is nothing to explain")
-    normalised = ((inputs.detach().double() - mean) / scale).float()
-    autoencoder = SparseAutoencoder(inputs.shape[1], training.d_sae, training.k, training.seed)
-    _fit(autoencoder, normalised, training)
+    with torch.inference_mode(False), torch.enable_grad():  # whatever the caller's mode
+        mean = inputs.detach().double().mean(0)
+        scale = float((inputs.detach().double() - mean).square().mean().sqrt())
+        normalised = ((inputs.detach().double() - mean) / scale).float()
+        autoencoder = SparseAutoencoder(inputs.shape[1], training.d_sae, training.k, training.seed)
+        _fit(autoencoder, normalised, training)
     with torch.no_grad():
         autoencoder.b_enc.mul_(scale)
         autoencoder.b_dec.mul_(scale).add_(mean.float())
@@ -199,12 +200,17 @@ def explained_variance(inputs: Tensor, reconstruction: Tensor) -> float:
     """1 - sum ||x - x_hat||^2 / sum ||x - mean x||^2, at most 1; 0 for the mean as reconstruction, negative if worse.
 
     Raises:
-        ValueError: all inputs are equal.
+        ValueError: all inputs are equal, one is not finite, or the reconstruction has another shape.
     """
+    if inputs.shape != reconstruction.shape or not torch.isfinite(inputs).all():
+        raise ValueError(
+            f"explained_variance: inputs {tuple(inputs.shape)} must be finite, and the reconstruction "
+            f"{tuple(reconstruction.shape)} of their shape"
+        )
+    if (inputs == inputs[:1]).all():
+        raise ValueError("explained_variance: all inputs are equal, their variance is 0")
     x, x_hat = inputs.double(), reconstruction.double()
     total = float((x - x.mean(0)).square().sum())
-    if not total > 0:
-        raise ValueError("explained_variance: all inputs are equal, their variance is 0")
     return 1 - float((x - x_hat).square().sum()) / total
 
 

@@ -87,7 +87,7 @@ def displacement_gram(snapshots: Sequence[Tensor], known: Floats | None = None) 
     done = 0 if known is None else len(known)
     gram = torch.zeros(len(snapshots) - 1, len(snapshots) - 1, dtype=torch.float64)
     for start in range(0, len(snapshots[0]), _BLOCK):
-        block = torch.stack([snapshot[start : start + _BLOCK].double().cpu() for snapshot in snapshots])
+        block = torch.stack([s[start : start + _BLOCK].detach().double().cpu() for s in snapshots])
         displacement = block[1:] - block[0]
         gram[done:] += displacement[done:] @ displacement.T
     if known is not None:

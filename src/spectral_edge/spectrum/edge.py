@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_edge.parameters import plain_name
-from spectral_edge.spectrum.gram import BLOCK, gram_matrix, singular_values_of
+from spectral_edge.spectrum.gram import BLOCK, gram_matrix, resolution_of, singular_values_of
 from spectral_edge.spectrum.rows import HeldRows, Rows
 from spectral_edge.tabular import Tabular
 
@@ -28,23 +28,27 @@ Floats = NDArray[np.float64]
 _DIRECTION_CUTOFF = 1e-5
 _WELL_CONDITIONED = 1e-3
 _MAX_POSITION = 10
+# Entries of a singular vector that differ by less are equal: of two centred updates they always are.
+_TIE = 1e-6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SpectralEdge(Tabular):
     """The spectrum of a (W, D) window X of updates, and its right singular vectors on demand.
 
     Attributes:
         singular_values: (W,) float64, descending; eigenvalues of the Gram matrix are their squares. Exactly 0 from the
             rank on: see :func:`singular_values_of`.
-        left: (W, W) float64, column j is u_j; the sign makes its largest entry positive, i.e. the update that
-            moves most along v_j moves in its positive direction. Needs no D-sized data, so every shard agrees.
+        left: (W, W) float64, column j is u_j; the sign makes its largest entry positive (of equal ones the first),
+            i.e. the update that moves most along v_j moves in its positive direction. Needs no D-sized data, so every
+            shard agrees.
         centered: whether the window mean was subtracted (then at most W - 1 singular values are non-zero).
         noise_floor: for a sketched window, √(max|δ|² / √m), the error of one inner product seen as a singular value:
             what lies below it need not be there, were the updates any vectors. ``None`` for an exact one. In a window
             of few updates singular values have smaller errors, relative to each: see :class:`CountSketch`.
         layout: names of the parameters in the order of the columns, where the model itself was not there to give it.
         dim: D, where it is known; below W it limits the rank.
+        resolution: below it singular values may be rounding, and are 0: see :func:`singular_values_of`.
         plain: whether its inner product is the ordinary one; otherwise directions are not orthogonal.
     """
 
@@ -54,6 +58,7 @@ class SpectralEdge(Tabular):
     noise_floor: float | None = field(default=None, kw_only=True)
     layout: tuple[str, ...] | None = field(default=None, kw_only=True, repr=False)
     dim: int | None = field(default=None, kw_only=True, repr=False)
+    resolution: float = field(kw_only=True, repr=False)
     plain: bool = field(default=True, kw_only=True, repr=False)
     _parts: Callable[[], Sequence[Tensor] | Rows] = field(repr=False)
     _sharded: bool = field(default=False, repr=False)
@@ -87,17 +92,18 @@ class SpectralEdge(Tabular):
         """k*: 1-based argmax over j <= 10 of (sigma_j / sum sigma) (sigma_j / sigma_{j+1}); paper, section 1.
 
         Only j below the rank compete: centring makes the last singular value zero by construction, which is no
-        edge. A window of exact rank r < min(W, D) (r < min(W - 1, D) if centred) has its edge at r.
+        edge. In a window of rank r < min(W, D) (r < min(W - 1, D) if centred) the rank competes too, with
+        :attr:`resolution` for the sigma_{r+1} that is not seen.
         """
         n = len(self.singular_values)
         full_rank = n - 1 if self.centered else n
         full_rank = full_rank if self.dim is None else min(full_rank, self.dim)
-        if self.rank < full_rank and self.rank <= _MAX_POSITION:
-            return self.rank
         candidates = self.singular_values[: min(_MAX_POSITION + 1, self.rank)]
+        if self.rank < full_rank and self.rank <= _MAX_POSITION:
+            candidates = np.append(candidates, self.resolution)
         if len(candidates) < 2:
             return 1
-        score = candidates[:-1] ** 2 / candidates[1:]
+        score = candidates[:-1] / candidates[1:] * candidates[:-1]
         return int(np.argmax(score)) + 1
 
     def coefficients(self, k: int) -> np.ndarray:
@@ -150,16 +156,18 @@ class SpectralEdge(Tabular):
         Memory is that of the result, however large r is: the v_j are never formed.
 
         Args:
-            coefficients: (n, r), r at most :attr:`identifiable`.
+            coefficients: (n, r), r at least 1 and at most :attr:`identifiable`.
 
         Raises:
-            ValueError: as :meth:`coefficients`, or the updates are no longer kept.
+            ValueError: another shape; as :meth:`coefficients`; or the updates are no longer kept.
 
         >>> edge = spectral_edge(torch.diag(torch.tensor([3.0, 2.0, 1.0])), center=False)
         >>> edge.combinations(np.array([[0.6, 0.8]])).abs()
         tensor([[0.6000, 0.8000, 0.0000]])
         """
         found = np.asarray(coefficients, dtype=np.float64)
+        if found.ndim != 2 or not found.shape[1]:
+            raise ValueError(f"combinations: coefficients of shape {found.shape}; need (n, r) with r >= 1")
         # Dividing by a small singular value magnifies rounding by its share of the largest. Where that is no more than
         # 1e3, float32 keeps errors below 1e-4, in a quarter of the time.
         well = self.singular_values[: found.shape[1]].min() > _WELL_CONDITIONED * self.singular_values[0]
@@ -250,8 +258,11 @@ class SpectralEdge(Tabular):
             out[:, columns] = exact
         # sigma carries the rounding of the Gram matrix; the norms of a part say nothing about the whole.
         wanted = torch.from_numpy(np.linalg.norm(combination, axis=1)).to(squares.device)
+        if self._sharded:
+            return out
+        scale = torch.where(wanted > 0, squares.sqrt() / wanted, 1.0)  # a row of zeros stays one
         # In its own type: dividing by float64 would make four more copies of it.
-        return out if self._sharded else out.div_((squares.sqrt() / wanted)[:, None].to(out.dtype))
+        return out.div_(scale[:, None].to(out.dtype))
 
     def check_layout(self, names: Sequence[str]) -> None:
         """Refuse parameters whose order is known not to be that of the columns; adapters do not change a name.
@@ -371,6 +382,7 @@ def edge_from_gram(
     if sigma[0] == 0:
         raise ValueError("spectral_edge: all updates are equal, so nothing is left after centring; use center=False")
     left = vectors[:, ::-1].copy()
-    largest = np.abs(left).argmax(0)
+    size = np.abs(left)
+    largest = (size >= (1 - _TIE) * size.max(0)).argmax(0)  # the first of equals, whichever rounding makes largest
     left *= np.where(left[largest, np.arange(left.shape[1])] < 0, -1.0, 1.0)
-    return SpectralEdge(sigma, left, center, parts, sharded, dim=dim)
+    return SpectralEdge(sigma, left, center, parts, sharded, dim=dim, resolution=float(resolution_of(g)))

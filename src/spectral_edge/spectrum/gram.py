@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["BLOCK", "gram_matrix", "singular_values_of"]
+__all__ = ["BLOCK", "gram_matrix", "resolution_of", "singular_values_of"]
 
 Floats = NDArray[np.float64]
 
@@ -56,5 +56,10 @@ def singular_values_of(eigenvalues: Floats, gram: Floats) -> Floats:
         (…, W) float64.
     """
     sigma = np.sqrt(np.maximum(eigenvalues[..., ::-1], 0))
-    largest = np.sqrt(np.linalg.norm(gram, axis=(-2, -1)))[..., None]
-    return np.where(sigma > _ROUNDING * largest, sigma, 0.0)
+    return np.where(sigma > resolution_of(gram)[..., None], sigma, 0.0)
+
+
+def resolution_of(gram: Floats) -> Floats:
+    """1e-7 sqrt(||G||_F) of uncentred Gram matrices (…, W, W), (…): below it a singular value may be rounding."""
+    size = np.maximum(np.abs(gram).max(axis=(-2, -1)), np.finfo(np.float64).tiny)  # its square may leave float64
+    return np.asarray(_ROUNDING * np.sqrt(size) * np.sqrt(np.linalg.norm(gram / size[..., None, None], axis=(-2, -1))))

@@ -22,12 +22,21 @@ def gradient_share(directions: Tensor, gradient: Tensor, decay: Tensor) -> NDArr
     Returns:
         (k,); NaN where neither part moves along v.
 
+    Raises:
+        ValueError: the parts differ in shape.
+
     >>> import torch
     >>> v = torch.eye(2)
     >>> gradient_share(v, torch.tensor([[3.0, 0.0]]), torch.tensor([[1.0, 2.0]])).tolist()
     [0.9, 0.0]
     """
-    along = directions.double().T
-    of_gradient, of_decay = (np.square((part.double() @ along).cpu().numpy()).mean(0) for part in (gradient, decay))
+    if gradient.shape != decay.shape:
+        raise ValueError(
+            f"gradient_share: gradient {tuple(gradient.shape)} and decay {tuple(decay.shape)} differ in shape; "
+            "they are the two parts of one window"
+        )
+    along = directions.detach().double().T
+    parts = (part.detach().double() for part in (gradient, decay))
+    of_gradient, of_decay = (np.square((part @ along).cpu().numpy()).mean(0) for part in parts)
     with np.errstate(invalid="ignore"):
         return of_gradient / (of_gradient + of_decay)

@@ -30,7 +30,8 @@ def attention_matrices(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         ``{"layer0.W_Q": (d, d), "layer0.W_K": …, "layer0.W_O": …, "layer1.W_Q": …}``, by layer.
 
     Raises:
-        ValueError: no such parameter is there, or an ``in_proj_weight`` is not three square matrices.
+        ValueError: no such parameter is there, an ``in_proj_weight`` is not three square matrices, or two stacks
+            (encoder and decoder) have a layer of one number.
 
     >>> sorted(attention_matrices({"encoder.layers.0.self_attn.in_proj_weight": torch.zeros(6, 2)}))
     ['layer0.W_K', 'layer0.W_Q', 'layer0.W_V']
@@ -41,6 +42,10 @@ def attention_matrices(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if match is None:
             continue
         layer = int(match[1])
+        if (layer, "W_O" if match[2] == "out_proj.weight" else "W_Q") in found:
+            raise ValueError(
+                f"attention_matrices: {name} is a second layer {layer}; pass the tensors of one stack of layers only"
+            )
         if match[2] == "out_proj.weight":
             found[layer, "W_O"] = tensor
             continue
@@ -67,13 +72,15 @@ def weight_singular_values(matrices: Mapping[str, Tensor], k: int) -> Floats:
         k: from 1 to the smallest side of any matrix.
 
     Raises:
-        ValueError: ``k`` is out of range, an entry is not a matrix, or it is not finite.
+        ValueError: there is no matrix, ``k`` is out of range, an entry is not a matrix, or it is not finite.
 
     Cost: an SVD in float64 each, without vectors; about 2 ms at 128 x 128.
 
     >>> weight_singular_values({"W": torch.diag(torch.tensor([1.0, 3.0]))}, 2).tolist()
     [[3.0, 1.0]]
     """
+    if not matrices:
+        raise ValueError("weight_singular_values: there are no matrices")
     rows = []
     for name, matrix in matrices.items():
         if matrix.ndim != 2 or not 1 <= k <= min(matrix.shape):

@@ -125,7 +125,7 @@ class UpdateWindow:
         """
         if update.shape != self._rows.shape[1:]:
             raise ValueError(f"UpdateWindow: update has shape {tuple(update.shape)}, expected ({self._rows.shape[1]},)")
-        self.push_row(lambda row: row.copy_(update), self.pushed + 1 if step is None else step)
+        self.push_row(lambda row: row.copy_(update.detach()), self.pushed + 1 if step is None else step)
 
     def push_row(self, write: Callable[[Tensor], object], step: int) -> None:
         """Append one update that is written in place, so that it never exists elsewhere.
@@ -323,8 +323,10 @@ def stacked_updates(parameters: Sequence[Tensor], window: int) -> Tensor:
         window: W >= 2.
 
     Raises:
-        ValueError: there are fewer than window + 1 vectors.
+        ValueError: the window is smaller than 2, or there are fewer than window + 1 vectors.
     """
+    if window < 2:
+        raise ValueError(f"stacked_updates: window = {window}; a window has at least 2 updates")
     if len(parameters) < window + 1:
         raise ValueError(
             f"stacked_updates: a window of {window} updates needs {window + 1} snapshots, there are {len(parameters)}; "

@@ -5,7 +5,7 @@ Takes arrays of values and labels; knows nothing of models or of what the labels
 
 from spectral_edge.statistics.agreement import centred_ranks, circular_shift_pvalue, rank_correlation
 from spectral_edge.statistics.concentration import FourierProfile, expected_concentration, fourier_profile
-from spectral_edge.statistics.discrimination import auc, auc_interval, auc_pvalue, roc_curve
+from spectral_edge.statistics.discrimination import auc, auc_interval, roc_curve
 from spectral_edge.statistics.early_warning import (
     alarm_level,
     alarm_threshold,
@@ -46,7 +46,6 @@ __all__ = [  # noqa: RUF022 - a table of contents, in the order of reading
     "roc_curve",
     "auc",
     "auc_interval",
-    "auc_pvalue",
     # the same measured again
     "intraclass_correlation",
     "intraclass_interval",

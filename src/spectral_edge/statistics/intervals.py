@@ -37,6 +37,8 @@ def mean_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]
     """
     sample = as_sample(values, "values", least=2)
     check_level(level)
+    if np.ptp(sample) == 0:
+        return float(sample[0]), float(sample[0])
     half = _t_quantile((1 + level) / 2, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample))
     return float(sample.mean() - half), float(sample.mean() + half)
 

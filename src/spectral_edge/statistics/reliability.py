@@ -85,11 +85,14 @@ def within_and_between(similarity: ArrayLike, groups: Groups) -> tuple[float, fl
     """
     table = np.asarray(similarity, dtype=np.float64)
     codes, _ = _codes(groups, len(table))
-    if table.shape != (len(codes), len(codes)) or not np.isfinite(table).all():
-        raise ValueError(f"similarity must be (n, n) and finite, one row a member; got shape {table.shape}")
+    if table.shape != (len(codes), len(codes)):
+        raise ValueError(f"similarity must be (n, n), one row a member; got shape {table.shape}")
     first, second = np.triu_indices(len(table), 1)
     together = codes[first] == codes[second]
     pairs = table[first, second]
+    if not np.isfinite(pairs).all():
+        bad = int(np.flatnonzero(~np.isfinite(pairs))[0])
+        raise ValueError(f"similarity of members {first[bad]} and {second[bad]} is {pairs[bad]}; leave one of them out")
     return float(pairs[together].mean()), float(pairs[~together].mean())
 
 
