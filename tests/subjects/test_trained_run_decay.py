@@ -34,5 +34,5 @@ def test_edges_of_both_parts_differ_from_the_edge_of_the_update(run):
 
 
 def test_a_step_without_decay_says_so(run):
-    with pytest.raises(RunMissingError, match="no decay is kept at step 7"):
+    with pytest.raises(RunMissingError, match="no decay of step 7"):
         run.run.read_decay(7)

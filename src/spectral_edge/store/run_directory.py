@@ -179,12 +179,7 @@ class RunDirectory:
         Raises:
             StoreError: the step is already there, a tensor does not fit, or the disk refuses.
         """
-        if self._snapshots.has(step):
-            raise StoreError(
-                f"{self.path}: step {step} is already in the trajectory. Call rewind(step) with the step you "
-                "resume from before you continue."
-            )
-        self._snapshots.append(self._snapshots.write(step, tensors, {}))
+        self._snapshots.add(step, tensors)
 
     def snapshot_steps(self) -> list[int]:
         """List the committed steps of the trajectory, ascending.
@@ -201,11 +196,7 @@ class RunDirectory:
             RunMissingError: ``step`` is not in the trajectory.
             RunCorruptError: the file is missing, truncated, altered, or not safetensors; names it.
         """
-        records = self._snapshots.records()
-        if step not in records:
-            known = f"{min(records)} to {max(records)} ({len(records)} steps)" if records else "none"
-            raise RunMissingError(f"{self.path}: no snapshot of step {step}; committed: {known}.")
-        return self._snapshots.read(records[step])
+        return self._snapshots.read(self._snapshots.record(step))
 
     def write_updates(
         self, step: int, tensors: Mapping[str, Tensor], extra: Mapping[str, JsonValue] | None = None
@@ -220,11 +211,7 @@ class RunDirectory:
         Raises:
             StoreError: the step has some already, a tensor does not fit, or the disk refuses.
         """
-        if self._updates.has(step):
-            raise StoreError(
-                f"{self.path}: updates of step {step} are kept already. Call rewind(step) before you go on."
-            )
-        self._updates.append(self._updates.write(step, tensors, dict(extra or {})))
+        self._updates.add(step, tensors, extra)
 
     def update_extras(self) -> dict[int, dict[str, JsonValue]]:
         """What was said of the windows of updates at each step, ascending; errors as `snapshot_steps`."""
@@ -236,10 +223,7 @@ class RunDirectory:
 
     def read_updates(self, step: int) -> dict[str, Tensor]:
         """Read the windows of updates kept at ``step``; errors as `read_snapshot`."""
-        records = self._updates.records()
-        if step not in records:
-            raise RunMissingError(f"{self.path}: no updates are kept at step {step}; kept: {list(records) or 'none'}.")
-        return self._updates.read(records[step])
+        return self._updates.read(self._updates.record(step))
 
     def write_decay(self, step: int, decay: Tensor) -> None:
         """Keep the part of the update that ends at ``step`` which is weight decay, (D,).
@@ -247,11 +231,7 @@ class RunDirectory:
         Raises:
             StoreError: the step has one already, or the disk refuses.
         """
-        if self._decay.has(step):
-            raise StoreError(
-                f"{self.path}: the decay of step {step} is kept already. Call rewind(step) before you go on."
-            )
-        self._decay.append(self._decay.write(step, {"decay": decay}, {}))
+        self._decay.add(step, {"decay": decay})
 
     def decay_steps(self) -> list[int]:
         """List the steps at which :meth:`write_decay` was called, ascending; errors as `snapshot_steps`."""
@@ -259,12 +239,7 @@ class RunDirectory:
 
     def read_decay(self, step: int) -> Tensor:
         """Read what :meth:`write_decay` kept of ``step``; errors as `read_snapshot`."""
-        records = self._decay.records()
-        if step not in records:
-            raise RunMissingError(
-                f"{self.path}: no decay is kept at step {step}; runs of versions before 0.2 have none. Train it again."
-            )
-        found = self._decay.read(records[step]).get("decay")
+        found = self._decay.read(self._decay.record(step)).get("decay")
         if found is None:
             raise RunCorruptError(f"{self.path}: the file of the decay of step {step} holds something else.")
         return found
@@ -280,9 +255,7 @@ class RunDirectory:
         Raises:
             StoreError: the step has some already, or the disk refuses.
         """
-        if self._modes.has(step):
-            raise StoreError(f"{self.path}: modes of step {step} are kept already. Call rewind(step) before you go on.")
-        self._modes.append(self._modes.write(step, tensors, {"labels": labels}))
+        self._modes.add(step, tensors, {"labels": labels})
 
     def mode_steps(self) -> list[int]:
         """List the steps at which :meth:`write_modes` was called, ascending; errors as `snapshot_steps`."""
@@ -290,11 +263,9 @@ class RunDirectory:
 
     def read_modes(self, step: int) -> KeptModes:
         """Read what :meth:`write_modes` kept of ``step``; errors as `read_snapshot`."""
-        records = self._modes.records()
-        if step not in records:
-            raise RunMissingError(f"{self.path}: no modes are kept at step {step}; kept: {list(records) or 'none'}.")
+        record = self._modes.record(step)
         try:
-            return KeptModes.of(step, self._modes.read(records[step]), records[step].extra.get("labels"))
+            return KeptModes.of(step, self._modes.read(record), record.extra.get("labels"))
         except ValueError as problem:
             raise RunCorruptError(f"{self.path}: the modes of step {step}: {problem}.") from None
 
@@ -372,23 +343,23 @@ class RunDirectory:
 
     @property
     def _snapshots(self) -> StepFiles:
-        return StepFiles(self.path / "trajectory", self.path / "index.jsonl")
+        return StepFiles(self.path / "trajectory", self.path / "index.jsonl", "snapshot")
 
     @property
     def _updates(self) -> StepFiles:
-        return StepFiles(self.path / "updates", self.path / "updates.jsonl")
+        return StepFiles(self.path / "updates", self.path / "updates.jsonl", "updates")
 
     @property
     def _decay(self) -> StepFiles:
-        return StepFiles(self.path / "decay", self.path / "decay.jsonl")
+        return StepFiles(self.path / "decay", self.path / "decay.jsonl", "decay")
 
     @property
     def _modes(self) -> StepFiles:
-        return StepFiles(self.path / "modes", self.path / "modes.jsonl")
+        return StepFiles(self.path / "modes", self.path / "modes.jsonl", "modes")
 
     @property
     def _checkpoints(self) -> StepFiles:
-        return StepFiles(self.path / "checkpoints", self.path / "checkpoints.jsonl")
+        return StepFiles(self.path / "checkpoints", self.path / "checkpoints.jsonl", "checkpoint")
 
     def _commit_config(self, environment: Mapping[str, Any]) -> None:
         if self._config_file.exists():  # another process committed while this one waited for the lock

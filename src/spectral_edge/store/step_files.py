@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from spectral_edge.store.errors import storage_error
+from spectral_edge.store.errors import RunMissingError, StoreError, storage_error
 from spectral_edge.store.files import append_line, write_atomically
 from spectral_edge.store.records import StepRecord, read_records, step_file_name
 from spectral_edge.store.strict_json import encode_json
@@ -24,10 +24,16 @@ class StepFiles:
     """Tensor files ``folder/step_*.safetensors`` committed by the lines of ``index``.
 
     A file that no line names does not exist for a reader, and may be removed by the writer.
+
+    Attributes:
+        folder: where the tensor files are, in the run's directory.
+        index: the file whose lines commit them.
+        what: what a file holds, as messages call it.
     """
 
     folder: Path
     index: Path
+    what: str
 
     def records(self) -> dict[int, StepRecord]:
         """Read the committed records by step, ascending; of two lines for one step the later counts.
@@ -38,9 +44,33 @@ class StepFiles:
         found = {record.step: record for record in read_records(self.index, StepRecord)}
         return dict(sorted(found.items()))
 
-    def has(self, step: int) -> bool:
-        """Tell whether ``step`` is committed and its file there; reads the index only in the latter case."""
-        return (self.folder / step_file_name(step)).exists() and step in self.records()
+    def record(self, step: int) -> StepRecord:
+        """Read the committed record of ``step``.
+
+        Raises:
+            RunMissingError: ``step`` is not committed; says which steps are.
+            RunCorruptError: as :meth:`records`.
+        """
+        records = self.records()
+        if step not in records:
+            known = f"{min(records)} to {max(records)} ({len(records)} steps)" if records else "none in this run"
+            raise RunMissingError(f"{self.folder.parent}: no {self.what} of step {step}; committed: {known}.")
+        return records[step]
+
+    def add(self, step: int, tensors: Mapping[str, Tensor], extra: Mapping[str, Any] | None = None) -> None:
+        """Write and commit the tensors of a step that is not committed yet.
+
+        Raises:
+            ValueError: ``step`` is no integer >= 0.
+            StoreError: the step is committed already, the tensors do not fit safetensors, or the disk refuses.
+        """
+        # The index grows with the run, so it is read only if there is a file of this name.
+        if (self.folder / step_file_name(step)).exists() and step in self.records():
+            raise StoreError(
+                f"{self.folder.parent}: step {step} is already in the {self.folder.name}. Call rewind(step) with the "
+                "step you resume from before you continue."
+            )
+        append_line(self.index, _as_json(self.write(step, tensors, dict(extra or {}))))
 
     def write(self, step: int, tensors: Mapping[str, Tensor], extra: dict[str, Any]) -> StepRecord:
         """Write the tensor file of ``step``; it is not committed before its record is.
@@ -56,10 +86,6 @@ class StepFiles:
         digest = hashlib.sha256(data).hexdigest()
         write_atomically(path, data)
         return StepRecord(step=step, file=path.name, sha256=digest, bytes=len(data), extra=extra)
-
-    def append(self, record: StepRecord) -> None:
-        """Commit one more record."""
-        append_line(self.index, _as_json(record))
 
     def replace(self, records: Iterable[StepRecord]) -> None:
         """Commit exactly ``records`` as one step, then remove the files that they do not name.
