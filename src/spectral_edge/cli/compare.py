@@ -9,7 +9,7 @@ from typing import Any, Literal
 import tyro
 
 from spectral_edge.cli.output import Output, listed
-from spectral_edge.store import Checkpoint
+from spectral_edge.store import Checkpoint, make_folder
 from spectral_edge.subjects.compare_run import compare_run
 from spectral_edge.subjects.trained_run import TrainedRun
 
@@ -74,7 +74,7 @@ class Compare:
             seed=self.seed,
         )
         folder = self.out or self.run_path
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         found.save(folder / "comparison.json")
         found.plot(folder / "comparison.png")
         lines = [_line(row) for row in found.table.to_dicts()]

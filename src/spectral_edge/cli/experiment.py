@@ -120,7 +120,6 @@ class EarlyWarning:
         sweep = self._watched(self.paper, sweep_runs(), "spectral-edge reproduce --profile paper")
         second = self._watched(self.discovery, second_runs(), "spectral-edge experiment discovery")
         found = early_warnings(sweep, second, self.config)
-        self.out.mkdir(parents=True, exist_ok=True)
         stored = self.out / "early_warning.json"
         found.write(stored, indent=None)
         points = warning_points(found)

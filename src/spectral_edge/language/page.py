@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from torch import Tensor
 
 from spectral_edge.language.tables import tokens_of
-from spectral_edge.store import write_atomically
+from spectral_edge.store import make_folder, write_atomically
 
 if TYPE_CHECKING:
     from spectral_edge.language.tokens import TokenModes
@@ -46,7 +46,7 @@ def write_token_page(modes: TokenModes, path: Path, tokenizer: Any) -> Path:
         # "</script>" in a string would end the block
         numbers=json.dumps(numbers, separators=(",", ":")).replace("<", "\\u003c"),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, page.encode())
     return path
 

@@ -24,7 +24,7 @@ from spectral_edge.replication.decision.tables import gathered, write_table
 from spectral_edge.replication.progress import Progress, progress_of
 from spectral_edge.replication.run_analysis import analyze_run, drawn_run
 from spectral_edge.replication.study import AnalysisConfig
-from spectral_edge.store import Analysis, Claims, Numbers, RunCorruptError, StoreError, hold_lock, set_aside
+from spectral_edge.store import Analysis, Claims, Numbers, RunCorruptError, hold_lock, make_folder, set_aside
 from spectral_edge.subjects import train_run
 from spectral_edge.subjects.profiles import SEEDS, Profile, profile_runs
 from spectral_edge.subjects.training_run import RunConfig, run_folder
@@ -146,7 +146,7 @@ def reproduce(
         StoreError: ``out`` is a file or cannot be written, or a run is in use by another process.
         EngineError: a worker process was killed.
     """
-    _prepare(out)
+    make_folder(out)
     with hold_lock(out / "lock"):  # a second command here would only steal runs from the first
         started = time.monotonic()
         _train_and_measure(out, config, on_progress)
@@ -187,15 +187,6 @@ def _table(out: Path, runs: Sequence[RunConfig], kind: str, protocol: Protocol) 
     table = gathered(paths, protocol)
     write_table(out / f"{kind}.parquet", table.rows(named=True))
     return table
-
-
-def _prepare(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise StoreError(f"{out}: the output path is a file. Choose another path, or move the file away.")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as cause:
-        raise StoreError(f"{out}: cannot be made ({cause.strerror}). Choose another path.") from cause
 
 
 def _complete(

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from spectral_edge.report.drawing import CELL_COLOURS, GREY, SERIES, Drawing, plain, save, settle, style
 from spectral_edge.report.page import environment, illustrate
 from spectral_edge.report.points import write_points
-from spectral_edge.store import DiscoveryRow, write_atomically
+from spectral_edge.store import DiscoveryRow, make_folder, write_atomically
 
 if TYPE_CHECKING:
     from spectral_edge.experiments.discovery import Picture, Point
@@ -136,7 +136,7 @@ def write_discovery_report(
     """Write ``discovery.html``, ``figures/discovery_*.{png,pdf}`` and ``tables/*.csv``; returns the page."""
     figures, tables = out / "figures", out / "tables"
     for folder in (figures, tables):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     drawings = [draw_discovery(picture) for picture in pictures]
     if any(row.source == "edge" and row.step == 300 for row in rows):
         drawings.insert(0, draw_emergence(rows))

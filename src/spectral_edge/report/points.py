@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from spectral_edge.report.drawing import Drawing, save
 from spectral_edge.report.markdown import escape, table
-from spectral_edge.store import write_atomically
+from spectral_edge.store import make_folder, write_atomically
 
 if TYPE_CHECKING:
     from spectral_edge.experiments.point import Point
@@ -35,7 +35,7 @@ def points_markdown(points: Sequence[Point]) -> str:
 
 def write_points(points: Sequence[Point], folder: Path, name: str) -> None:
     """Write ``folder/<name>_<number>.csv`` for each point, counted from 1."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for number, point in enumerate(points, start=1):
         text = io.StringIO()
         csv.writer(text).writerows([point.columns, *point.rows])
@@ -45,6 +45,6 @@ def write_points(points: Sequence[Point], folder: Path, name: str) -> None:
 def write_experiment_report(name: str, points: Sequence[Point], drawings: Sequence[Drawing], out: Path) -> list[Path]:
     """Write ``figures/<drawing>.{png,pdf}`` and ``tables/<name>_<number>.csv``; returns the figures."""
     figures = out / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
+    make_folder(figures)
     write_points(points, out / "tables", name)
     return [path for drawing in drawings for path in save(drawing, figures)]

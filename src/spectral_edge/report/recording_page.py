@@ -15,7 +15,7 @@ from spectral_edge.report.drawing import Drawing, save, settle, style
 from spectral_edge.report.formatting import number, plural
 from spectral_edge.report.page import environment, illustrate
 from spectral_edge.report.recordings import draw_recording
-from spectral_edge.store import KeptModes, Labels, RunDirectory, RunMissingError, write_atomically
+from spectral_edge.store import KeptModes, Labels, RunDirectory, RunMissingError, make_folder, write_atomically
 
 __all__ = ["recording_page", "write_recording_report"]
 
@@ -70,7 +70,7 @@ def recording_page(path: Path, folder: Path) -> str:
         raise RunMissingError(f"{path}: no window is full yet, so nothing is logged. Wait, or record more often.")
     steps = run.mode_steps()
     modes = [run.read_modes(step) for step in _thinned(steps, _FILM)]
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     drawings = [draw_recording(lines, run.config, str(path / "metrics.jsonl"))]
     if modes:
         drawings.append(draw_film(modes))

@@ -31,7 +31,7 @@ from spectral_edge.report.training import (
     training_caption,
 )
 from spectral_edge.report.trajectories import draw_gap, draw_three_spectra
-from spectral_edge.store import Claims, Numbers, write_atomically
+from spectral_edge.store import Claims, Numbers, make_folder, write_atomically
 
 if TYPE_CHECKING:
     from spectral_edge.store.analysis import Analysis
@@ -58,7 +58,7 @@ def write_report(claims: Claims | None, numbers: Numbers, analyses: Sequence[Ana
     """
     figures, tables = out / "figures", out / "tables"
     for folder in (figures, tables):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     runs = representatives(analyses)
     drawings = [
         *([draw_forest(claims.answers)] if claims else []),
@@ -86,7 +86,7 @@ def write_decision(claims: Claims, out: Path) -> list[Path]:
         The PNG files.
     """
     folder = out / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     drawings = (
         draw_answers(claims.answers),
         draw_forest(claims.answers),

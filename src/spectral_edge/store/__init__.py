@@ -46,7 +46,15 @@ from spectral_edge.store.errors import (
     StoreError,
     storage_error,
 )
-from spectral_edge.store.files import append_line, read_file, read_lines, set_aside, sha256_file, write_atomically
+from spectral_edge.store.files import (
+    append_line,
+    make_folder,
+    read_file,
+    read_lines,
+    set_aside,
+    sha256_file,
+    write_atomically,
+)
 from spectral_edge.store.growing_lines import GrowingLines
 from spectral_edge.store.kept_modes import KeptModes, Labels
 from spectral_edge.store.locks import LockHolder, LockState, hold_lock, read_lock
@@ -134,6 +142,7 @@ __all__ = [
     "encode_json",
     "encode_tensors",
     "hold_lock",
+    "make_folder",
     "open_file",
     "read_analysis",
     "read_file",

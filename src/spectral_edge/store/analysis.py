@@ -10,8 +10,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from spectral_edge.store.errors import storage_error
-from spectral_edge.store.files import write_atomically
+from spectral_edge.store.files import make_folder, write_atomically
 from spectral_edge.store.records import Document, read_document
 from spectral_edge.store.results import ClaimRow, RunSummary
 from spectral_edge.store.tensors import decode_arrays, encode_arrays, read_verified
@@ -66,7 +65,7 @@ def write_analysis(folder: Path, rows: list[ClaimRow], summary: RunSummary, arra
     data = encode_arrays(arrays, folder / "arrays.safetensors")
     digest = hashlib.sha256(data).hexdigest()
     document = _RowsFile(arrays_sha256=digest, arrays_bytes=len(data), summary=summary, rows=rows)
-    _make_folder(folder)
+    make_folder(folder)
     arrays_file = folder / _arrays_name(digest)
     write_atomically(arrays_file, data)
     document.write(folder / "rows.json")
@@ -99,10 +98,3 @@ def read_analysis(folder: Path) -> Analysis | None:
 
 def _arrays_name(digest: str) -> str:
     return f"arrays-{digest[:16]}.safetensors"
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as cause:
-        raise storage_error(folder, cause, "created") from cause

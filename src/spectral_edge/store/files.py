@@ -10,10 +10,33 @@ from pathlib import Path
 from typing import Any
 
 from spectral_edge.store.errors import RunCorruptError, StoreError, storage_error
-from spectral_edge.store.strict_json import decode_json, encode_json
+from spectral_edge.store.strict_json import decode_object, encode_json
 from spectral_edge.store.system import open_file, read_at, sync_folder, write_at
 
-__all__ = ["append_line", "read_file", "read_lines", "remove_leftovers", "set_aside", "sha256_file", "write_atomically"]
+__all__ = [
+    "append_line",
+    "make_folder",
+    "read_file",
+    "read_lines",
+    "remove_leftovers",
+    "set_aside",
+    "sha256_file",
+    "write_atomically",
+]
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents, if they are not there.
+
+    Raises:
+        StoreError: ``path`` or a parent is a file, or cannot be made.
+    """
+    try:
+        if path.exists() and not path.is_dir():
+            raise StoreError(f"{path}: the output path is a file. Choose another path, or move the file away.")
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise storage_error(path, cause, "created") from cause
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -116,7 +139,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     records = []
     for number, line in enumerate(whole, start=1):
         try:
-            records.append(_decode_object(line, f"{path}:{number}"))
+            records.append(decode_object(line, f"{path}:{number}"))
         except RunCorruptError:
             if number < len(whole):
                 raise
@@ -190,14 +213,7 @@ def _committed_size(descriptor: int) -> int:
 
 def _is_whole(line: bytes) -> bool:
     try:
-        _decode_object(line, "")
+        decode_object(line, "")
     except StoreError:
         return False
     return line.endswith(b"\n")
-
-
-def _decode_object(line: bytes, place: str) -> dict[str, Any]:
-    record = decode_json(line, place)
-    if not isinstance(record, dict):
-        raise RunCorruptError(f"{place}: holds a {type(record).__name__} where an object {{...}} belongs.")
-    return record

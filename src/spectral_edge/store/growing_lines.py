@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spectral_edge.store.errors import RunCorruptError, storage_error
-from spectral_edge.store.strict_json import decode_json
+from spectral_edge.store.strict_json import decode_object
 
 __all__ = ["GrowingLines"]
 
@@ -67,9 +67,7 @@ class GrowingLines:
         for i, line in enumerate(lines):
             place = f"{self._path}:{len(self._records) + 1}"
             try:
-                record = decode_json(line, place)
-                if not isinstance(record, dict):
-                    raise RunCorruptError(f"{place}: holds a {type(record).__name__} where an object {{...}} belongs.")
+                record = decode_object(line, place)
             except RunCorruptError:
                 if i == len(lines) - 1:
                     return  # torn: the writer will cut it off

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal, Self, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic_core import PydanticSerializationError
 
-from spectral_edge.store.errors import RunCorruptError, RunMissingError, SchemaError, StoreError, storage_error
-from spectral_edge.store.files import read_file, read_lines, write_atomically
-from spectral_edge.store.strict_json import decode_json, encode_json
+from spectral_edge.store.errors import RunCorruptError, RunMissingError, SchemaError, StoreError
+from spectral_edge.store.files import make_folder, read_file, read_lines, write_atomically
+from spectral_edge.store.strict_json import decode_object, encode_json
 
 __all__ = [
     "SCHEMA",
@@ -167,10 +167,7 @@ class Document(Frozen):
         Raises:
             StoreError: ``path`` is a directory, an entry is nothing that JSON can hold, or the disk refuses.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as cause:
-            raise storage_error(path.parent, cause, "created") from cause
+        make_folder(path.parent)
         write_document(path, self, indent)
 
     @classmethod
@@ -230,10 +227,7 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises:
         RunCorruptError: missing, not JSON, or no object.
     """
-    value = decode_json(read_file(path), str(path))
-    if not isinstance(value, dict):
-        raise RunCorruptError(f"{path}: holds a {type(value).__name__} where an object {{...}} belongs.")
-    return value
+    return decode_object(read_file(path), str(path))
 
 
 def _first_problem(cause: ValidationError, length: int = 80) -> str:

@@ -13,8 +13,8 @@ from pydantic import BaseModel, JsonValue
 from torch import Tensor
 
 from spectral_edge.store.configuration import check_same_config, plain_config
-from spectral_edge.store.errors import RunCorruptError, RunMissingError, StoreError, storage_error
-from spectral_edge.store.files import append_line, remove_leftovers, write_atomically
+from spectral_edge.store.errors import RunCorruptError, RunMissingError
+from spectral_edge.store.files import append_line, make_folder, remove_leftovers, write_atomically
 from spectral_edge.store.kept_modes import KeptModes
 from spectral_edge.store.locks import hold_lock
 from spectral_edge.store.records import (
@@ -72,14 +72,10 @@ class RunDirectory:
             StoreError: ``path`` or a parent is a file, or cannot be written.
         """
         path = Path(path)
-        if path.exists() and not path.is_dir():
-            raise StoreError(f"{path}: the output path is a file. Choose another path, or move the file away.")
-        try:
-            for folder in ("trajectory", "checkpoints", "updates", "decay", "modes"):
-                (path / folder).mkdir(parents=True, exist_ok=True)
-        except OSError as cause:
-            raise storage_error(path, cause, "created") from cause
+        make_folder(path)
         run = cls(path, plain_config(config, path / "config.json"))
+        for files in run._all_files:
+            make_folder(files.folder)
         if not run._config_file.exists():
             with run.lock():
                 run._commit_config(environment)

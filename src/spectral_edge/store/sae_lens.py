@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from spectral_edge.store.errors import StoreError, storage_error
-from spectral_edge.store.files import write_atomically
+from spectral_edge.store.errors import StoreError
+from spectral_edge.store.files import make_folder, write_atomically
 from spectral_edge.store.strict_json import encode_json
 from spectral_edge.store.tensors import encode_arrays
 
@@ -49,10 +49,7 @@ def write_sae_lens(folder: Path, weights: Mapping[str, np.ndarray], k: int, meta
         "reshape_activations": "none",
         "metadata": {**metadata, "sae_lens_version": _LAYOUT_VERSION, "sae_lens_training_version": None},
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as cause:
-        raise storage_error(folder, cause) from cause
+    make_folder(folder)
     tensors, settings = folder / "sae_weights.safetensors", folder / "cfg.json"
     write_atomically(tensors, encode_arrays(weights, tensors))
     write_atomically(settings, encode_json(config, settings, indent=2) + b"\n")

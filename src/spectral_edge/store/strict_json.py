@@ -9,7 +9,7 @@ from typing import Any
 
 from spectral_edge.store.errors import RunCorruptError, StoreError
 
-__all__ = ["decode_json", "encode_json"]
+__all__ = ["decode_json", "decode_object", "encode_json"]
 
 
 def encode_json(value: Any, path: Path, indent: int | None = None) -> bytes:
@@ -65,6 +65,18 @@ def decode_json(data: bytes, place: str) -> Any:
             f"{place}: not valid JSON ({cause}). The file was damaged or edited: restore it from a copy, "
             "or make the run again."
         ) from cause
+
+
+def decode_object(data: bytes, place: str) -> dict[str, Any]:
+    """Read an object as :func:`decode_json` reads any value.
+
+    Raises:
+        RunCorruptError: ``data`` is not such JSON, or no object.
+    """
+    value = decode_json(data, place)
+    if not isinstance(value, dict):
+        raise RunCorruptError(f"{place}: holds a {type(value).__name__} where an object {{...}} belongs.")
+    return value
 
 
 def _refuse_constant(name: str) -> float:

@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from spectral_edge.store.errors import storage_error
-from spectral_edge.store.files import write_atomically
+from spectral_edge.store.files import make_folder, write_atomically
 from spectral_edge.store.records import read_document
 from spectral_edge.store.strict_json import encode_json
 
@@ -36,10 +35,7 @@ def write_sweep(root: Path, sweep: SweepFile) -> Path:
         StoreError: the disk refuses.
     """
     folder = root / "sweeps"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as cause:
-        raise storage_error(folder, cause, "created") from cause
+    make_folder(folder)
     data = encode_json(sweep.model_dump(mode="json", by_alias=True), folder, indent=1) + b"\n"
     path = folder / f"{hashlib.sha256(data).hexdigest()[:10]}.json"
     if not path.exists() or path.read_bytes() != data:

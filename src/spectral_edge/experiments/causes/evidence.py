@@ -15,7 +15,7 @@ from spectral_edge.experiments.causes.protocol import PROTOCOL, TRAINING_ARMS, C
 from spectral_edge.experiments.causes.rows import Rows
 from spectral_edge.experiments.causes.training import measure_arm, metrics_of, train_to_memorised
 from spectral_edge.replication.decision.tables import read_table, write_table
-from spectral_edge.store import StoreError
+from spectral_edge.store import StoreError, make_folder
 from spectral_edge.subjects import RunConfig, run_folder, train_run
 from spectral_edge.subjects.profiles import single_run
 from spectral_edge.subjects.trained_run import TrainedRun
@@ -46,7 +46,7 @@ def gather_causes(
     import polars
 
     measured = out / "measured"
-    measured.mkdir(parents=True, exist_ok=True)
+    make_folder(measured)
     # Those with training arms take longest, so they come first.
     runs = [single_run(name, seed) for seed in sorted(protocol.seeds) for name in protocol.operations]
     runs.sort(key=lambda run: run.training.seed not in protocol.trained_seeds)

@@ -8,7 +8,7 @@ from pathlib import Path
 from spectral_edge.engines import call_all
 from spectral_edge.experiments.discovery.measurement import discover_run
 from spectral_edge.replication.study import AnalysisConfig
-from spectral_edge.store import Discoveries, DiscoveryRow, describe_environment, hold_lock
+from spectral_edge.store import Discoveries, DiscoveryRow, describe_environment, hold_lock, make_folder
 from spectral_edge.subjects.training_run import RunConfig, run_folder, train_run
 
 __all__ = ["gather_evidence"]
@@ -34,7 +34,7 @@ def gather_evidence(
         StoreError: ``out`` cannot be written, or a run is damaged or in use.
         EngineError: a worker process was killed.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with hold_lock(out / "lock"):
         rows = call_all({run.run_id: (_complete, out, run, config) for run in runs}, jobs, say)
     found = Discoveries(environment=describe_environment(), rows=[row for of_run in rows.values() for row in of_run])

@@ -23,7 +23,7 @@ from spectral_edge.parameters import select_parameters
 from spectral_edge.recording import Recorder, watch
 from spectral_edge.replication.decision.tables import write_table
 from spectral_edge.spectrum import SpectralEdge
-from spectral_edge.store import decode_tensors, encode_tensors, read_file, write_atomically
+from spectral_edge.store import decode_tensors, encode_tensors, make_folder, read_file, write_atomically
 
 __all__ = ["ARMS", "KINDS", "LanguageConfig", "measure_seed", "table_path"]
 
@@ -90,7 +90,7 @@ def measure_seed(out: Path, seed: int, config: LanguageConfig) -> None:
     torch.set_num_threads(1)
     base = out / "base" / f"{seed}.safetensors"
     for folder in (out / "measured", base.parent):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     for arm in ARMS:
         if base.exists() and all(table_path(out, seed, arm, kind).exists() for kind in KINDS):
             continue

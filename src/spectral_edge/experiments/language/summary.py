@@ -22,6 +22,7 @@ from spectral_edge.store import (
     StoreError,
     decode_json,
     encode_json,
+    make_folder,
     read_file,
     write_atomically,
 )
@@ -95,7 +96,7 @@ def _claim(path: Path, config: LanguageConfig) -> None:
                 "its own). Choose another folder."
             )
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, encode_json(own, path, indent=1) + b"\n")
 
 

@@ -23,7 +23,7 @@ from spectral_edge.engines import call_all
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.replication.modes import Peak
 from spectral_edge.replication.study import AnalysisConfig
-from spectral_edge.store import CopyRow, PartingRow, Rounding, describe_environment, hold_lock
+from spectral_edge.store import CopyRow, PartingRow, Rounding, describe_environment, hold_lock, make_folder
 from spectral_edge.subjects import BASIS
 from spectral_edge.subjects.profiles import GROKKING, SEEDS, copy_number, copy_rate
 from spectral_edge.subjects.trained_run import TrainedRun
@@ -75,7 +75,7 @@ def compare_copies(
         ValueError: a run never generalises.
         FloatingPointError: a run diverges.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with hold_lock(out / "lock"):
         found = call_all({run.run_id: (_complete, out, run, config) for run in runs}, jobs, say)
     rows: list[CopyRow] = list(found.values())

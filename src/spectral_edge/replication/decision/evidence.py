@@ -25,7 +25,7 @@ from spectral_edge.replication.decision.series import measure_series
 from spectral_edge.replication.decision.statistics import GAIN, PRINTED_R2
 from spectral_edge.replication.decision.tables import gathered, read_table, write_table
 from spectral_edge.replication.decision.trunk import measure_trunk
-from spectral_edge.store import StoreError, hold_lock
+from spectral_edge.store import StoreError, hold_lock, make_folder
 from spectral_edge.subjects import RunConfig, run_folder, train_run
 from spectral_edge.subjects.profiles import GROKKING, single_run
 from spectral_edge.subjects.trained_run import TrainedRun
@@ -64,7 +64,7 @@ def measure_arm(
         ValueError: more seeds of an operation do not generalise than there are reserves.
     """
     folder = out / "measured" / arm
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with hold_lock(folder / "lock"):
         before = None
         while (replaced := replaced_seeds(out, protocol)) != before:  # until every seed of the arm has generalised
@@ -99,7 +99,7 @@ def measure_reproduction(path: Path, run: RunConfig, folder: Path, protocol: Pro
     """
     if not is_asked(run):
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     measures: dict[str, Measure] = {"series": measure_series, "rows": measure_modes}
     tables = {folder / f"{run.run_id}.{kind}.parquet": measure for kind, measure in measures.items()}
     _measure_missing(path, run, "reproduction", tables, protocol)
@@ -139,7 +139,7 @@ def gather_arm(out: Path, arm: Arm, kept: Path, protocol: Protocol = PROTOCOL) -
     Raises:
         StoreError: nothing is measured, or as :func:`~spectral_edge.replication.decision.tables.gathered`.
     """
-    kept.mkdir(parents=True, exist_ok=True)
+    make_folder(kept)
     replaced = replaced_seeds(out, protocol)
     wanted = {run.run_id for run in runs_of(arm, replaced)}
     if arm == "seeds":
@@ -169,7 +169,7 @@ def restore_arm(out: Path, arm: Arm, kept: Path, protocol: Protocol = PROTOCOL) 
     import polars
 
     folder, written = out / "measured" / arm, 0
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for kind in _KINDS:
         source = _kept(kept, arm, kind)
         if not source.exists():

@@ -10,7 +10,7 @@ from spectral_edge.engines.versions import versions
 from spectral_edge.replication.sweep.spec import SweepSpec
 from spectral_edge.replication.sweep.status import RunState, run_state
 from spectral_edge.replication.sweep.unit import Outcome, complete_unit
-from spectral_edge.store import StoreError, SweepFile, write_sweep
+from spectral_edge.store import SweepFile, make_folder, write_sweep
 from spectral_edge.subjects.training_run import run_folder
 
 __all__ = ["run_sweep"]
@@ -44,8 +44,7 @@ def run_sweep(
     """
     runs = {run.run_id: run for run in spec.configurations}
     claims = spec.claims_in_order
-    if root.exists() and not root.is_dir():
-        raise StoreError(f"{root}: the output path is a file. Choose another path, or move the file away.")
+    make_folder(root)
     root = root.resolve()  # workers may stand in other directories
     plain = [run.model_dump(mode="json") for run in runs.values()]
     analysis = spec.analysis.model_dump(mode="json") if claims else {}
