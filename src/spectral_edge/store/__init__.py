@@ -74,7 +74,7 @@ from spectral_edge.store.rounding import CopyRow, PartingRow, Rounding
 from spectral_edge.store.run_directory import RunDirectory
 from spectral_edge.store.sae_lens import write_sae_lens
 from spectral_edge.store.strict_json import decode_json, encode_json
-from spectral_edge.store.sweeps import SweepFile, read_sweep, sweep_files, write_sweep
+from spectral_edge.store.sweeps import SweepFile, sweep_files, write_sweep
 from spectral_edge.store.system import open_file, reserve
 from spectral_edge.store.tensors import decode_tensors, encode_tensors
 
@@ -148,7 +148,6 @@ __all__ = [
     "read_file",
     "read_lines",
     "read_lock",
-    "read_sweep",
     "reserve",
     "run_id",
     "set_aside",

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from spectral_edge.store.files import make_folder, write_atomically
-from spectral_edge.store.records import read_document
+from spectral_edge.store.records import Document
 from spectral_edge.store.strict_json import encode_json
 
-__all__ = ["SweepFile", "read_sweep", "sweep_files", "write_sweep"]
+__all__ = ["SweepFile", "sweep_files", "write_sweep"]
 
 
-class SweepFile(BaseModel):
+class SweepFile(Document):
     """``sweeps/<hash>.json``: the configurations of the runs of a sweep, and how each is to be analysed."""
 
-    schema_: Literal[1] = Field(1, alias="schema")
-    runs: list[dict[str, JsonValue]]
-    claims: list[str] = []
-    analysis: dict[str, Any] = {}
+    made_by: ClassVar[str] = "Run `spectral-edge sweep` first."
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+    runs: list[dict[str, JsonValue]]
+    claims: list[str] = Field(default_factory=list)
+    analysis: dict[str, Any] = Field(default_factory=dict)
 
 
 def write_sweep(root: Path, sweep: SweepFile) -> Path:
@@ -46,13 +45,3 @@ def write_sweep(root: Path, sweep: SweepFile) -> Path:
 def sweep_files(root: Path) -> list[Path]:
     """The files that sweeps left in ``root``, by name; none if there was no sweep."""
     return sorted((root / "sweeps").glob("*.json"))
-
-
-def read_sweep(path: Path) -> SweepFile:
-    """Read and validate one of them.
-
-    Raises:
-        RunCorruptError: it is damaged; names the first key that is wrong.
-        SchemaError: it was written under another schema version.
-    """
-    return read_document(path, SweepFile)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from spectral_edge.replication.completion import studies_left
 from spectral_edge.replication.study import AnalysisConfig
-from spectral_edge.store import StoreError, read_lock, read_sweep, sweep_files
+from spectral_edge.store import StoreError, SweepFile, read_lock, sweep_files
 from spectral_edge.subjects.training_run import RunConfig, open_run
 
 __all__ = ["RunState", "State", "Wanted", "run_state", "sweep_states"]
@@ -66,7 +66,7 @@ def sweep_states(root: Path) -> list[RunState]:
     states: list[RunState] = []
     for file in sweep_files(root):
         try:
-            sweep = read_sweep(file)
+            sweep = SweepFile.read(file)
             asked = AnalysisConfig.model_validate(sweep.analysis), tuple(sweep.claims)
             configs = [RunConfig.model_validate(run) for run in sweep.runs]
         except (StoreError, ValidationError) as problem:
