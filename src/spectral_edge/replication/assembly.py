@@ -12,7 +12,7 @@ from spectral_edge.replication.run_analysis import stored_analysis
 from spectral_edge.replication.study import AnalysisConfig
 from spectral_edge.store import Analysis, Numbers, RunMissingError, RunSummary, StoreError, describe_environment
 
-__all__ = ["analyses_of", "assemble", "find_analyses", "write_numbers"]
+__all__ = ["analyses_of", "assemble", "find_analyses"]
 
 
 def assemble(
@@ -49,19 +49,6 @@ def assemble(
         runs=[analysis.summary for analysis in analyses],
         rows=rows,
     )
-
-
-def write_numbers(path: Path, numbers: Numbers) -> Numbers:
-    """Write the table unless the file already says the same: a repeated command leaves the first record standing."""
-    if path.exists():
-        try:
-            old = Numbers.read(path)
-        except StoreError:
-            old = None  # damaged: it is derived from the runs, so it is made again
-        if old is not None and (old.rows, old.runs) == (numbers.rows, numbers.runs):
-            return old
-    numbers.write(path)
-    return numbers
 
 
 def _check_protocols(runs: Sequence[RunSummary]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from spectral_edge.engines import LocalEngine
-from spectral_edge.replication.assembly import assemble, write_numbers
+from spectral_edge.replication.assembly import assemble
 from spectral_edge.replication.autoencoder import export_autoencoder, has_autoencoder
 from spectral_edge.replication.catalogue import claims_in_order, studies_for
 from spectral_edge.replication.claims import STATEMENTS
@@ -171,7 +171,8 @@ def _gathered(out: Path, config: ReproduceConfig, started: float) -> Reproductio
     for stored in filter(has_autoencoder, found):
         export_autoencoder(stored, out / "autoencoders" / stored.summary.run_id)
     seconds = round(time.monotonic() - started, 1)
-    numbers = write_numbers(out / "numbers.json", assemble(found, analysis, config.profile, seconds, config.studied))
+    numbers = assemble(found, analysis, config.profile, seconds, config.studied)
+    numbers = numbers.write_unless_same(out / "numbers.json", ("rows", "runs"))
     tables = {kind: _table(out, runs, kind, config.protocol) for kind in ("rows", "series")}
     claims = reproduction_claims(
         config.profile, tables["rows"], tables["series"], seconds, committed(), config.protocol, config.claims

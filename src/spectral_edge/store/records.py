@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar, get_args
 
@@ -169,6 +169,23 @@ class Document(Frozen):
         """
         make_folder(path.parent)
         write_document(path, self, indent)
+
+    def write_unless_same(self, path: Path, parts: Iterable[str], indent: int | None = 1) -> Self:
+        """Write the file unless one is there whose ``parts`` are equal, and return the document that stands there.
+
+        So a repeated command leaves the first record standing, with its date and its time. A damaged file is replaced.
+
+        Raises:
+            StoreError: as :meth:`write`.
+        """
+        try:
+            old = self.read(path)
+        except StoreError:
+            old = None
+        if old is not None and all(getattr(old, part) == getattr(self, part) for part in parts):
+            return old
+        self.write(path, indent)
+        return self
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -98,14 +98,5 @@ def committed() -> Claims:
 
 
 def write_claims(path: Path, claims: Claims) -> Claims:
-    """Write the document unless the file already says the same: a repeated command leaves the first record standing."""
-    if path.exists():
-        try:
-            old = Claims.read(path)
-        except StoreError:
-            old = None  # damaged: it is derived from runs, so it is made again
-        parts = set(Claims.model_fields) - {"environment", "wall_seconds"}
-        if old is not None and all(getattr(old, name) == getattr(claims, name) for name in parts):
-            return old
-    claims.write(path, indent=None)
-    return claims
+    """Write the document unless the file already says the same, and return the one that stands there."""
+    return claims.write_unless_same(path, set(Claims.model_fields) - {"environment", "wall_seconds"}, indent=None)
