@@ -13,6 +13,7 @@ from spectral_edge.report.recording_page import recording_page, write_recording_
 from spectral_edge.report.recordings import is_recording
 from spectral_edge.report.rounding import draw_copies
 from spectral_edge.report.sections import ClaimSection, claim_sections
+from spectral_edge.report.selection import thinned
 from spectral_edge.report.summary import decision_sentence
 from spectral_edge.report.tables import Column
 from spectral_edge.report.writing import write_decision, write_report
@@ -38,6 +39,7 @@ __all__ = [
     "is_recording",
     "placed_sentence",
     "recording_page",
+    "thinned",
     "update_findings",
     "write_decision",
     "write_discovery_report",

@@ -15,6 +15,7 @@ from spectral_edge.report.drawing import Drawing, save, settle, style
 from spectral_edge.report.formatting import number, plural
 from spectral_edge.report.page import environment, illustrate
 from spectral_edge.report.recordings import draw_recording
+from spectral_edge.report.selection import thinned
 from spectral_edge.store import KeptModes, Labels, RunDirectory, RunMissingError, make_folder, write_atomically
 
 __all__ = ["recording_page", "write_recording_report"]
@@ -68,8 +69,7 @@ def recording_page(path: Path, folder: Path) -> str:
     lines = run.metrics()
     if not lines:
         raise RunMissingError(f"{path}: no window is full yet, so nothing is logged. Wait, or record more often.")
-    steps = run.mode_steps()
-    modes = [run.read_modes(step) for step in _thinned(steps, _FILM)]
+    modes = [run.read_modes(step) for step in thinned(run.mode_steps(), _FILM)]
     make_folder(folder)
     drawings = [draw_recording(lines, run.config, str(path / "metrics.jsonl"))]
     if modes:
@@ -161,12 +161,6 @@ def _label(labels: Labels, i: int) -> str:
         return f"input {i}"
     text = labels[i]
     return text if isinstance(text, str) else "".join(text)[:80]
-
-
-def _thinned(steps: list[int], most: int) -> list[int]:
-    """At most so many, evenly chosen; the last one is always there."""
-    every = -(-len(steps) // most) or 1
-    return steps[::-1][::every][::-1]
 
 
 def _setting(config: dict[str, Any]) -> str:

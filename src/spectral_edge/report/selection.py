@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -26,7 +26,10 @@ __all__ = [
     "source",
     "spectrum_panels",
     "task_rank",
+    "thinned",
 ]
+
+T = TypeVar("T")
 
 _TASK_ORDER = ("add", "sub", "mul", "x2_y2")
 _PAPER_PANELS = (
@@ -143,3 +146,13 @@ def source(analysis: Analysis, checkpoint: str) -> str:
         parts += [f"stride {edge['stride']}", f"window {edge['window']}"]
         parts += ["centred" if edge["centered"] else "uncentred"]
     return ", ".join(parts)
+
+
+def thinned(values: Sequence[T], most: int) -> list[T]:
+    """At most so many of the values, evenly chosen; the last one is always there.
+
+    >>> thinned(range(7), 3)
+    [0, 3, 6]
+    """
+    every = -(-len(values) // most) or 1
+    return list(values[(len(values) - 1) % every :: every])

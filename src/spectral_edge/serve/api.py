@@ -9,6 +9,7 @@ import polars as pl
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 
+from spectral_edge.report import thinned
 from spectral_edge.serve.answers import FileFormat, download, plain
 from spectral_edge.serve.claims import claims_file, claims_view, figure_path
 from spectral_edge.serve.comparisons import comparison_names, comparison_view, open_comparison
@@ -95,8 +96,7 @@ def _add_run(routes: APIRouter, library: Library, spectra: Spectra, explorer: Ex
         }
         if kind != "json":
             return download(pl.DataFrame(columns), f"{run}-metrics", kind)
-        every = slice(None, None, -(-len(lines) // _MOST_POINTS) or 1)
-        return plain({name: values[::-1][every][::-1] for name, values in columns.items()} | {"found": len(lines)})
+        return plain({name: thinned(values, _MOST_POINTS) for name, values in columns.items()} | {"found": len(lines)})
 
     @routes.get("/spectrum")
     def spectrum(run: RunName, choice: Choice, kind: FileFormat = "json") -> Any:

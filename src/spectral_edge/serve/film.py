@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from spectral_edge.bases import CoordinateSystem, to_grid
+from spectral_edge.report import thinned
 from spectral_edge.serve.explorer import Explorer
 from spectral_edge.serve.spectra import SpectrumChoice
 
@@ -70,8 +71,7 @@ class Film:
                 f"{self.name}: no step keeps a window of {self.choice.window} updates of stride {self.choice.stride}; "
                 "choose a smaller window"
             )
-        thinning = -(-len(steps) // MOST_FRAMES)
-        for step in steps[::-1][::thinning][::-1]:
+        for step in thinned(steps, MOST_FRAMES):
             grid = self.frame(explorer, step)
             levels = np.clip(grid / _BRIGHTEST, 0, 1) * 254
             yield (

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from spectral_edge.report import thinned
 from spectral_edge.store import GrowingLines, RunCorruptError, RunDirectory, StoreError, read_lock
 from spectral_edge.subjects import open_run
 
@@ -158,8 +159,7 @@ class Library:
     def curve(self, name: str) -> dict[str, list[float]]:
         """Test accuracy over steps, thinned to what a sparkline shows; empty where there is none."""
         known = [line for line in self.metrics(name) if number(line.get("test_accuracy")) is not None]
-        every = -(-len(known) // _CURVE_POINTS) or 1
-        shown = known[::-1][::every][::-1]  # the last one is always there
+        shown = thinned(known, _CURVE_POINTS)
         return {"step": [line["step"] for line in shown], "test_accuracy": [line["test_accuracy"] for line in shown]}
 
     def _runs(self) -> Iterator[Path]:

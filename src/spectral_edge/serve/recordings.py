@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spectral_edge.parameters import layer_sizes
-from spectral_edge.report import recording_page
+from spectral_edge.report import recording_page, thinned
 from spectral_edge.serve.library import Library, number
 from spectral_edge.store import RunCorruptError, RunDirectory, RunMissingError
 
@@ -32,8 +32,7 @@ def monitor(library: Library, name: str, most: int) -> dict[str, Any]:
         StoreError: its log is damaged.
     """
     config = _config(library, name)
-    lines = library.metrics(name)
-    lines = lines[::-1][:: -(-len(lines) // most) or 1][::-1]
+    lines = thinned(library.metrics(name), most)
     columns: dict[str, Any] = {key: [number(line.get(key)) for line in lines] for key in MONITORED}
     noted = [line["noted"] if isinstance(line.get("noted"), dict) else {} for line in lines]
     names = sorted({str(key) for known in noted for key in known})

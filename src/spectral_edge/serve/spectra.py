@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_edge.parameters import ParameterSubset
+from spectral_edge.report import thinned
 from spectral_edge.serve.library import Library
 from spectral_edge.spectrum import SpectralEdge, displacement_gram, edge_from_gram
 from spectral_edge.store import RunDirectory
@@ -113,8 +114,7 @@ class Spectra:
                 f"no window of {choice.window} updates of stride {choice.stride} is kept of {name}; strides and "
                 f"windows there are: {known or 'none yet'}"
             )
-        thinning = -(-len(windows) // most)
-        return _series(windows[::-1][::thinning][::-1], choice.window, choice.centered, len(windows))
+        return _series(thinned(windows, most), choice.window, choice.centered, len(windows))
 
     def last(self, name: str) -> dict[str, float] | None:
         """Position and gap ratio of the newest window in a run's log; ``None`` if there is none yet."""
