@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spectral_edge.experiments.discovery import Picture, Point, curve_of
 from spectral_edge.report.drawing import CELL_COLOURS, GREY, SERIES, Drawing, plain, save, settle, style
 from spectral_edge.report.page import environment, illustrate
 from spectral_edge.report.points import write_points
 from spectral_edge.store import DiscoveryRow, make_folder, write_atomically
-
-if TYPE_CHECKING:
-    from spectral_edge.experiments.discovery import Picture, Point
 
 __all__ = ["draw_discovery", "draw_emergence", "write_discovery_report"]
 
@@ -104,8 +101,7 @@ def _emergence(panel: Axes, rows: Sequence[DiscoveryRow], run_id: str, legend: b
     first = next(row for row in rows if row.run_id == run_id)
     accuracy = panel.twinx()
     for source, series in (("edge", SERIES[0]), ("random", SERIES[1])):
-        found = {r.step: r for r in rows if (r.run_id, r.source, r.pairs_known) == (run_id, source, 1)}
-        curve = [found[step] for step in sorted(found)]
+        curve = curve_of(rows, run_id, source)
         steps, heights = [row.step for row in curve], [-np.log10(row.pvalue) for row in curve]
         panel.plot(steps, heights, linestyle=series.line, color=series.colour, label=source)
         hits = [i for i, row in enumerate(curve) if row.recovered]

@@ -25,6 +25,7 @@ __all__ = [
     "operation",
     "plural",
     "statistic_label",
+    "subscript",
     "yes_no",
 ]
 
@@ -78,6 +79,8 @@ _INPUTS = {
     "test_off_diagonal": "held-out inputs with a ≠ b",
     "all_diagonal_averaged": "all inputs, f(a, a) averaged",
 }
+
+_LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 class Mark(NamedTuple):
@@ -193,6 +196,11 @@ def model_label(model: str) -> str:
 def null_label(kind: str) -> str:
     """Return the name of a null in words: ``random directions``."""
     return kind.replace("_", " ")
+
+
+def subscript(index: int) -> str:
+    """Return an index as it stands below the line: ``₁₀``."""
+    return str(index).translate(_LOWERED)
 
 
 def bounds(low: float, high: float) -> str:

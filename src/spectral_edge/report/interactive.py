@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from spectral_edge.report.drawing import INK, SERIES
-from spectral_edge.report.formatting import operation
+from spectral_edge.report.formatting import operation, subscript
 from spectral_edge.report.selection import run_source
 from spectral_edge.report.training import STRIDES, Spectrum, stored_spectrum
 
@@ -95,7 +95,7 @@ def _add_spectrum(figure: go.Figure, spectrum: Spectrum, *, visible: bool) -> No
 
     for index, series in enumerate(SERIES[: values.shape[1]]):
         line = {"color": series.colour, "dash": series.dash}
-        add(2, values[:, index], f"σ{'₁₂₃₄₅'[index]}", line, legend=True)
+        add(2, values[:, index], f"σ{subscript(index + 1)}", line, legend=True)
     add(3, spectrum.eigengap[every].astype(np.float32), "g₂₃", {"color": INK}, legend=False)
     add(4, spectrum.gap_ratio[every].astype(np.float32), "σ₁/σ₂", {"color": INK}, legend=False)
 

@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from spectral_edge.report.drawing import CELL_COLOURS, Drawing, hide, plain, settle, style
-from spectral_edge.report.formatting import operation
+from spectral_edge.report.formatting import operation, subscript
 from spectral_edge.report.selection import character_checkpoint, coordinate_names, latest_checkpoint, source
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _modes_figure(runs: Mapping[str, Analysis], drawn: Mapping[str, str]) -> Fig
 
 
 def _mode_images(run: Analysis, checkpoint: str) -> list[tuple[str, np.ndarray]]:
-    images = [(f"f{'₁₂₃'[index]}", image) for index, image in enumerate(run.arrays[f"energy.{checkpoint}"][:3])]
+    images = [(f"f{subscript(k)}", image) for k, image in enumerate(run.arrays[f"energy.{checkpoint}"][:3], start=1)]
     random = run.arrays.get(f"energy_random.{checkpoint}")
     return images if random is None else [*images, ("random direction", random[0])]
 

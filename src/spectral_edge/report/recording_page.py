@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from spectral_edge.report.drawing import Drawing, save, settle, style
-from spectral_edge.report.formatting import number, plural
+from spectral_edge.report.formatting import number, plural, subscript
 from spectral_edge.report.page import environment, illustrate
 from spectral_edge.report.recordings import draw_recording
 from spectral_edge.report.selection import thinned
@@ -104,7 +104,7 @@ def draw_film(modes: Sequence[KeptModes]) -> Drawing:
         for row, axes in enumerate(panels):
             values = n * shares[:, row, order].T
             image = axes.pcolormesh(edges, np.arange(n + 1) - 0.5, values, vmin=0, vmax=4, rasterized=True)
-            axes.set_title(f"f{_SUB[row]}" if row < len(_SUB) else f"f of v{row + 1}")
+            axes.set_title(f"f{subscript(row + 1)}")
             shown = np.unique(np.linspace(0, len(modes) - 1, 4).round().astype(int))
             axes.set_xticks(shown, [str(modes[i].step) for i in shown])
             axes.set_xlabel("training step")
@@ -194,6 +194,3 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_text, value))
     return number(value) if isinstance(value, (int, float)) else str(value)[:80]
-
-
-_SUB = "₁₂₃₄₅₆₇₈₉"

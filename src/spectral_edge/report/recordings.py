@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from spectral_edge.parameters import layer_sizes
 from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, plain, settle, style
+from spectral_edge.report.formatting import subscript
 from spectral_edge.store import RunCorruptError, RunDirectory
 
 __all__ = ["draw_recording", "is_recording"]
@@ -85,7 +86,8 @@ def _draw_gaps(axes: Axes, steps: Floats, sigma: Floats, ratios: Floats, floor: 
     axes.set_title("gap ratios")
     for k in range(min(ratios.shape[1], sigma.shape[1] - 1)):
         series = SERIES[k]
-        axes.plot(steps, ratios[:, k], color=series.colour, ls=series.line, label=f"σ{_SUB[k]}/σ{_SUB[k + 1]}")
+        label = f"σ{subscript(k + 1)}/σ{subscript(k + 2)}"
+        axes.plot(steps, ratios[:, k], color=series.colour, ls=series.line, label=label)
         hidden = sigma[:, k + 1] < np.nan_to_num(floor)
         axes.plot(steps[~hidden], ratios[~hidden, k], series.marker, color=series.colour, ms=3.5)
         axes.plot(steps[hidden], ratios[hidden, k], series.marker, color=series.colour, ms=3.5, mfc="white")
@@ -163,9 +165,6 @@ def _draw_layers(axes: Axes, steps: Floats, lines: list[dict[str, Any]], config:
     axes.set_yticks(np.arange(len(null))[::every] + 0.5, list(null)[::every], fontsize=7)
     axes.invert_yaxis()
     axes.figure.colorbar(image, ax=axes, pad=0.02)
-
-
-_SUB = "₁₂₃₄"
 
 
 def _column(lines: list[dict[str, Any]], key: str, place: str) -> Floats:

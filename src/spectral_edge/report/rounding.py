@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,9 +11,6 @@ from matplotlib.figure import Figure
 from spectral_edge.report.drawing import GREY, SERIES, Drawing, settle, style
 from spectral_edge.report.formatting import operation
 from spectral_edge.store import CopyRow, PartingRow, Rounding
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["draw_copies"]
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from spectral_edge.replication.claims import STATEMENTS
 from spectral_edge.report.answers import EffectLine, effect_lines
-from spectral_edge.report.formatting import DASH, bounds, enumeration, measurement, null_label, number
+from spectral_edge.report.formatting import DASH, enumeration, measurement, null_label, number
 from spectral_edge.report.lines import Line, headline, lines_of, setting
-from spectral_edge.report.tables import Column
-from spectral_edge.store import Answer, Claims, Numbers
+from spectral_edge.report.tables import Column, interval, null_kind, of_null
+from spectral_edge.store import Answer, ClaimRow, Claims, Numbers
 
 __all__ = [
     "ClaimSection",
@@ -34,11 +34,6 @@ class HeadlineRow:
 
     line: Line
     quantity: str
-
-    @property
-    def null_kind(self) -> str:
-        """The deciding null in words."""
-        return DASH if self.line.row.null is None else null_label(self.line.row.null.kind)
 
 
 @dataclass(frozen=True)
@@ -147,14 +142,8 @@ def _about(lines: list[Line], total: int, shared: str) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _interval(row: HeadlineRow) -> str:
-    interval = row.line.row.interval
-    return DASH if interval is None else bounds(interval.low, interval.high)
-
-
-def _null_text(row: HeadlineRow, field: str) -> str:
-    null = row.line.row.null
-    return DASH if null is None else measurement(getattr(null, field))
+def _of_row(text: Callable[[ClaimRow], str]) -> Callable[[HeadlineRow], str]:
+    return lambda headline: text(headline.line.row)
 
 
 def _columns(lines: list[Line]) -> tuple[Column, ...]:
@@ -164,15 +153,15 @@ def _columns(lines: list[Line]) -> tuple[Column, ...]:
         Column("quantity", lambda row: row.quantity, numeric=False),
         Column("published", lambda row: published(row.line)),
         Column("ours", lambda row: measurement(row.line.row.measured)),
-        Column("95 % interval", _interval),
+        Column("95 % interval", _of_row(interval)),
         Column("runs", lambda row: number(row.line.n_runs)),
         Column("each run", lambda row: each_run(row.line)),
-        Column("null mean", lambda row: _null_text(row, "mean")),
-        Column("null 95 %", lambda row: _null_text(row, "quantile95")),
+        Column("null mean", _of_row(of_null("null", "mean"))),
+        Column("null 95 %", _of_row(of_null("null", "quantile95"))),
         Column("p", lambda row: pvalue(row.line)),
     ]
     if len(kinds) > 1:
-        columns.append(Column("null", lambda row: row.null_kind, numeric=False))
+        columns.append(Column("null", _of_row(null_kind), numeric=False))
     if any(line.published_peak is not None for line in lines):
         columns.append(Column("ω of each run", lambda row: ", ".join(map(str, row.line.peaks)) or DASH))
         columns.append(Column("published ω", lambda row: number(row.line.published_peak)))

@@ -22,7 +22,10 @@ __all__ = [
     "Column",
     "environment_items",
     "evidence_frame",
+    "interval",
+    "null_kind",
     "numbers_frame",
+    "of_null",
     "runs_frame",
 ]
 
@@ -105,7 +108,9 @@ def _measured(name: str) -> Callable[[Any], str]:
     return text
 
 
-def _of_null(name: str, field: str) -> Callable[[Any], str]:
+def of_null(name: str, field: str) -> Callable[[ClaimRow], str]:
+    """Return how a number of the null under this name is written."""
+
     def text(row: Any) -> str:
         nested = getattr(row, name)
         return DASH if nested is None else measurement(getattr(nested, field))
@@ -113,11 +118,13 @@ def _of_null(name: str, field: str) -> Callable[[Any], str]:
     return text
 
 
-def _interval(row: ClaimRow) -> str:
+def interval(row: ClaimRow) -> str:
+    """Return the interval, or a dash."""
     return DASH if row.interval is None else bounds(row.interval.low, row.interval.high)
 
 
-def _null_kind(row: ClaimRow) -> str:
+def null_kind(row: ClaimRow) -> str:
+    """Return the deciding null in words, or a dash."""
     return DASH if row.null is None else null_label(row.null.kind)
 
 
@@ -161,18 +168,18 @@ _WHERE_COLUMNS = (
 ROW_COLUMNS = (
     *_WHAT_COLUMNS,
     Column("measured", _measured("measured")),
-    Column("95 % interval", _interval),
+    Column("95 % interval", interval),
     Column("published", _measured("published")),
-    Column("null", _null_kind, numeric=False),
-    Column("null mean", _of_null("null", "mean")),
-    Column("null s.d.", _of_null("null", "std")),
-    Column("null 95 %", _of_null("null", "quantile95")),
-    Column("p", _of_null("null", "pvalue")),
-    Column("permutation p", _of_null("permutation_null", "pvalue")),
+    Column("null", null_kind, numeric=False),
+    Column("null mean", of_null("null", "mean")),
+    Column("null s.d.", of_null("null", "std")),
+    Column("null 95 %", of_null("null", "quantile95")),
+    Column("p", of_null("null", "pvalue")),
+    Column("permutation p", of_null("permutation_null", "pvalue")),
     Column("further p", _further, numeric=False),
     Column("peak ω", _plain("peak")),
     Column("published ω", _plain("published_peak")),
-    Column("peak p", _of_null("peak_null", "pvalue")),
+    Column("peak p", of_null("peak_null", "pvalue")),
     *_WHERE_COLUMNS,
     Column("inputs", _plain("inputs"), numeric=False),
     Column("ε", _plain("relative_epsilon")),
