@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
+from numpy.typing import NDArray
 
 from spectral_edge.report import thinned
 from spectral_edge.serve.answers import FileFormat, download, plain
@@ -33,6 +34,7 @@ from spectral_edge.serve.recordings import MONITORED, monitor, page_of
 from spectral_edge.serve.spectra import Spectra
 from spectral_edge.statistics import NullDistribution
 from spectral_edge.store import Checkpoint, StoreError
+from spectral_edge.subjects.trained_run import TrainedRun
 
 __all__ = ["api"]
 
@@ -139,23 +141,18 @@ def _add_modes(routes: APIRouter, explorer: Explorer) -> None:
     ) -> Any:
         opened = explorer.run(f.run)
         values, about = f.values(explorer), {}
+        if kind != "json":
+            return download(_values_table(opened, values), f"{f.run}-{f.step}-f", kind)
         if f.random is None:
             edge = explorer.edge(f.run, f.step, f.choice)
             about = {"singular_values": edge.edge.singular_values[:10], "k": len(edge.response)}
-        if kind != "json":
-            a, b = opened.task.pairs.T
-            held_out = np.zeros(len(a), dtype=bool)
-            held_out[opened.split.test] = True
-            return download(
-                pl.DataFrame({"a": a, "b": b, "f": values, "held_out": held_out}), f"{f.run}-{f.step}-f", kind
-            )
-        chosen = opened.split.test if inputs == "test" else None
-        return plain(read_function(values, opened.task, basis, coordinates, chosen).__dict__ | about)
+        found = read_function(values, opened.task, basis, coordinates, _chosen(opened, inputs))
+        return plain(found.__dict__ | about)
 
     @routes.get("/null")
     def null(f: FunctionChoice, basis: Basis, inputs: Inputs = "test") -> Any:
         opened = explorer.run(f.run)
-        chosen = opened.split.test if inputs == "test" else None
+        chosen = _chosen(opened, inputs)
         measured = profile(f.values(explorer)[None], opened.task, basis, chosen)
         drawn = profile(explorer.random(f.run, f.step), opened.task, basis, chosen)
         shares = drawn.power / drawn.power.sum(axis=1, keepdims=True)
@@ -185,8 +182,20 @@ def _add_modes(routes: APIRouter, explorer: Explorer) -> None:
         opened, values = explorer.run(f.run), f.values(explorer)
         if frequency is None:
             return plain({"grid": character_share(values, opened.task, coordinates, (omega_a, omega_b))})
-        chosen = opened.split.test if inputs == "test" else None
+        chosen = _chosen(opened, inputs)
         return plain({"grid": frequency_share(values, opened.task, basis, coordinates, chosen, frequency)})
+
+
+def _chosen(run: TrainedRun, inputs: Inputs) -> NDArray[np.int64] | None:
+    """Indices of the pairs that are read; ``None`` for all of them."""
+    return run.split.test if inputs == "test" else None
+
+
+def _values_table(run: TrainedRun, values: NDArray[np.float64]) -> pl.DataFrame:
+    a, b = run.task.pairs.T
+    held_out = np.zeros(len(a), dtype=bool)
+    held_out[run.split.test] = True
+    return pl.DataFrame({"a": a, "b": b, "f": values, "held_out": held_out})
 
 
 def _add_film(routes: APIRouter, explorer: Explorer) -> None:
