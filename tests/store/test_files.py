@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -18,7 +17,6 @@ from spectral_edge.store import (
     StoreError,
     append_line,
     read_lines,
-    sha256_file,
     write_atomically,
 )
 
@@ -126,12 +124,3 @@ def test_missing_file_has_no_lines_and_a_folder_is_refused(tmp_path: Path) -> No
         write_atomically(tmp_path, b"")
     with pytest.raises(StoreError, match="Create the folder first"):
         append_line(tmp_path / "none" / "m.jsonl", {})
-
-
-def test_sha256_file_agrees_with_the_published_digest(tmp_path: Path) -> None:
-    path = tmp_path / "abc"
-    path.write_bytes(b"abc")  # FIPS 180-2, example B.1
-    assert sha256_file(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert sha256_file(path) == hashlib.sha256(b"abc").hexdigest()
-    with pytest.raises(StoreError, match="could not be read"):
-        sha256_file(tmp_path / "none")

@@ -10,6 +10,6 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 def opened(root):
     """A client that has shown the token."""
-    client = TestClient(create_app(root, TOKEN, threads=1), base_url="http://127.0.0.1")
+    client = TestClient(create_app(root, TOKEN), base_url="http://127.0.0.1")
     client.get("/", params={"token": TOKEN})
     return client

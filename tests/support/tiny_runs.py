@@ -1,9 +1,10 @@
 """Runs small enough for tests: mod 13, 60 steps, about a second."""
 
+import hashlib
+
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.replication import AnalysisConfig
 from spectral_edge.replication.decision import PROTOCOL
-from spectral_edge.store import sha256_file
 from spectral_edge.subjects import RunConfig
 
 TINY = {"p": 13, "d_model": 16, "n_heads": 2, "d_mlp": 16, "batch_size": 32, "eval_every": 5, "max_steps": 60}
@@ -25,4 +26,4 @@ def contents(path):
     """The SHA-256 of every file of a run that the result consists of: short to compare and to show."""
     left_out = {"status.json", "environment.json", "lock"}
     files = (f for f in sorted(path.rglob("*")) if f.is_file() and f.name not in left_out)
-    return {str(f.relative_to(path)): sha256_file(f) for f in files}
+    return {str(f.relative_to(path)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}

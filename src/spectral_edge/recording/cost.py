@@ -111,9 +111,9 @@ class Plan:
         return update, _seconds(lambda: gram_matrix(rows)) * width / rows.shape[1]
 
 
-def _seconds(work: Callable[[], object], rounds: int = 3) -> float:
+def _seconds(work: Callable[[], object]) -> float:
     spent = []
-    for _ in range(rounds):
+    for _ in range(3):
         start = time.perf_counter()
         work()
         spent.append(time.perf_counter() - start)

@@ -103,13 +103,13 @@ def mark(value: str | None) -> Mark:
     return Mark(DASH, "", "undecided") if value is None else _MARKS[value]
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """Return ``value`` to ``digits`` significant digits, integers in full, ``None`` as a dash."""
+def number(value: float | None) -> str:
+    """Return ``value`` to three significant digits, integers in full, ``None`` as a dash."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return DASH
     if isinstance(value, int):
         return str(value).replace("-", "−")
-    return f"{value:.{digits}g}".replace("-", "−")
+    return f"{value:.3g}".replace("-", "−")
 
 
 def measurement(value: float | None, digits: int = 3) -> str:

@@ -32,7 +32,6 @@ def create_app(
     hosts: Collection[str] = ("127.0.0.1", "localhost", "::1"),
     cookie: str = "spectral-edge",
     ends: Callable[[], bool] | None = None,
-    threads: int | None = None,
 ) -> Guard:
     """Serve the runs under ``root``: an ASGI application that reads and never writes.
 
@@ -42,14 +41,13 @@ def create_app(
         hosts: names by which the server may be asked for.
         cookie: name of the cookie that keeps the token.
         ends: says whether the server is ending, and streams with it; never if ``None``.
-        threads: that compute responses; all cores if ``None``.
 
     Raises:
         StoreError: there is no such directory.
     """
     library = Library(root)
     app = FastAPI(title="spectral-edge", openapi_url=None, docs_url=None, redoc_url=None)
-    explorer = Explorer(library, threads or torch.get_num_threads())
+    explorer = Explorer(library, torch.get_num_threads())
     app.include_router(api(library, Spectra(library), explorer))
     app.state.ends = ends or (lambda: False)
     _add_errors(app)

@@ -52,7 +52,6 @@ from spectral_edge.store.files import (
     read_file,
     read_lines,
     set_aside,
-    sha256_file,
     write_atomically,
 )
 from spectral_edge.store.growing_lines import GrowingLines
@@ -151,7 +150,6 @@ __all__ = [
     "reserve",
     "run_id",
     "set_aside",
-    "sha256_file",
     "storage_error",
     "sweep_files",
     "write_analysis",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -20,7 +19,6 @@ __all__ = [
     "read_lines",
     "remove_leftovers",
     "set_aside",
-    "sha256_file",
     "write_atomically",
 ]
 
@@ -158,19 +156,6 @@ def read_file(path: Path) -> bytes:
         raise RunCorruptError(f"{path}: {what}. Restore it from a copy, or make the run again.")
     try:
         return path.read_bytes()
-    except OSError as cause:
-        raise storage_error(path, cause, "read") from cause
-
-
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal; memory does not grow with the file.
-
-    Raises:
-        StoreError: the file cannot be read.
-    """
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as cause:
         raise storage_error(path, cause, "read") from cause
 

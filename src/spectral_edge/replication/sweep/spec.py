@@ -23,6 +23,7 @@ __all__ = ["SpecError", "SweepSpec", "read_spec"]
 
 _RUN_FIELDS = tuple(name for name in RunConfig.model_fields if name != "training")
 _FIELDS = (*TrainingConfig.model_fields, *_RUN_FIELDS)
+_MOST_LISTED = 20
 
 
 class SpecError(ValueError):
@@ -188,6 +189,7 @@ def _numbered(runs: Iterable[dict[str, JsonValue]]) -> list[tuple[str, dict[str,
     return [(f"runs[{i}]", fields) for i, fields in enumerate(runs)]
 
 
-def _listed(problems: list[str], most: int = 20) -> str:
-    shown = problems[:most] + ([f"… and {len(problems) - most} more"] if len(problems) > most else [])
+def _listed(problems: list[str]) -> str:
+    more = len(problems) - _MOST_LISTED
+    shown = problems[:_MOST_LISTED] + ([f"… and {more} more"] if more > 0 else [])
     return f"{len(problems)} problem{'s' * (len(problems) > 1)} in this sweep:" + "".join(f"\n  {p}" for p in shown)
