@@ -173,13 +173,17 @@ class Peakedness(CyclicStatistic):
         return scores
 
     def of_profile(self, profile: FourierProfile) -> Floats:
-        """The ratio, in [1, M//2]; sums over inputs are sums over groups, n_q inputs each."""
+        """The ratio, in [1, M//2]."""
+        power = self.power(profile)
+        return power.max(axis=1) / power.mean(axis=1)
+
+    def power(self, profile: FourierProfile) -> Floats:
+        """(n, M//2) P(ω) of each of n functions; sums over inputs are sums over groups, n_q inputs each."""
         counts = np.atleast_2d(profile.counts)
         sums = profile.group_means * counts
         sums -= counts * sums.sum(axis=1, keepdims=True) / counts.sum(axis=1, keepdims=True)
         angle = 2 * np.pi * np.outer(np.arange(1, self.order // 2 + 1), np.arange(self.order)) / self.order
-        power = _along(np.cos(angle), sums, counts) + _along(np.sin(angle), sums, counts)
-        return power.max(axis=1) / power.mean(axis=1)
+        return _along(np.cos(angle), sums, counts) + _along(np.sin(angle), sums, counts)
 
 
 def _permutations(order: int, generator: np.random.Generator, n: int) -> NDArray[np.int64]:

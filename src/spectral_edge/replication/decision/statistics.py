@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_edge.bases import grouping
-from spectral_edge.comparison import Concentration, VarianceShare
-from spectral_edge.comparison.features import computed_once
+from spectral_edge.comparison import Concentration, Peakedness, VarianceShare
 from spectral_edge.comparison.statistic import Statistic, Takes, of_direction
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.replication.claims.c09_sum_of_squares import BASES
@@ -36,8 +34,6 @@ __all__ = [
     "purity_of",
     "statistics_of",
 ]
-
-Floats = NDArray[np.float64]
 
 _SCRIPT = ("head_purity", "peakedness:script", "peak:script")
 _OURS = ("variance_share", "variance_share:pc1", "jaccard", "cross_gain:held_out")
@@ -96,75 +92,14 @@ def cross_term_statistics(run: TrainedRun, pairs: NDArray[np.int64]) -> dict[Mea
     }
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class ScriptPeakedness:
-    """Peakedness as the author's script computes it: of scores on a singular vector, over inputs and not over groups.
-
-    s = H u₁ minus its mean, u₁ the first right singular vector of the uncentred response H (N, d); power at ω is that
-    of s along the unit vectors of cos(2πωq/M) and sin(2πωq/M) over the N inputs; the number is max/mean over
-    ω = 1 … M//2. Source: paper.md, section 4.10.
-
-    Args:
-        labels: (N,) q of each input, 0 … M-1.
-        order: M.
-    """
-
-    labels: NDArray[np.int64]
-    order: int
+class ScriptPeakedness(Peakedness):
+    """Peakedness as the author's script computes it, and the frequency of its peak (paper.md, section 4.10)."""
 
     name: ClassVar[str] = "peakedness:script"
-    takes: ClassVar[Takes] = "response"
-
-    def __call__(self, response: Tensor) -> float:
-        """The number of a response (N, d)."""
-        return float(_peakedness(self.power(response))[0])
 
     def peak(self, response: Tensor) -> float:
         """ω of the largest power."""
-        return float(self.power(response)[0].argmax() + 1)
-
-    def power(self, response: Tensor) -> Floats:
-        """(1, M//2) power at ω = 1 … M//2."""
-        key = ("script", id(self))
-        return computed_once(response, key, lambda: (self._power(response, np.arange(self.order)[None]), self))[0]
-
-    def permute_labels(self, generator: np.random.Generator) -> Callable[[Tensor], float]:
-        """Exchange whole groups."""
-        names = generator.permutation(self.order)[None]
-        return lambda response: float(_peakedness(self._power(response, names))[0])
-
-    def permuted_values(self, response: Tensor, generator: np.random.Generator, n: int) -> Floats:
-        """(n,) values, the groups exchanged at random for each."""
-        names = np.stack([generator.permutation(self.order) for _ in range(n)])
-        return _peakedness(self._power(response, names))
-
-    def _power(self, response: Tensor, names: NDArray[np.int64]) -> Floats:
-        """(n, M//2) power where group q is called names[:, q]: sums over inputs are sums over groups."""
-        scores, counts = (np.bincount(self.labels, weights, self.order) for weights in (_scores(response), None))
-        angles = 2 * np.pi * np.outer(np.arange(1, self.order // 2 + 1), np.arange(self.order)) / self.order
-        power = np.zeros((len(names), len(angles)))
-        for wave in (np.cos(angles), np.sin(angles)):
-            named = wave[:, names]  # (M//2, n, M)
-            length = np.square(named) @ counts
-            # sin at ω = M/2 is zero: it has no unit vector
-            power += np.divide(np.square(named @ scores), length, out=np.zeros_like(length), where=length > 1e-9).T
-        return power
-
-
-def _peakedness(power: Floats) -> Floats:
-    return power.max(axis=1) / power.mean(axis=1)
-
-
-def _scores(response: Tensor) -> Floats:
-    """Scores of the inputs on the first right singular vector of a response, less their mean."""
-
-    def compute() -> Floats:
-        h = response.double().cpu()
-        first = torch.linalg.eigh(h.T @ h).eigenvectors[:, -1]
-        scores = h @ first
-        return (scores - scores.mean()).numpy()
-
-    return computed_once(response, "scores on the first singular vector", compute)
+        return float(self.power(self.profile(response))[0].argmax() + 1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
