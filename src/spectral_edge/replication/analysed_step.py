@@ -36,23 +36,23 @@ class AnalysedStep:
         return self.run.edge(self.step, self.config.window, self.config.stride, self.config.centered)
 
     def row(self, claim: str, **found: Any) -> ClaimRow:
-        """A row of the model at this step."""
+        """A row of the model at this step; ``found`` may replace what the step says of itself, such as the task."""
         training = self.run.training
-        return ClaimRow(
-            claim=claim,
-            task=training.operation,
-            seed=training.seed,
-            weight_decay=training.weight_decay,
-            checkpoint=self.checkpoint,
-            step=self.step,
-            run_id=self.run.config.run_id,
-            **found,
-        )
+        own = {
+            "task": training.operation,
+            "seed": training.seed,
+            "weight_decay": training.weight_decay,
+            "checkpoint": self.checkpoint,
+            "step": self.step,
+            "run_id": self.run.config.run_id,
+        }
+        return ClaimRow(claim=claim, **(own | found))
 
     def edge_row(self, claim: str, **found: Any) -> ClaimRow:
         """A row of one or several directions of the edge."""
         c = self.config
-        return self.row(claim, stride=c.stride, window=c.window, centered=c.centered, method="jvp", **found)
+        setting = {"stride": c.stride, "window": c.window, "centered": c.centered, "method": "jvp"}
+        return self.row(claim, **(setting | found))
 
     @property
     def as_published(self) -> bool:

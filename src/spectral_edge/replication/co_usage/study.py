@@ -162,8 +162,9 @@ class _CheckpointUsage:
         is_headline = (statistic, inputs, self._here.checkpoint) == ("sharedness", "test", "stop")
         if is_headline and is_published(run.training, config):
             published = _PUBLISHED.get(direction)
-        row = self._here.edge_row(
+        return self._here.edge_row(
             "C12",
+            task=task or run.training.operation,
             model=run.training.operation if len(run.tasks) > 1 else None,
             direction=direction,
             statistic=statistic,
@@ -173,7 +174,6 @@ class _CheckpointUsage:
             null=found.null,
             further_nulls=found.further_nulls,
         )
-        return row if task is None else row.model_copy(update={"task": task})
 
 
 def _relative(usage: np.ndarray, k: int) -> np.ndarray:

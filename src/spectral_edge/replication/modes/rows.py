@@ -48,6 +48,7 @@ class StepRows:
         of_response = line.statistic != "head_purity"
         return here.edge_row(
             line.claim,
+            method="jvp" if of_response else None,
             direction=str(line.direction),
             statistic=line.statistic,
             grouping=line.grouping,
@@ -63,7 +64,7 @@ class StepRows:
             further_nulls=self._further_nulls(line),
             peak_null=self._peak_null(line, "random_directions"),
             permutation_peak_null=self._peak_null(line, "input_permutation"),
-        ).model_copy(update={} if of_response else {"method": None})
+        )
 
     @cached_property
     def modes(self) -> FunctionalModes:

@@ -12,13 +12,14 @@ frequencies that each head uses, read from its logits.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from spectral_edge.bases import grouping
 from spectral_edge.grokking import TrainingConfig
+from spectral_edge.replication.analysed_step import AnalysedStep
 from spectral_edge.replication.null_summary import summarise
 from spectral_edge.replication.shared_trunk.contrasts import (
     CLAIM,
@@ -77,11 +78,11 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
         name = "final"
         step = run.step_of(name, config.window)
     assert step is not None
-    here = _Here(run, config, name, step)
+    here = AnalysedStep(run, config, name, step)
     say(f"frequencies of the heads at {name}, step {step}")
     frequencies = _frequencies(here, step)
     steps = _grok_steps(run)
-    rows = [here.row(task=task, statistic="grok_step", measured=at) for task, at in steps.items()]
+    rows = [_row_of(here)(task=task, statistic="grok_step", measured=at) for task, at in steps.items()]
     rows += _frequency_rows(here, frequencies)
     arrays = {f"shared_trunk.frequencies.{key}": use.power for key, use in frequencies.items()}
     if "x2_y2" in steps:  # which may be before or after addition's
@@ -102,41 +103,15 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
 SHARED_TRUNK = Study("shared_trunk", 2, (CLAIM,), _applies, _measure, across_models)
 
 
-@dataclass(frozen=True)
-class _Here:
-    """One checkpoint of one run, and the row that all its numbers start from."""
+def _row_of(here: AnalysedStep) -> Callable[..., ClaimRow]:
+    """What makes a row of C11 at this step."""
+    return partial(here.row, CLAIM, task=_subject(here.run), model=model_name(here.run.training))
 
-    run: TrainedRun
-    config: AnalysisConfig
-    name: Checkpoint
-    step: int
-    row: Callable[..., ClaimRow] = field(init=False)
 
-    def __post_init__(self) -> None:
-        training = self.run.training
-        row = partial(
-            ClaimRow,
-            claim=CLAIM,
-            task=self.subject,
-            model=model_name(training),
-            seed=training.seed,
-            weight_decay=training.weight_decay,
-            checkpoint=self.name,
-            step=self.step,
-            run_id=self.run.config.run_id,
-        )
-        object.__setattr__(self, "row", row)
-
-    @property
-    def subject(self) -> str:
-        """The task that the rows are about."""
-        operations = self.run.training.operations
-        return "x2_y2" if "x2_y2" in operations else operations[0]
-
-    @property
-    def published(self) -> PublishedNumbers | None:
-        """The paper's numbers, if they speak of this checkpoint of this run."""
-        return published_numbers(self.run.training, self.config) if self.name == "stop" else None
+def _subject(run: TrainedRun) -> str:
+    """The task that the rows are about."""
+    operations = run.training.operations
+    return "x2_y2" if "x2_y2" in operations else operations[0]
 
 
 def published_numbers(training: TrainingConfig, config: AnalysisConfig) -> PublishedNumbers | None:
@@ -155,7 +130,7 @@ def _grok_steps(run: TrainedRun) -> dict[str, int]:
     return found
 
 
-def _frequencies(here: _Here, step: int) -> dict[str, FrequencyUse]:
+def _frequencies(here: AnalysedStep, step: int) -> dict[str, FrequencyUse]:
     """``head_<task>`` for every task, ``embedding_sum`` and ``embedding_discrete_log``."""
     config, model = here.config, here.run.model_at(step)[0]
     found = {
@@ -170,17 +145,19 @@ def _frequencies(here: _Here, step: int) -> dict[str, FrequencyUse]:
     return found
 
 
-def _frequency_rows(here: _Here, frequencies: dict[str, FrequencyUse], at_step: int | None = None) -> list[ClaimRow]:
+def _frequency_rows(
+    here: AnalysedStep, frequencies: dict[str, FrequencyUse], at_step: int | None = None
+) -> list[ClaimRow]:
     """Frequencies of heads and embedding; with ``at_step`` those where x2_y2 met the stopping rule by itself."""
-    row, suffix = here.row, ""
+    row, suffix = _row_of(here), ""
     if at_step is not None:
-        row, suffix = partial(here.row, checkpoint=None, step=at_step), ":at_grok_of_x2_y2"
+        row, suffix = partial(row, checkpoint=None, step=at_step), ":at_grok_of_x2_y2"
     rows = []
     for key, use in frequencies.items():
         read, _, what = key.partition("_")
         rows.append(
             row(
-                task=what if read == "head" else here.subject,
+                task=what if read == "head" else _subject(here.run),
                 statistic=("logit_concentration" if read == "head" else "embedding_concentration") + suffix,
                 grouping=use.grouping,
                 inputs="all" if read == "head" else None,
@@ -201,28 +178,27 @@ def _frequency_rows(here: _Here, frequencies: dict[str, FrequencyUse], at_step: 
 class _Modes:
     """Edge and random directions at one checkpoint, read from the trunk and from every head."""
 
-    def __init__(self, here: _Here) -> None:
-        self._here = here
+    def __init__(self, here: AnalysedStep) -> None:
         run, config = here.run, here.config
         model, parameters = run.model_at(here.step)
-        p, nonzero = run.training.p, (run.task.pairs != 0).all(axis=1)
+        self._p, nonzero = run.training.p, (run.task.pairs != 0).all(axis=1)
         self._pairs = run.task.pairs[nonzero]
         test = np.zeros(len(run.task.pairs), dtype=bool)
         test[run.split.test] = True
         self._test = test[nonzero]
-        self.readings = ("trunk", f"head_{here.subject}")
-        sets = {name: cross_term_sets(p)[name] for name in FEATURES}
-        features = cross_term_features(self._pairs, p)[:, sets["both"]]
+        self._subject = _subject(run)
+        self.readings = ("trunk", f"head_{self._subject}")
+        sets = {name: cross_term_sets(self._p)[name] for name in FEATURES}
+        features = cross_term_features(self._pairs, self._p)[:, sets["both"]]
         probe = RidgeProbe(features, sets=sets, folds=mirror_folds(self._pairs, _FOLDS, config.seed))
-        edge = run.edge(here.step, config.window, config.stride, config.centered).directions(len(EDGE))
+        edge = here.edge.directions(len(EDGE))
         null = random_directions(config.random_directions, parameters.dim, config.seed)
         self._edge, self._random = (
             trunk_responses(model, directions, self._pairs, parameters, probe, self.readings)
             for directions in (edge, null)
         )
-        self._row = partial(
-            here.row, stride=config.stride, window=config.window, centered=config.centered, method="jvp"
-        )
+        self._row = partial(here.edge_row, CLAIM, task=self._subject, model=model_name(run.training))
+        self._published = published_numbers(run.training, config) if here.checkpoint == "stop" else None
         self._profiles: dict[tuple[str, str], tuple[FourierProfile, FourierProfile]] = {}
 
     def rows(self, frequencies: dict[str, FrequencyUse]) -> list[ClaimRow]:
@@ -236,8 +212,8 @@ class _Modes:
 
     def _spectral_rows(self, reading: str, k: int, frequencies: dict[str, FrequencyUse]) -> list[ClaimRow]:
         rows = []
-        published = self._here.published if (reading, k) == ("trunk", 0) else None
-        for basis in SPECTRA if self._here.subject == "x2_y2" else ("sum",):
+        published = self._published if (reading, k) == ("trunk", 0) else None
+        for basis in SPECTRA if self._subject == "x2_y2" else ("sum",):
             edge, random = self.profiles(reading, basis)
             row = partial(self._row, direction=_direction(reading, k), grouping=basis, inputs="test")
             peaks = random.peak.tolist()
@@ -288,7 +264,7 @@ class _Modes:
             )
             for i, features in enumerate(FEATURES)
         ]
-        published = self._here.published if (reading, k) == ("trunk", 0) else None
+        published = self._published if (reading, k) == ("trunk", 0) else None
         for i, statistic in enumerate(("synergy", "synergy_cross_validated")):
             measured = float(synergy(edge)[i, k])
             rows.append(
@@ -308,14 +284,14 @@ class _Modes:
         if "head_add" in frequencies:
             addition = frequencies["head_add"].top
             named = {"addition": addition[:1], "addition_top3": addition[:3]}
-        if self._here.published:
+        if self._published:
             named["published"] = [_PUBLISHED_FREQUENCY]
         return named
 
     def profiles(self, reading: str, basis: str) -> tuple[FourierProfile, FourierProfile]:
         """Of edge and random directions, on held-out nonzero pairs."""
         if (reading, basis) not in self._profiles:
-            q = grouping(basis, self._here.run.training.p)
+            q = grouping(basis, self._p)
             labels = q(self._pairs[self._test])
 
             def profile(of: TrunkResponses) -> FourierProfile:
