@@ -45,6 +45,9 @@ def test_outputs_and_gradients_equal_the_plain_twin(shape):
     a, b = a_batch(shape.get("p", 97))
     logits, residual = ours(a, b, return_residual=True)
     torch.testing.assert_close(residual, plain.residual(a, b), rtol=1e-5, atol=1e-5)
+    alone = ours.residual(torch.stack([a, b], dim=1))
+    assert torch.equal(alone, residual)
+    assert not alone.requires_grad
     torch.testing.assert_close(logits, plain(a, b), rtol=1e-5, atol=1e-5)
     labels = (a + b) % shape.get("p", 97)
     F.cross_entropy(logits, labels).backward()
@@ -82,6 +85,7 @@ def test_several_tasks_have_a_head_each():
     logits = model(*a_batch(11))
     assert {name: value.shape for name, value in logits.items()} == {"add": (64, 11), "mul": (64, 11)}
     assert {"head_add.weight", "head_mul.bias"} <= set(model.state_dict())
+    assert model.head_of("mul").weight is model.get_parameter("head_mul.weight")
 
 
 @pytest.mark.parametrize("pair", [(11, 0), (0, 11), (-1, 0), (0, -1)])

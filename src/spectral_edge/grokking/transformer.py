@@ -97,9 +97,25 @@ class ModularTransformer(nn.Module):
         """
         residual = self._residual(a, b)
         normed = self.ln(residual)
-        outputs = {task: getattr(self, name)(normed) for task, name in self._head_names.items()}
+        outputs = {task: self.head_of(task)(normed) for task in self.tasks}
         logits = outputs[self.tasks[0]] if len(self.tasks) == 1 else outputs
         return (logits, residual) if return_residual else logits
+
+    @torch.no_grad()
+    def residual(self, pairs: Tensor) -> Tensor:
+        """The stream at position 0 after the last block, before the final norm, (B, d), without a graph.
+
+        Gradients are those of :meth:`forward` with ``return_residual``, which gives the same numbers.
+
+        Args:
+            pairs: (B, 2) tokens.
+        """
+        return self._residual(pairs[:, 0], pairs[:, 1])
+
+    def head_of(self, task: str) -> nn.Linear:
+        """The layer that reads a task's logits from the normed residual stream."""
+        head: nn.Linear = getattr(self, self._head_names[task])
+        return head
 
     @property
     def _layers(self) -> list[nn.TransformerEncoderLayer]:

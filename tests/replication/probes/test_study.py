@@ -9,7 +9,7 @@ from sklearn.metrics import r2_score
 import spectral_edge as se
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.replication.null_summary import subset_draws
-from spectral_edge.replication.probes.activations import ActivationProbes, residual_stream, untrained_models
+from spectral_edge.replication.probes.activations import ActivationProbes, untrained_models
 from spectral_edge.replication.probes.cross_terms import CrossTermProbe
 from spectral_edge.replication.probes.study import PROBES
 from spectral_edge.subjects.trained_run import TrainedRun
@@ -185,8 +185,8 @@ def test_untrained_models_differ_and_leave_the_random_state_alone():
     torch.manual_seed(5)
     first, second = untrained_models(training, 2, seed=0)
     assert torch.equal(torch.rand(3), expected)
-    pairs = se.ModularTask("add", 13).pairs
-    assert not np.allclose(residual_stream(first, pairs), residual_stream(second, pairs))
+    pairs = torch.from_numpy(se.ModularTask("add", 13).pairs)
+    assert not torch.allclose(first.residual(pairs), second.residual(pairs))
 
 
 def test_an_aggregate_of_exchangeable_values_is_held_against_subsets():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spectral_edge.grokking import ModularTask, ModularTransformer
 from spectral_edge.representation import (
@@ -60,13 +60,12 @@ class AutoencodedStream:
     """
 
     def __init__(self, model: ModularTransformer, task: ModularTask, held_out: np.ndarray, seed: int) -> None:
-        self._model, self._held_out = model, torch.from_numpy(held_out)
-        pairs = torch.from_numpy(task.pairs)
-        with torch.no_grad():
-            self._stream: Tensor = model(pairs[:, 0], pairs[:, 1], return_residual=True)[1]
+        self._held_out = torch.from_numpy(held_out)
+        self._logits = nn.Sequential(model.ln, model.head_of(task.name))
+        self._stream = model.residual(torch.from_numpy(task.pairs))
         self._labels = torch.from_numpy(task.labels)
-        order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(seed))
-        n_training = int(_TRAINED_ON * len(pairs))
+        order = torch.randperm(len(task.pairs), generator=torch.Generator().manual_seed(seed))
+        n_training = int(_TRAINED_ON * len(task.pairs))
         self._training, self._left_out = order[:n_training], order[n_training:]
         width = self._stream.shape[1]
         self._size = AutoencoderTraining(_EXPANSION * width, max(1, width // _WIDTH_PER_ACTIVE), seed=seed)
@@ -114,5 +113,4 @@ class AutoencodedStream:
 
     @torch.no_grad()
     def _accuracy(self, stream: Tensor) -> float:
-        logits = self._model.head(self._model.ln(stream[self._held_out]))  # type: ignore[operator]
-        return float((logits.argmax(1) == self._labels[self._held_out]).double().mean())
+        return float((self._logits(stream[self._held_out]).argmax(1) == self._labels[self._held_out]).double().mean())

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from spectral_edge.comparison import Isotropic, compare
 from spectral_edge.grokking import TrainingConfig
@@ -70,11 +69,12 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
     say(f"features moved by {config.random_directions} random directions at {name}, step {step}")
     pairs = torch.from_numpy(run.task.pairs[held_out])
     responses = functional_modes(model, directions, pairs, parameters=parameters).response
-    with torch.no_grad():
-        activations: Tensor = model(pairs[:, 0], pairs[:, 1], return_residual=True)[1]
     epsilon = config.relative_epsilon * float(parameters.flatten().double().norm())
     seen_by = partial(
-        FeatureOverlap, activations=activations, epsilon=epsilon, edge_angles=correlation(gram(responses))
+        FeatureOverlap,
+        activations=model.residual(pairs),
+        epsilon=epsilon,
+        edge_angles=correlation(gram(responses)),
     )
     moved = seen_by(stream.autoencoder)
     found = compare(

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from spectral_edge.comparison import NullRow, Span, compare
 from spectral_edge.comparison.statistic import of_set
@@ -48,10 +47,8 @@ def measure_features(
     held_out = run.split.test
     stream = AutoencodedStream(model, run.task, held_out, run.training.seed)
     pairs = torch.from_numpy(run.task.pairs[held_out])
-    with torch.no_grad():
-        activations: Tensor = model(pairs[:, 0], pairs[:, 1], return_residual=True)[1]
     epsilon = _RELATIVE_EPSILON * float(parameters.flatten().double().norm())
-    seen_by = partial(FeatureOverlap, activations=activations, epsilon=epsilon, edge_angles=np.eye(3))
+    seen_by = partial(FeatureOverlap, activations=model.residual(pairs), epsilon=epsilon, edge_angles=np.eye(3))
     rows = directions.chosen(_EDGE)
     found = compare(
         model,

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from spectral_edge.bases import grouping
 from spectral_edge.comparison import Comparison, Concentration, NullRow, compare
+from spectral_edge.grokking import ModularTransformer
 from spectral_edge.replication.decision.directions import TestedDirections
 from spectral_edge.replication.decision.measure import provenance, row_of, stop_of
 from spectral_edge.replication.decision.protocol import Protocol
 from spectral_edge.replication.decision.statistics import Measured
 from spectral_edge.replication.modes import Peak
-from spectral_edge.representation import loss_derivatives, loss_gradient, sharedness
+from spectral_edge.replication.task_losses import loss_changes
+from spectral_edge.representation import sharedness
 from spectral_edge.store import Inputs
 from spectral_edge.subjects.profiles import TRITASK
 from spectral_edge.subjects.trained_run import TrainedRun
@@ -87,8 +89,8 @@ def _compared(
     shared: bool,
 ) -> Comparison:
     model, parameters = run.model_at(step)
-    keep = {"usage": _usage(run, model, pairs)} if shared else {}
-    found = compare(
+    keep = {"usage": _usage(run, model)} if shared else {}
+    return compare(
         model,
         directions.chosen(tuple(f"v{i + 1}" for i in range(_BULK))),
         pairs,
@@ -100,28 +102,12 @@ def _compared(
         keep=keep,
         quiet=True,
     ).whole()
-    return found
 
 
-def _usage(run: TrainedRun, model: nn.Module, pairs: NDArray[np.int64]) -> Any:
-    """The function of a response (N, d) that gives U = E[a²] of each task, (T,)."""
-    inputs = torch.from_numpy(pairs)
-    with torch.no_grad():
-        residual: Tensor = model(inputs[:, 0], inputs[:, 1], return_residual=True)[1]
-    heads = ["head" if len(run.tasks) == 1 else f"head_{task.name}" for task in run.tasks]
-    number = np.full((run.task.p, run.task.p), -1)
-    number[tuple(run.task.pairs.T)] = np.arange(len(run.task.pairs))
-    chosen = number[tuple(pairs.T)]
-    gradients = []
-    for head, task in zip(heads, run.tasks, strict=True):
-        path = nn.Sequential(model.get_submodule("ln"), model.get_submodule(head))
-        gradients.append(loss_gradient(path, residual, torch.from_numpy(task.labels[chosen])))
-
-    def usage(response: Tensor) -> NDArray[np.float64]:
-        derivatives = [loss_derivatives(response[None], gradient)[0] for gradient in gradients]
-        return np.array([float(a.square().mean()) for a in derivatives])
-
-    return usage
+def _usage(run: TrainedRun, model: ModularTransformer) -> Callable[[Tensor], NDArray[np.float64]]:
+    """The function of a response to held-out pairs (N, d) that gives U = E[a²] of each task, (T,)."""
+    changes = loss_changes(model, run.tasks, run.split.test)
+    return lambda response: np.array([float(a.square().mean()) for a in changes(response)])
 
 
 def _sharedness(found: Comparison, protocol: Protocol) -> list[NullRow]:

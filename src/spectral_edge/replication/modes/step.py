@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from spectral_edge.comparison import Comparison, Isotropic, NullRow, compare, evaluate
 from spectral_edge.grokking import ModularTransformer
@@ -22,7 +22,7 @@ from spectral_edge.replication.claims.line import Direction, Line, alone
 from spectral_edge.replication.modes.quantities import Quantities, Quantity, quantities_of
 from spectral_edge.replication.modes.selection import lines_for
 from spectral_edge.replication.study import AnalysisConfig
-from spectral_edge.representation import loss_derivatives, loss_gradient
+from spectral_edge.replication.task_losses import loss_changes
 from spectral_edge.spectrum import SpectralEdge
 from spectral_edge.subjects.device import check_device
 
@@ -88,7 +88,7 @@ class StepComparison:
             nulls=[Isotropic(config.random_directions), *(["inputs"] if has_labels else [])],
             draws=config.permutations,
             seed=config.seed,
-            keep={"loss": _losses(model, here)},
+            keep={"loss": loss_changes(model, run.tasks)},
             threads=run.threads,
             quiet=True,
         ).whole()
@@ -164,18 +164,3 @@ def _on_device(
         return model, parameters
     there = copy.deepcopy(model).to(config.device)
     return there, attention_weights(there)
-
-
-def _losses(model: ModularTransformer, here: AnalysedStep) -> Any:
-    """The function of a response that gives the derivative of each task's loss at each input, (tasks, N)."""
-    tasks = here.run.tasks
-    inputs = torch.from_numpy(here.run.task.pairs)
-    with torch.no_grad():
-        residual = model(inputs[:, 0], inputs[:, 1], return_residual=True)[1]
-    heads = ["head" if len(model.tasks) == 1 else f"head_{task.name}" for task in tasks]
-    # The paths of all tasks to their losses part after the residual stream: one response serves them all.
-    gradients = [
-        loss_gradient(nn.Sequential(model.ln, model.get_submodule(head)), residual, torch.from_numpy(task.labels))
-        for head, task in zip(heads, tasks, strict=True)
-    ]
-    return lambda response: torch.cat([loss_derivatives(response[None].cpu(), gradient) for gradient in gradients])

@@ -12,17 +12,10 @@ from spectral_edge.grokking import ModularTask, ModularTransformer, Split, Train
 from spectral_edge.representation import RidgeProbe, fourier_features, mirror_folds
 from spectral_edge.subjects import BASIS
 
-__all__ = ["ActivationProbes", "Reading", "residual_stream", "untrained_models"]
+__all__ = ["ActivationProbes", "Reading", "untrained_models"]
 
 _FOLDS = 5
 _TOP = 3
-
-
-def residual_stream(model: ModularTransformer, pairs: np.ndarray) -> np.ndarray:
-    """h(a, b), the stream at position 0 after the last block, before the final norm, (N, d) float32."""
-    with torch.no_grad():
-        a, b = torch.from_numpy(pairs).T
-        return model(a, b, return_residual=True)[1].numpy()
 
 
 def untrained_models(training: TrainingConfig, n: int, seed: int) -> list[ModularTransformer]:

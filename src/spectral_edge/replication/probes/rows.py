@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from spectral_edge.comparison import Comparison, NullRow
@@ -12,7 +13,7 @@ from spectral_edge.comparison.features import computed_once
 from spectral_edge.replication.analysed_step import AnalysedStep
 from spectral_edge.replication.modes import Peak
 from spectral_edge.replication.null_summary import subset_draws, summarise
-from spectral_edge.replication.probes.activations import ActivationProbes, Reading, residual_stream, untrained_models
+from spectral_edge.replication.probes.activations import ActivationProbes, Reading, untrained_models
 from spectral_edge.replication.probes.cross_terms import FEATURE_SETS, statistic_name, synergy
 from spectral_edge.store import ClaimRow
 from spectral_edge.subjects import BASIS
@@ -157,7 +158,8 @@ def activation_rows(
     """
     run, seed, basis = here.run, here.config.seed, BASIS[here.run.task.name]
     reading, accuracy = probes.read(activations), probes.accuracy(activations)
-    fresh = [residual_stream(m, run.task.pairs) for m in untrained_models(run.training, _UNTRAINED, seed)]
+    pairs = torch.from_numpy(run.task.pairs)
+    fresh = [m.residual(pairs).numpy() for m in untrained_models(run.training, _UNTRAINED, seed)]
     untrained = np.array([probes.read(h).best for h in fresh])
     permuted = np.array([r.best for r in probes.read_permuted(activations, _PERMUTED, seed)])
     return reading, [

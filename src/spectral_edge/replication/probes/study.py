@@ -24,7 +24,7 @@ from spectral_edge.grokking import ModularTask, TrainingConfig
 from spectral_edge.modes import functional_modes
 from spectral_edge.replication.analysed_step import AnalysedStep
 from spectral_edge.replication.modes import Peak
-from spectral_edge.replication.probes.activations import ActivationProbes, residual_stream
+from spectral_edge.replication.probes.activations import ActivationProbes
 from spectral_edge.replication.probes.cross_terms import CrossTermProbe
 from spectral_edge.replication.probes.rows import (
     EDGE,
@@ -59,7 +59,7 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
 
     say(f"probes of the activations at {name}, step {step}")
     probes = ActivationProbes(run.task, split, config.seed)
-    stream = residual_stream(model, run.task.pairs)
+    stream = model.residual(torch.from_numpy(run.task.pairs)).numpy()
     activation, rows = activation_rows(here, probes, stream)
     readout = probes.readout(stream, activation.top)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spectral_edge.grokking import ModularTransformer
 from spectral_edge.modes import iterate_responses, mode_energy
@@ -53,9 +53,7 @@ def trunk_responses(
     k N floats a reading and one group of responses.
     """
     inputs = torch.from_numpy(pairs)
-    with torch.no_grad():
-        residual = model(inputs[:, 0], inputs[:, 1], return_residual=True)[1]
-    assert isinstance(residual, Tensor)
+    residual = model.residual(inputs)
     readings = ("trunk", *(f"head_{task}" for task in model.tasks))
     energy: dict[str, list[np.ndarray]] = {name: [] for name in readings}
     r2: dict[str, list[np.ndarray]] = {name: [] for name in probed}
@@ -99,8 +97,6 @@ def head_responses(model: ModularTransformer, residual: Tensor, response: Tensor
     moved = (response - response.mean(-1, keepdim=True) - x * (x * response).mean(-1, keepdim=True)) * inverse_std
     found = {}
     for task in model.tasks:
-        head = model.get_submodule("head" if len(model.tasks) == 1 else f"head_{task}")
-        assert isinstance(head, nn.Linear)
-        weight = head.weight * norm.weight
+        weight = model.head_of(task).weight * norm.weight
         found[f"head_{task}"] = moved @ (weight - weight.mean(0)).T
     return found
