@@ -80,7 +80,6 @@ class Line:
         peak: the paper's frequency.
         inputs: held-out pairs, as published, or the whole domain, or held-out pairs without a = b.
         checkpoint: name of the step.
-        alternative: the direction the claim points in: ``greater`` than a null direction, or ``less``.
     """
 
     claim: str
@@ -93,7 +92,6 @@ class Line:
     inputs: Inputs = "test"
     checkpoint: Checkpoint = "stop"
     upper_bound: bool = False
-    alternative: Literal["greater", "less"] = "greater"
 
     @property
     def n_directions(self) -> int:

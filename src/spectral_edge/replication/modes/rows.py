@@ -21,7 +21,7 @@ from spectral_edge.replication.study import is_published_protocol
 from spectral_edge.statistics import rarity_pvalue
 from spectral_edge.store import ClaimRow, NullKind, NullSummary, PeakNull
 
-__all__ = ["StepRows", "against_random"]
+__all__ = ["StepRows", "against"]
 
 Top = list[int] | list[tuple[int, int]]
 
@@ -42,8 +42,9 @@ class StepRows:
 
     def row(self, line: Line) -> ClaimRow:
         """One line of numbers.json."""
-        here, top = self.step.here, self._top(line)
-        measured, null = against_random(self.step, line)
+        here, top, quantity = self.step.here, self._top(line), Quantity.of(line)
+        members = _measured(self.step, line, quantity)
+        measured, null = against(line, members, self.step.draws(quantity), here.config.seed)
         published = is_published_protocol(here.run.training, here.config) and line.checkpoint == here.checkpoint
         of_response = line.statistic != "head_purity"
         return here.edge_row(
@@ -98,14 +99,14 @@ class StepRows:
         if line.statistic == "jaccard" or not found:
             return None
         draws = np.stack([row.values for row in found])
-        return summarise(_combined(line.direction, draws), measured, "input_permutation", line.alternative)
+        return summarise(_combined(line.direction, draws), measured, "input_permutation")
 
     def _further_nulls(self, line: Line) -> list[NullSummary]:
         if self.other_phase is None or line.direction.is_aggregate or line.statistic == "jaccard":
             return []
         quantity = Quantity.of(line)
         (measured,) = _measured(self.step, line, quantity)
-        return [summarise(self.other_phase[str(quantity)], measured, "other_phase", line.alternative)]
+        return [summarise(self.other_phase[str(quantity)], measured, "other_phase")]
 
     def _peak_null(self, line: Line, kind: NullKind) -> PeakNull | None:
         """How often null draws peak where the direction does."""
@@ -120,23 +121,17 @@ class StepRows:
         return PeakNull(kind=kind, n=len(draws), same=same, pvalue=rarity_pvalue(observed, draws))
 
 
-def against_random(step: StepComparison, line: Line) -> tuple[float, NullSummary]:
-    """The number of a line and its null of random directions."""
-    quantity = Quantity.of(line)
-    return against(line, _measured(step, line, quantity), step.draws(quantity), step.here.config.seed)
-
-
 def against(
     line: Line, measured: NDArray[np.float64], draws: NDArray[np.float64], seed: int
 ) -> tuple[float, NullSummary]:
-    """The number of a line and its null, from the numbers of its members (m,) and of random directions (n,).
+    """The number of a line and its null of random directions, from the numbers of its members (m,) and of theirs (n,).
 
     An aggregate of several edge values is held against :func:`~spectral_edge.replication.null_summary.subset_draws`.
     """
     number = float(_combined(line.direction, measured[:, None])[0])
     if line.direction.is_aggregate:
         draws = subset_draws(_aggregate(line.direction), measured, draws, seed)
-    return number, summarise(draws, number, "random_directions", line.alternative)
+    return number, summarise(draws, number, "random_directions")
 
 
 def _rows(step: StepComparison, line: Line, quantity: Quantity, *null: str) -> list[NullRow]:
