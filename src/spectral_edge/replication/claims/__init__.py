@@ -18,19 +18,11 @@ from spectral_edge.replication.claims import (
     c13_mixtures,
     c14_summary,
 )
+from spectral_edge.replication.claims.line import Line
+from spectral_edge.replication.claims.question import Question
 
 __all__ = ["LINES", "QUESTIONS", "STATEMENTS"]
 
-_OF_DIRECTIONS = (
-    c03_heads,
-    c04_shape,
-    c06_addition,
-    c07_multiplication,
-    c08_subtraction,
-    c09_sum_of_squares,
-    c13_mixtures,
-    c14_summary,
-)
 _CLAIMS = (
     c01_gap,
     c02_agreement,
@@ -47,8 +39,9 @@ _CLAIMS = (
     c13_mixtures,
     c14_summary,
 )
-LINES = tuple(line for claim in _OF_DIRECTIONS for line in claim.LINES)
+LINES: tuple[Line, ...] = tuple(line for claim in _CLAIMS for line in getattr(claim, "LINES", ()))
+"""Further numbers of directions."""
 STATEMENTS = {f"C{number}": claim.STATEMENT for number, claim in enumerate(_CLAIMS, start=1)}
 """The claims for people, C1 … C14."""
-QUESTIONS = tuple(question for claim in _CLAIMS[:12] for question in claim.QUESTIONS)
+QUESTIONS: tuple[Question, ...] = tuple(question for claim in _CLAIMS for question in getattr(claim, "QUESTIONS", ()))
 """What is asked of C1 … C12; C13 has no number that could refute it, and C14 is a summary."""
