@@ -5,13 +5,11 @@ The page docs/causes.md says the same in words, with the reasons. A table carrie
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from spectral_edge.replication.decision.arms import FRESH_SEEDS
+from spectral_edge.replication.decision.tables import TableProtocol
 from spectral_edge.subjects.profiles import GROKKING
 
 __all__ = ["PROTOCOL", "TRAINING_ARMS", "CausesProtocol", "TrainingArm"]
@@ -22,10 +20,8 @@ TRAINING_ARMS: tuple[TrainingArm, ...] = ("edge", "edge3", "across", "theta", "s
 θ; v2 … v9."""
 
 
-class CausesProtocol(BaseModel):
+class CausesProtocol(TableProtocol):
     """Runs, interventions and margins."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: int = 1
     operations: tuple[str, ...] = GROKKING
@@ -59,11 +55,6 @@ class CausesProtocol(BaseModel):
     metric_bound: float = 0.1
     least_drift: float = 0.5
     """A control that took out less than this share of an arm's drift cannot make a yes."""
-
-    @property
-    def digest(self) -> str:
-        """Twelve hexadecimal digits of the SHA-256 of all of it."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
 
 
 PROTOCOL = CausesProtocol()

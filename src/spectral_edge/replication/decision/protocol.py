@@ -6,20 +6,15 @@ so that results of two protocols are never put together.
 
 from __future__ import annotations
 
-import hashlib
-
-from pydantic import BaseModel, ConfigDict
-
 from spectral_edge.replication.claims import QUESTIONS
 from spectral_edge.replication.claims.question import Question
+from spectral_edge.replication.decision.tables import TableProtocol
 
 __all__ = ["PROTOCOL", "Protocol", "Question"]
 
 
-class Protocol(BaseModel):
+class Protocol(TableProtocol):
     """All questions and the rules of an answer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: int
     stride: int = 100
@@ -40,11 +35,6 @@ class Protocol(BaseModel):
     contradicts: float = 0.02
     """Share of pairs of random halves, one yes and one no, above which it is undecided."""
     questions: tuple[Question, ...]
-
-    @property
-    def digest(self) -> str:
-        """Twelve hexadecimal digits of the SHA-256 of all of it."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
 
 
 PROTOCOL = Protocol(version=1, questions=QUESTIONS)

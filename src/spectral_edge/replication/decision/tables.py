@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
 
 from spectral_edge.store import StoreError, write_atomically
 
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["gathered", "read_table", "write_table"]
+__all__ = ["TableProtocol", "gathered", "read_table", "write_table"]
 
 
-class HasDigest(Protocol):
-    """A protocol of measurement, by the digest of its rules."""
+class TableProtocol(BaseModel):
+    """The rules by which tables are measured; every row has their digest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @property
     def digest(self) -> str:
-        """Which every row of its tables has."""
-        ...
+        """Twelve hexadecimal digits of the SHA-256 of all of it."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
 
 
 def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -38,7 +43,7 @@ def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         write_atomically(path, buffer.getvalue())
 
 
-def read_table(path: Path, protocol: HasDigest) -> polars.DataFrame:
+def read_table(path: Path, protocol: TableProtocol) -> polars.DataFrame:
     """Read a table of this protocol; ``version`` is that of the code which measured a row, 1 if the table has none.
 
     Raises:
@@ -63,7 +68,7 @@ def read_table(path: Path, protocol: HasDigest) -> polars.DataFrame:
     return table if "version" in table.columns else table.with_columns(version=polars.lit(1))
 
 
-def gathered(paths: Iterable[Path], protocol: HasDigest) -> polars.DataFrame:
+def gathered(paths: Iterable[Path], protocol: TableProtocol) -> polars.DataFrame:
     """Join tables of runs, in the order given.
 
     Raises:
