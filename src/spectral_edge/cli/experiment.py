@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from spectral_edge.cli.output import Output
-from spectral_edge.experiments.causes import causes_answers, causes_points, gather_causes
+from spectral_edge.experiments.causes import answer_rows, causes_answers, causes_points, gather_causes
 from spectral_edge.experiments.discovery import analysis_step, discover_at, gather_evidence, seven_points
 from spectral_edge.experiments.early_warning import (
     WarningConfig,
@@ -227,9 +227,7 @@ class Causes:
         points = causes_points(tables)
         figures = write_experiment_report("causes", points, [draw_causes(tables)], self.out)
         _record(self.findings, "causes", points)
-        answers = [
-            {"task": task} | answer.__dict__ for task, found in causes_answers(tables).items() for answer in found
-        ]
+        answers = answer_rows(causes_answers(tables))
         values = {"answers": answers, "figures": list(map(str, figures))}
         lines = [f"{answer['task']}: {_answered(answer)}" for answer in answers]
         self.output.result(values, "\n".join([*lines, *map(str, figures)]))

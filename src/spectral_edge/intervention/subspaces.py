@@ -12,7 +12,7 @@ from torch import Tensor
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.spectrum import UpdateWindow
 
-__all__ = ["Fixed", "RunningEdge", "Subspace", "WeightDirection"]
+__all__ = ["Fixed", "RunningEdge", "Stateless", "Subspace", "WeightDirection"]
 
 
 # Length of a unit vector's part across the weights below which it is rounding.
@@ -45,7 +45,9 @@ class Subspace(Protocol):
         ...
 
 
-class _Stateless:
+class Stateless:
+    """A subspace of which a state dict keeps nothing."""
+
     def saw(self, update: Tensor, step: int) -> None:
         """Nothing is learnt."""
 
@@ -63,7 +65,7 @@ class _Stateless:
             raise ValueError(f"{type(self).__name__}: the state is of another subspace, with {', '.join(state)}")
 
 
-class Fixed(_Stateless):
+class Fixed(Stateless):
     """The span of given rows.
 
     Args:
@@ -87,7 +89,7 @@ class Fixed(_Stateless):
         return self._rows
 
 
-class WeightDirection(_Stateless):
+class WeightDirection(Stateless):
     """θ/||θ||, the weights' own direction at each step."""
 
     def directions(self, theta: Tensor) -> Tensor | None:

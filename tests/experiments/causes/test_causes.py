@@ -19,12 +19,12 @@ from spectral_edge.experiments.causes import (
     evidence,
     gather_causes,
     loss_ratios,
-    read_causes,
     training,
 )
 from spectral_edge.experiments.causes.own_frequencies import OwnFrequencies
 from spectral_edge.experiments.causes.watched import Watched
 from spectral_edge.intervention.subspaces import Fixed
+from spectral_edge.replication.decision.tables import read_table
 from spectral_edge.store import StoreError
 from spectral_edge.subjects import run_folder
 from spectral_edge.subjects.trained_run import TrainedRun
@@ -76,10 +76,11 @@ def test_every_run_has_its_rows(out, tables):
     controls = {"isotropic", "weights", "span", "blocks", "theta"}
     assert set(tables["steering"]["null"]) == controls
     assert set(tables["ablation"]["null"]) == controls | {UNMATCHED}
-    again = read_causes(out, SMALL)
-    assert all(again[kind].drop("version").equals(tables[kind].drop("version")) for kind in KINDS)
+    for kind in KINDS:
+        again = read_table(out / f"{kind}.parquet", SMALL)
+        assert again.drop("version").equals(tables[kind].drop("version"))
     with pytest.raises(StoreError, match="protocol"):
-        read_causes(out, SMALL.model_copy(update={"draws": 4}))
+        read_table(out / "metric.parquet", SMALL.model_copy(update={"draws": 4}))
 
 
 def test_a_removal_is_what_a_hand_does(out, tables):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from spectral_edge.statistics import mean_interval
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["arms_of", "causes_answers", "delays_table", "loss_ratios"]
+__all__ = ["answer_rows", "arms_of", "causes_answers", "delays_table", "loss_ratios"]
 
 _CONTROLS = ("isotropic", "weights", "span", "blocks", "theta")
 _BENT = {"v1": ("isotropic", "weights", "span", "blocks"), "v1-theta": ("isotropic", "weights", "blocks")}
@@ -44,6 +44,11 @@ def causes_answers(
     found = {task: list(_of_task(task, tables, protocol)) for task in protocol.operations}
     together = [_together(dict(zip(found, answers, strict=True))) for answers in zip(*found.values(), strict=True)]
     return {"all": together} | found
+
+
+def answer_rows(answers: Mapping[str, Sequence[ExperimentAnswer]]) -> list[dict[str, Any]]:
+    """Rows of :func:`causes_answers`, each with its task."""
+    return [{"task": task} | answer.__dict__ for task, found in answers.items() for answer in found]
 
 
 def _together(answers: Mapping[str, ExperimentAnswer]) -> ExperimentAnswer:

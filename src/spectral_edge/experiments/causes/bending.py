@@ -14,7 +14,7 @@ from spectral_edge.bases import grouping
 from spectral_edge.comparison import Concentration, Span, Statistic, compare, evaluate, of_direction
 from spectral_edge.experiments.causes.at_stop import across_weights, logits_of, pairs_of
 from spectral_edge.experiments.causes.protocol import CausesProtocol
-from spectral_edge.experiments.causes.rows import Rows, of_draws
+from spectral_edge.experiments.causes.rows import Rows, cosine, of_draws
 from spectral_edge.intervention import curvature
 from spectral_edge.modes import Inputs
 from spectral_edge.parameters import ParameterSubset
@@ -173,24 +173,20 @@ def _both_metrics(
     permuted = [plain.in_metric(_permuted(metric, parameters, draw)).directions(1)[0] for draw in range(_PERMUTED)]
     values = _concentration(run, model, v1.float(), parameters)
     row: dict[str, Any] = {
-        "cosine": _cosine(*v1),
-        "cosine_in_metric": _cosine(*weighted),
+        "cosine": cosine(*v1),
+        "cosine_in_metric": cosine(*weighted),
         "cosine_left": abs(float(plain.left[:, 0] @ edges["metric"].left[:, 0])),
-        "cosine_permuted": float(np.mean([_cosine(v1[0], other.double()) for other in permuted])),
-        "cosine_arm_edge": _cosine(v1[0], arm_edge.double()),
+        "cosine_permuted": float(np.mean([cosine(v1[0], other) for other in permuted])),
+        "cosine_arm_edge": cosine(v1[0], arm_edge),
     }
     for i, (name, edge) in enumerate(edges.items()):
         row |= {
             f"position_{name}": edge.position,
             f"sigma_ratio_{name}": float(edge.gap_ratios[0]),
-            f"cosine_theta_{name}": _cosine(v1[i], theta),
+            f"cosine_theta_{name}": cosine(v1[i], theta),
             f"concentration_{name}": float(values[i]),
         }
     return row
-
-
-def _cosine(x: Tensor, y: Tensor) -> float:
-    return abs(float(x @ y / (x.norm() * y.norm())))
 
 
 def _permuted(metric: Tensor, parameters: ParameterSubset, draw: int) -> Tensor:

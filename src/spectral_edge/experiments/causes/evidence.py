@@ -23,7 +23,7 @@ from spectral_edge.subjects.trained_run import TrainedRun
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["KINDS", "gather_causes", "measure_run", "read_causes"]
+__all__ = ["KINDS", "gather_causes", "measure_run"]
 
 KINDS = ("ablation", "steering", "bending", "metric", "training")
 """Tables, each a file of a run while it is measured and one file when all are."""
@@ -58,15 +58,6 @@ def gather_causes(
             found[kind] = polars.concat([read_table(path, protocol) for path in paths], how="vertical_relaxed")
             write_table(out / f"{kind}.parquet", found[kind].rows(named=True))
     return found
-
-
-def read_causes(folder: Path, protocol: CausesProtocol = PROTOCOL) -> dict[str, polars.DataFrame]:
-    """Read the joined tables.
-
-    Raises:
-        StoreError: one is missing, damaged or of another protocol.
-    """
-    return {kind: read_table(folder / f"{kind}.parquet", protocol) for kind in KINDS}
 
 
 def measure_run(out: Path, config: RunConfig, protocol: CausesProtocol) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_edge.experiments.causes.answers import causes_answers, delays_table, loss_ratios
+from spectral_edge.experiments.causes.answers import answer_rows, causes_answers, delays_table, loss_ratios
 from spectral_edge.experiments.causes.at_stop import UNMATCHED
 from spectral_edge.experiments.causes.protocol import PROTOCOL, CausesProtocol
 from spectral_edge.experiments.point import Point
@@ -31,9 +31,7 @@ def causes_points(tables: dict[str, polars.DataFrame], protocol: CausesProtocol 
     """
     import polars
 
-    answers = [
-        {"task": task} | answer.__dict__ for task, found in causes_answers(tables, protocol).items() for answer in found
-    ]
+    answers = answer_rows(causes_answers(tables, protocol))
     directions = polars.when("is_edge").then(polars.lit("v1 to v_k*")).otherwise(polars.lit("v1 to v3"))
     moved = tables["ablation"].with_columns(directions=directions)
     bent = tables["bending"].filter(polars.col("quantity").is_in(["log_gauss_newton", "log_response"]))

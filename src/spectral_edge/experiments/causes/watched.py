@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from spectral_edge.experiments.causes.protocol import CausesProtocol
+from spectral_edge.experiments.causes.rows import cosine
 from spectral_edge.intervention import RunningEdge, Subspace
+from spectral_edge.intervention.subspaces import Stateless
 from spectral_edge.parameters import ParameterSubset
 
 __all__ = ["Watched"]
 
 
-class Watched:
-    """A subspace from some step on.
+class Watched(Stateless):
+    """A subspace from some step on; its state is not kept, as an arm is never continued.
 
     Args:
         subspace: what is taken out.
@@ -83,23 +84,10 @@ class Watched:
         done = None if self._theta is None else self._done.directions(self._theta)
         others = {"theta": self._theta, "before": self._before, "done": None if done is None else done[0]}
         for name, other in others.items():
-            found[f"cosine_{name}"] = None if first is None or other is None else _cosine(first, other)
+            found[f"cosine_{name}"] = None if first is None or other is None else cosine(first, other)
         self._before = first
         return found
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """As :meth:`Subspace.state_dict`; an arm is never continued."""
-        return self._subspace.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """As :meth:`Subspace.load_state_dict`."""
-        self._subspace.load_state_dict(state)
 
 
 def _ratio(part: Tensor, whole: Tensor) -> float:
     return float(part / whole) if whole > 0 else 0.0
-
-
-def _cosine(x: Tensor, y: Tensor) -> float:
-    x, y = x.double(), y.double()
-    return abs(float(x @ y / (x.norm() * y.norm())))
