@@ -16,6 +16,7 @@ from spectral_edge.replication.decision.contrasts import (
     declines,
     gap_contrasts,
     inherited_contrasts,
+    mean_of_means,
     of_common_seeds,
 )
 from spectral_edge.replication.decision.protocol import Protocol, Question
@@ -166,15 +167,7 @@ def excesses(question: Question, rows: polars.DataFrame, null: str, direction: s
     excess = sign * (polars.col("measured") - polars.col("null_mean"))
     if question.unit == "null SD":
         excess = excess / polars.col("null_std")
-    return _by_seed(own, excess)
-
-
-def _by_seed(rows: polars.DataFrame, number: polars.Expr) -> dict[int, float]:
-    """The mean over directions, then over copies, by seed."""
-    import polars
-
-    by_run = rows.group_by("seed", "copy", maintain_order=True).agg(number.mean().alias("number"))
-    return dict(by_run.group_by("seed", maintain_order=True).agg(polars.col("number").mean()).sort("seed").iter_rows())
+    return mean_of_means(own, "seed", "copy", excess)
 
 
 def _values(found: dict[int, float]) -> Floats:
@@ -186,7 +179,7 @@ def _exists(question: Question, rows: polars.DataFrame, protocol: Protocol) -> D
         import polars
 
         own = rows_of(question, rows).filter(null="isotropic")
-        values = _values(_by_seed(own, polars.col("measured")))
+        values = _values(mean_of_means(own, "seed", "copy", polars.col("measured")))
         return decide_bound(values, float(question.exists.removeprefix(_BOUND)), protocol)
     if question.exists == _ABSENT:
         present = excesses(question.model_copy(update={"alternative": "greater"}), rows, "inputs")

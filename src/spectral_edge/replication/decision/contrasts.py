@@ -25,6 +25,7 @@ __all__ = [
     "gap_contrasts",
     "inherited_contrasts",
     "inherited_rows",
+    "mean_of_means",
     "mean_over_shifts",
     "of_common_seeds",
     "up_to_stop",
@@ -108,29 +109,28 @@ def gap_contrasts(series: polars.DataFrame) -> dict[str, Contrast]:
         return {}
     of_gap, of_norm = declines(series), declines(series, "update_norm")
     fresh = arms & polars.col("generalises") & polars.col("stopped")
-    own, norm = (_by_seed(table.filter(fresh)) for table in (of_gap, of_norm))
+    decline = polars.col("decline")
+    own, norm = (mean_of_means(table.filter(fresh), "seed", "task", decline) for table in (of_gap, of_norm))
     controls = of_gap.filter((polars.col("arm") == "controls") & ~polars.col("generalises"))
-    no_decay = _by_seed(controls.filter((polars.col("weight_decay") == 0) & ~polars.col("task").is_in(list(NEVER))))
-    never = controls.filter((polars.col("weight_decay") > 0) & polars.col("task").is_in(list(NEVER)))
+    decays, never = polars.col("weight_decay") > 0, polars.col("task").is_in(list(NEVER))
+    no_decay = mean_of_means(controls.filter(~decays & ~never), "seed", "task", decline)
     # The runs of published length begin as shorter ones of the same seed: these count once.
-    runs = never.group_by("task", "seed", maintain_order=True).agg(polars.col("decline").mean())
-    by_task = (
-        runs.group_by("task", maintain_order=True).agg(polars.col("decline").mean()).sort("task")["decline"].to_numpy()
-    )
+    by_task = mean_of_means(controls.filter(decays & never), "task", "seed", decline)
     values = np.array(list(own.values()))
     found = {"update norm": Contrast(values - np.array([norm[seed] for seed in own]), seeds=tuple(own))}
     if len(no_decay) > 1:
         found["no weight decay"] = Contrast(values, np.array(list(no_decay.values())), tuple(own))
     if len(by_task) > 1:
-        found["operations that never generalise"] = Contrast(values, by_task, tuple(own))
+        found["operations that never generalise"] = Contrast(values, np.array(list(by_task.values())), tuple(own))
     return found
 
 
-def _by_seed(table: polars.DataFrame) -> dict[int, float]:
+def mean_of_means(rows: polars.DataFrame, of: str, parts: str, number: polars.Expr) -> dict[Any, float]:
+    """For each value of the column ``of``, in order, the mean over ``parts`` of the mean over rows."""
     import polars
 
-    runs = table.group_by("seed", "task", maintain_order=True).agg(polars.col("decline").mean())
-    return dict(runs.group_by("seed", maintain_order=True).agg(polars.col("decline").mean()).sort("seed").iter_rows())
+    by_part = rows.group_by(of, parts, maintain_order=True).agg(number.mean().alias("number"))
+    return dict(by_part.group_by(of, maintain_order=True).agg(polars.col("number").mean()).sort(of).iter_rows())
 
 
 def up_to_stop(series: polars.DataFrame) -> polars.DataFrame:
