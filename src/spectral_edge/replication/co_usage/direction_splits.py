@@ -69,12 +69,10 @@ class DirectionSplits:
     n: int
     seed: int
 
-    def singles(self, values: np.ndarray, alternative: Alternative = "greater") -> list[Compared]:
+    def singles(self, values: np.ndarray) -> list[Compared]:
         """Every v_i against the random directions; values (k + n,)."""
         null = values[self.k :]
-        return [
-            Compared(float(v), summarise(null, float(v), "random_directions", alternative)) for v in values[: self.k]
-        ]
+        return [Compared(float(v), summarise(null, float(v))) for v in values[: self.k]]
 
     def means(self, values: np.ndarray, split: Split, alternatives: Alternatives) -> dict[str, Compared]:
         """Mean of values (k + n,) above the edge, below it, and their difference; nothing if one side is empty."""

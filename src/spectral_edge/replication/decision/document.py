@@ -26,30 +26,29 @@ __all__ = ["committed", "decision_claims", "reproduction_claims", "write_claims"
 _NAME = "claims.json"
 
 
-def decision_claims(kept: Path, protocol: Protocol = PROTOCOL) -> Claims:
+def decision_claims(kept: Path) -> Claims:
     """The document of the decision: answers, the rows behind them, and the spread of each number over seeds.
 
     Args:
         kept: folder with one table an arm.
-        protocol: by which they were measured.
 
     Raises:
         StoreError: there is no table, or one is damaged or of another protocol.
     """
     begin = time.perf_counter()
-    rows, series, settings = (gathered_arms(kept, kind, protocol) for kind in ("", ".series", ".sensitivity"))
+    rows, series, settings = (gathered_arms(kept, kind, PROTOCOL) for kind in ("", ".series", ".sensitivity"))
     if rows is None and series is None:
         raise StoreError(f"{kept}: no arm is measured there yet; run `spectral-edge decide --arm seeds` first.")
     return Claims(
         profile="decision",
-        protocol=protocol.digest,
+        protocol=PROTOCOL.digest,
         environment=describe_environment(),
-        rows=evidence_rows(rows, series, protocol),
-        answers=stored_answers(answers_of(kept, protocol), protocol),
-        spreads=[] if rows is None or series is None else spreads_of(rows, series, protocol),
+        rows=evidence_rows(rows, series, PROTOCOL),
+        answers=stored_answers(answers_of(kept, PROTOCOL), PROTOCOL),
+        spreads=[] if rows is None or series is None else spreads_of(rows, series, PROTOCOL),
         curves=[] if series is None else decay_curves(series),
-        parts=[] if rows is None else part_effects(rows, protocol),
-        sensitivity=[] if settings is None else sensitivity_effects(settings, protocol),
+        parts=[] if rows is None else part_effects(rows, PROTOCOL),
+        sensitivity=[] if settings is None else sensitivity_effects(settings, PROTOCOL),
         derivative_errors=[] if settings is None else derivative_errors(settings),
         wall_seconds=time.perf_counter() - begin,  # last, when the others are there
     )
