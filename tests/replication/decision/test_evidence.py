@@ -14,7 +14,7 @@ from spectral_edge.replication.decision.evidence import gather_arm, measure_arm,
 from spectral_edge.replication.decision.instruments import measure_cross_terms, measure_features
 from spectral_edge.replication.decision.measure import measure_hybrid
 from spectral_edge.replication.decision.statistics import ScriptPeakedness
-from spectral_edge.replication.decision.tables import gathered, read_table, write_table
+from spectral_edge.replication.decision.tables import gathered, read_table, write_frame, write_table
 from spectral_edge.replication.decision.trunk import measure_trunk, script_pairs
 from spectral_edge.spectrum import gradient_share
 from spectral_edge.store import StoreError
@@ -190,6 +190,15 @@ def test_equal_rows_are_equal_bytes(arm, tmp_path):
     for name in ("first", "second"):
         write_table(tmp_path / name, table.rows(named=True))
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+def test_a_column_of_nulls_keeps_its_type_and_a_file_that_cannot_be_written_is_named(tmp_path):
+    frame = polars.DataFrame({"seed": [1, 2], "pvalue": [None, None]}, schema={"seed": int, "pvalue": float})
+    write_frame(tmp_path / "table.parquet", frame)
+    assert polars.read_parquet(tmp_path / "table.parquet").equals(frame)
+    assert polars.read_parquet_schema(tmp_path / "table.parquet") == frame.schema
+    with pytest.raises(StoreError, match="missing"):
+        write_frame(tmp_path / "missing" / "table.parquet", frame)
 
 
 def test_overlaps_and_cross_terms_have_their_nulls(arm):

@@ -16,6 +16,7 @@ from spectral_edge.experiments.language.corpus import code, prose
 from spectral_edge.experiments.language.measurement import ARMS, KINDS, LanguageConfig, measure_seed, table_path
 from spectral_edge.experiments.language.plants import PLANTS
 from spectral_edge.replication.decision.rules import ThreeWay
+from spectral_edge.replication.decision.tables import write_frame
 from spectral_edge.statistics import mean_interval
 from spectral_edge.store import (
     ConfigMismatchError,
@@ -80,7 +81,7 @@ def gather_language(
             raise StoreError(f"{missing[0]}: is missing; run `spectral-edge experiment language` again")
         tables = [polars.read_parquet(path) for path in paths]
         found[kind] = polars.concat([table for table in tables if len(table)], how="diagonal_relaxed")
-        found[kind].write_parquet(out / f"{kind}.parquet")
+        write_frame(out / f"{kind}.parquet", found[kind])
     return found
 
 

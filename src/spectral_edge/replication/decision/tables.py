@@ -15,7 +15,7 @@ from spectral_edge.store import StoreError, write_atomically
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["TableProtocol", "gathered", "read_table", "write_table"]
+__all__ = ["TableProtocol", "gathered", "read_table", "write_frame", "write_table"]
 
 
 class TableProtocol(BaseModel):
@@ -37,8 +37,17 @@ def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """
     import polars  # on call: importing the library should not wait for a table package
 
+    write_frame(path, polars.DataFrame(list(rows), infer_schema_length=None))
+
+
+def write_frame(path: Path, frame: polars.DataFrame) -> None:
+    """Write a table as :func:`write_table` does; columns keep their types, also where all values are null.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
     buffer = io.BytesIO()
-    polars.DataFrame(list(rows), infer_schema_length=None).write_parquet(buffer, compression="zstd", statistics=False)
+    frame.write_parquet(buffer, compression="zstd", statistics=False)
     if not path.exists() or path.read_bytes() != buffer.getvalue():
         write_atomically(path, buffer.getvalue())
 
