@@ -18,11 +18,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 
-from spectral_edge.comparison import Isotropic, compare
+from spectral_edge.comparison import Comparison, Isotropic, NullRow, compare
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.modes import functional_modes
 from spectral_edge.replication.analysed_step import AnalysedStep
@@ -39,6 +40,7 @@ from spectral_edge.replication.autoencoder.rows import angle_rows, overlap_rows,
 from spectral_edge.replication.autoencoder.stream import AutoencodedStream
 from spectral_edge.replication.claims.c05_features import CLAIM
 from spectral_edge.replication.study import AnalysisConfig, Findings, Say, Study
+from spectral_edge.representation import SparseAutoencoder
 from spectral_edge.store import Analysis, NullKind, write_sae_lens
 from spectral_edge.subjects.profiles import GROKKING
 from spectral_edge.subjects.trained_run import TrainedRun
@@ -92,30 +94,45 @@ def _measure(run: TrainedRun, config: AnalysisConfig, say: Say) -> Findings:
     through_unlearned = np.array([overlaps(most_affected(seen_by(a).effects(responses))) for a in unlearned])
     alive = round((1 - quality.dead) * stream.autoencoder.d_sae)
 
-    overlap = {row.statistic: row for row in found.rows}
-    kinds: tuple[Mixed, ...] = ("random_directions", "angle_matched", "fixed_angle")
-    draws: dict[NullKind, np.ndarray] = {
-        **{kind: np.stack([overlap[moved.name(kind, i)].values for i in range(3)], axis=1) for kind in kinds},
+    draws = _mixed_draws(found) | {
         "combinatorial": random_sets(alive, _RANDOM_SETS, config.seed),
         "random_features": through_unlearned,
     }
-    measured = np.array([overlap[moved.name("random_directions", i)].measured for i in range(3)])
+    measured = np.array([row.measured for row in _of_pairs(found, "random_directions")])
     rows = overlap_rows(here, measured, draws)
-    rows += angle_rows(here, directions, [overlap[moved.name("angle", i)] for i in range(3)])
+    rows += angle_rows(here, directions, _of_pairs(found, "angle"))
     rows += quality_rows(here, stream, quality, [stream.untrained_quality(a) for a in unlearned])
-    arrays = {key: getattr(stream.autoencoder, key).numpy() for key in _WEIGHTS} | {
+    arrays = {
         **{f"jaccard_{kind}": draw for kind, draw in draws.items()},
         "jaccard": measured,
         "effects": moved.effects(responses),
         "response_norm": moved.epsilon * found.kept["norm"]["tested"],
         "response_norm_random_directions": moved.epsilon * found.kept["norm"][Isotropic.name],
     }
-    stored = {f"{_ARRAYS}{key}": array.astype(np.float32) for key, array in arrays.items()}
-    stored[f"{_ARRAYS}k"] = np.array([stream.autoencoder.k])
+    stored = _stored(stream.autoencoder, arrays)
     return Findings(rows, stored, analysed_steps={name: step}, edge_position={name: edge.position})
 
 
 AUTOENCODER = Study("autoencoder", 4, (CLAIM,), _applies, _measure)
+
+
+def _of_pairs(found: Comparison, kind: Mixed | Literal["angle"]) -> list[NullRow]:
+    """The rows of one kind of statistic, in the order of ``PAIRS``."""
+    rows = {row.statistic: row for row in found.rows}
+    return [rows[FeatureOverlap.name(kind, i)] for i in range(3)]
+
+
+def _mixed_draws(found: Comparison) -> dict[NullKind, np.ndarray]:
+    """Overlaps (n, 3) of the pairs of random triples, by how these are mixed."""
+    kinds: tuple[Mixed, ...] = ("random_directions", "angle_matched", "fixed_angle")
+    return {kind: np.stack([row.values for row in _of_pairs(found, kind)], axis=1) for kind in kinds}
+
+
+def _stored(autoencoder: SparseAutoencoder, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of an analysis: the autoencoder, from which it is exported, and what was measured."""
+    weights = {key: getattr(autoencoder, key).numpy() for key in _WEIGHTS}
+    stored = {f"{_ARRAYS}{key}": array.astype(np.float32) for key, array in (weights | arrays).items()}
+    return stored | {f"{_ARRAYS}k": np.array([autoencoder.k])}
 
 
 def has_autoencoder(analysis: Analysis) -> bool:

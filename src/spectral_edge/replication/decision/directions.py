@@ -30,14 +30,14 @@ class TestedDirections:
         window: its updates; fewer than the protocol's where the step comes too early.
         rows: (n, D).
         names: of the rows.
-        cosines: of each row to θ.
+        cosines: of each row to θ, by name.
     """
 
     edge: SpectralEdge
     window: int
     names: tuple[str, ...]
     rows: Tensor
-    cosines: tuple[float, ...]
+    cosines: dict[str, float]
 
     __test__ = False  # pytest: not a test
 
@@ -67,7 +67,8 @@ class TestedDirections:
             for part in ("gradient", "decay"):
                 found[f"{part}1"] = run.edge(*settings, of=part).directions(1)[0]
         rows = torch.stack(list(found.values()))
-        return cls(edge, window, tuple(found), rows, tuple((rows.double() @ theta.double()).tolist()))
+        cosines = (rows.double() @ theta.double()).tolist()
+        return cls(edge, window, tuple(found), rows, dict(zip(found, cosines, strict=True)))
 
     def chosen(self, names: tuple[str, ...]) -> Tensor:
         """Rows of some names."""

@@ -166,18 +166,6 @@ class _Step:
             statistics[PRINTED_R2] = cross_term_statistics(self.run, self._held_out)[PRINTED_R2]
         statistics[HEAD_PURITY] = purity_of(parameters)
         by_name = {str(measured): measured for measured in statistics}
-        names = [name for name in self.directions.names if self.checkpoint == "stop" or name in _AT_TRANSITION]
-        read = tuple(name for name in names if name not in _BULK)
-        angles = dict(zip(self.directions.names, self.directions.cosines, strict=True))
-        with_angle = tuple(name for name in read if abs(angles[name]) < PARALLEL)
-        passes: tuple[tuple[tuple[str, ...], tuple[Any, ...], int], ...] = (
-            (tuple(names), ("isotropic", Span(self.directions.edge)), self.protocol.draws),
-            (with_angle, ("weights",), self.protocol.draws),
-            (self.directions.of_edge, ("blocks",), self.protocol.draws),
-            (read, ("inputs",), self.protocol.permutations),
-        )
-        if self._hybrid:  # only the published numbers are asked for
-            passes = ((read, ("isotropic",), self.protocol.draws),)
         origin = provenance(
             self.run,
             self.edges,
@@ -188,7 +176,7 @@ class _Step:
             self.protocol,
         )
         peaks: dict[tuple[str, tuple[str | None, ...]], float] = {}
-        for tested, nulls, draws in passes:
+        for tested, nulls, draws in self._passes():
             found = compare(
                 model,
                 self.directions.chosen(tested),
@@ -206,7 +194,21 @@ class _Step:
             for name, measured, row in rows:
                 if not measured.is_peak:
                     peak = peaks.get((name, measured.spectrum))
-                    yield row_of(origin, name, measured, row, peak=peak, cosine=angles[name])
+                    yield row_of(origin, name, measured, row, peak=peak, cosine=self.directions.cosines[name])
+
+    def _passes(self) -> list[tuple[tuple[str, ...], tuple[Any, ...], int]]:
+        """Names of directions, the nulls that they are held against, and draws of each null."""
+        directions, draws = self.directions, self.protocol.draws
+        names = tuple(name for name in directions.names if self.checkpoint == "stop" or name in _AT_TRANSITION)
+        read = tuple(name for name in names if name not in _BULK)
+        if self._hybrid:  # only the published numbers are asked for
+            return [(read, ("isotropic",), draws)]
+        return [
+            (names, ("isotropic", Span(directions.edge)), draws),
+            (tuple(name for name in read if abs(directions.cosines[name]) < PARALLEL), ("weights",), draws),
+            (directions.of_edge, ("blocks",), draws),
+            (read, ("inputs",), self.protocol.permutations),
+        ]
 
     @property
     def _hybrid(self) -> bool:

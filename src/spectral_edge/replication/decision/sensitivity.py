@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from spectral_edge.comparison import compare, evaluate
 from spectral_edge.replication.decision.answers import excesses, rows_of
@@ -61,56 +65,93 @@ def measure_sensitivity(run: TrainedRun, arm: str, protocol: Protocol) -> list[d
     ]
 
 
+@dataclass(frozen=True, eq=False)
+class _Tested:
+    """A direction of the edge of one setting, and where its rows come from."""
+
+    setting: Setting
+    name: str
+    row: Tensor
+    cosine: float
+    origin: dict[str, Any]
+
+
 def _at(run: TrainedRun, checkpoint: Checkpoint, step: int, protocol: Protocol) -> Iterator[dict[str, Any]]:
-    own: Setting = (protocol.stride, protocol.window, protocol.centered)
-    settings = {own, *itertools.product(_STRIDES, _WINDOWS, (True, False))}
-    edges = {setting: edge for setting in sorted(settings) if (edge := _edge(run, step, setting)) is not None}
-    tested = [(setting, i) for setting, edge in edges.items() for i in range(min(edge.position, _EDGE))]
+    tested = _tested(run, checkpoint, step, protocol)
     if not tested:
         return
-    rows = torch.cat([edge.directions(min(edge.position, _EDGE)) for edge in edges.values()])
     model, parameters = run.model_at(step)
     pairs = run.held_out_pairs
     statistics = _primary(run, protocol, statistics_of(run, pairs, script=run.task.name == "add"))
     statistics[HEAD_PURITY] = purity_of(parameters)
-    theta = parameters.flatten()
-    cosines = (rows.double() @ (theta / theta.norm()).double()).tolist()
     by_name = {str(measured): measured for measured in statistics}
     named = {name: statistics[measured] for name, measured in by_name.items()}
-    origins = [_origin(run, edges[setting], checkpoint, step, setting, protocol) for setting, _ in tested]
     for null in _NULLS:
-        chosen = [i for i, cosine in enumerate(cosines) if null != "weights" or abs(cosine) < PARALLEL]
+        chosen = [one for one in tested if null != "weights" or abs(one.cosine) < PARALLEL]
         found = compare(
-            model, rows[chosen], pairs, named, parameters=parameters, nulls=null, draws=protocol.draws,
+            model, _rows(chosen), pairs, named, parameters=parameters, nulls=null, draws=protocol.draws,
             seed=run.training.seed, threads=run.threads, quiet=True,
         ).whole()  # fmt: skip
         for row in found.rows:
-            place = chosen[(row.direction or 1) - 1]
-            direction = f"v{tested[place][1] + 1}"
-            yield row_of(origins[place], direction, by_name[row.statistic], row, cosine=cosines[place]) | {
+            one = chosen[(row.direction or 1) - 1]
+            yield row_of(one.origin, one.name, by_name[row.statistic], row, cosine=one.cosine) | {
                 "relative_epsilon": None
             }
-    at_own = [i for i, (setting, _) in enumerate(tested) if setting == own]
-    if not at_own:  # x² + y² is at its transition before 20 updates of stride 100 have been made
-        return
-    responses = {name: statistic for name, statistic in named.items() if by_name[name] != HEAD_PURITY}
-    exact = evaluate(model, rows[at_own], pairs, responses, parameters=parameters)
+    own: Setting = (protocol.stride, protocol.window, protocol.centered)
+    at_own = [one for one in tested if one.setting == own]
+    if at_own:  # x² + y² is at its transition before 20 updates of stride 100 have been made
+        del named[str(HEAD_PURITY)]  # of a direction, whichever way the response is taken
+        measure = partial(evaluate, model, _rows(at_own), pairs, named, parameters=parameters)
+        yield from _quotients(at_own, by_name, measure)
+
+
+def _tested(run: TrainedRun, checkpoint: Checkpoint, step: int, protocol: Protocol) -> list[_Tested]:
+    """v_1 … v_k*, at most three, of every setting whose updates the run holds."""
+    own: Setting = (protocol.stride, protocol.window, protocol.centered)
+    settings = sorted({own, *itertools.product(_STRIDES, _WINDOWS, (True, False))})
+    edges = {setting: edge for setting in settings if (edge := _edge(run, step, setting)) is not None}
+    found = [
+        (setting, i, row)
+        for setting, edge in edges.items()
+        for i, row in enumerate(edge.directions(min(edge.position, _EDGE)))
+    ]
+    if not found:
+        return []
+    theta = run.weights_at(step)
+    cosines = (torch.stack([row for *_, row in found]).double() @ (theta / theta.norm()).double()).tolist()
+    origins = {setting: _origin(run, edge, checkpoint, step, setting, protocol) for setting, edge in edges.items()}
+    return [
+        _Tested(setting, f"v{i + 1}", row, cosine, origins[setting])
+        for (setting, i, row), cosine in zip(found, cosines, strict=True)
+    ]
+
+
+def _rows(tested: Sequence[_Tested]) -> Tensor:
+    return torch.stack([one.row for one in tested])
+
+
+def _quotients(
+    tested: Sequence[_Tested], by_name: Mapping[str, Measured], measure: Callable[..., dict[str, NDArray[np.float64]]]
+) -> Iterator[dict[str, Any]]:
+    """Rows of the difference quotient at every relative step ε, beside the derivative.
+
+    Args:
+        tested: directions of the protocol's own setting.
+        by_name: what is measured.
+        measure: gives the numbers of these directions, by the derivative or by the method that it is told.
+    """
+    exact = measure()
+    columns = dict.fromkeys(("peak", "null_std", "null_quantile95", "pvalue", "draws"))
     for epsilon in _EPSILONS:
-        quotient = evaluate(
-            model, rows[at_own], pairs, responses, parameters=parameters, method="finite_difference",
-            relative_epsilon=epsilon,
-        )  # fmt: skip
-        for name, values in quotient.items():
-            for place, value, derivative in zip(at_own, values, exact[name], strict=True):
-                yield _quotient_row(
-                    origins[place],
-                    f"v{tested[place][1] + 1}",
-                    by_name[name],
-                    value,
-                    derivative,
-                    epsilon,
-                    cosines[place],
-                )
+        for name, values in measure(method="finite_difference", relative_epsilon=epsilon).items():
+            measured = by_name[name]
+            for one, value, derivative in zip(tested, values, exact[name], strict=True):
+                yield {
+                    **one.origin, **columns, "direction": one.name, "cosine": one.cosine,
+                    "statistic": measured.statistic, "grouping": measured.grouping, "inputs": measured.inputs,
+                    "definition": measured.definition, "method": "finite_difference", "relative_epsilon": epsilon,
+                    "null": _DERIVATIVE, "measured": float(value), "null_mean": float(derivative),
+                }  # fmt: skip
 
 
 def _edge(run: TrainedRun, step: int, setting: Setting) -> SpectralEdge | None:
@@ -137,24 +178,6 @@ def _origin(
     stride, window, centered = setting
     origin = provenance(run, run, checkpoint, step, edge, window, protocol)
     return origin | {"stride": stride, "centered": centered}
-
-
-def _quotient_row(
-    origin: Mapping[str, Any],
-    direction: str,
-    measured: Measured,
-    value: float,
-    derivative: float,
-    epsilon: float,
-    cosine: float,
-) -> dict[str, Any]:
-    columns = dict.fromkeys(("peak", "null_std", "null_quantile95", "pvalue", "draws"))
-    return {
-        **origin, **columns, "direction": direction, "cosine": cosine, "statistic": measured.statistic,
-        "grouping": measured.grouping, "inputs": measured.inputs, "definition": measured.definition,
-        "method": "finite_difference", "relative_epsilon": epsilon, "null": _DERIVATIVE, "measured": float(value),
-        "null_mean": float(derivative),
-    }  # fmt: skip
 
 
 def sensitivity_effects(table: polars.DataFrame, protocol: Protocol) -> list[SensitivityEffect]:
