@@ -79,9 +79,9 @@ def train_run(path: Path, config: RunConfig, on_status: Say | None = None) -> Ru
 
     Writes, every ``eval_every`` steps including step 0, all parameters (the trajectory), the evaluation, the part of
     the attention weights' update that is weight decay, and the Gram matrix and singular values of the last W per-step
-    updates. Killed at any moment, the next call continues
-    from the last checkpoint, and every file but ``status.json`` ends bitwise as if nothing had happened (on the CPU of
-    the same machine, with the same threads; sums over tokens have no fixed order on CUDA).
+    updates. Killed at any moment, the next call continues from the last checkpoint, and every file but ``status.json``
+    ends bitwise as if nothing had happened (on the CPU of the same machine, with the same threads; sums over tokens
+    have no fixed order on CUDA).
 
     Args:
         path: the run directory; made if missing.

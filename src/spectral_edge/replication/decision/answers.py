@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 __all__ = [
     "LOGARITHMIC",
     "UPPER_BOUND_SLACK",
-    "Answer",
-    "Reproduction",
+    "QuestionAnswer",
+    "RerunPlacement",
     "answer_of_runs",
     "answer_question",
     "answers_of",
@@ -65,7 +65,7 @@ UPPER_BOUND_SLACK = 0.025
 
 
 @dataclass(frozen=True)
-class Reproduction:
+class RerunPlacement:
     """Whether the published number and frequency lie among reruns.
 
     Attributes:
@@ -90,7 +90,7 @@ class Reproduction:
 
 
 @dataclass(frozen=True)
-class Answer:
+class QuestionAnswer:
     """The answers to one question.
 
     Attributes:
@@ -103,7 +103,7 @@ class Answer:
     """
 
     question: Question
-    reproduces: Reproduction
+    reproduces: RerunPlacement
     exists: Decision
     specific: Decision
     by_null: dict[str, Decision]
@@ -115,7 +115,7 @@ class Answer:
         return list(self.by_null)[self.specific.strongest]
 
 
-def answer_question(question: Question, rows: polars.DataFrame, protocol: Protocol) -> Answer:
+def answer_question(question: Question, rows: polars.DataFrame, protocol: Protocol) -> QuestionAnswer:
     """Answer a question about directions.
 
     Args:
@@ -134,7 +134,7 @@ def answer_question(question: Question, rows: polars.DataFrame, protocol: Protoc
     beyond = None
     if "weights" in question.specific and question.direction in ("edge", "v1"):
         beyond = decide(_values(excesses(question, fresh, "weights", _BEYOND)), question.margin, protocol)
-    return Answer(
+    return QuestionAnswer(
         question,
         _reproduction(question, _of_arms(rows, ("hybrid",)), protocol),
         _exists(question, fresh, protocol),
@@ -193,14 +193,14 @@ def _reversed(decision: Decision) -> Decision:
     return replace(decision.negated, answer=other[decision.answer], before=other[decision.before])
 
 
-def _reproduction(question: Question, rows: polars.DataFrame, protocol: Protocol) -> Reproduction:
+def _reproduction(question: Question, rows: polars.DataFrame, protocol: Protocol) -> RerunPlacement:
     """Of the hybrid arm."""
     published = question.published
     if published is None or rows.is_empty():
-        return Reproduction(None)
+        return RerunPlacement(None)
     own = rows_of(question.as_printed, rows).filter(null="isotropic").sort("seed", "copy", "direction")
     if own.is_empty():
-        return Reproduction(None)
+        return RerunPlacement(None)
     import polars
 
     members = (
@@ -213,7 +213,7 @@ def _reproduction(question: Question, rows: polars.DataFrame, protocol: Protocol
     if question.exists == _ABSENT:  # the paper prints an upper bound
         below = int((values <= published + UPPER_BOUND_SLACK).sum())
         mean = float(values.mean())
-        return Reproduction(most_have_it(below, n, protocol), mean=mean, null_mean=null_mean, with_peak=below, n=n)
+        return RerunPlacement(most_have_it(below, n, protocol), mean=mean, null_mean=null_mean, with_peak=below, n=n)
     logs = question.statistic in LOGARITHMIC
     scaled = np.log(values) if logs else values
     number, null = np.log([published, null_mean]) if logs else (published, null_mean)
@@ -224,7 +224,7 @@ def _reproduction(question: Question, rows: polars.DataFrame, protocol: Protocol
         with_peak = int(members["peak"].is_in(list(question.peaks)).sum())
         answers.append(most_have_it(with_peak, n, protocol))
     ends = [None if end is None else float(np.exp(end)) if logs else end for end in (low, high)]
-    return Reproduction(combined(answers), ends[0], ends[1], float(values.mean()), null_mean, with_peak, n)
+    return RerunPlacement(combined(answers), ends[0], ends[1], float(values.mean()), null_mean, with_peak, n)
 
 
 def rows_of(question: Question, rows: polars.DataFrame, direction: str | None = None) -> polars.DataFrame:
@@ -263,7 +263,7 @@ def _of_arms(rows: polars.DataFrame, arms: Sequence[str]) -> polars.DataFrame:
 
 def answer_of_runs(
     question: Question, series: polars.DataFrame | None, rows: polars.DataFrame | None, protocol: Protocol
-) -> Answer | None:
+) -> QuestionAnswer | None:
     """Answer a question about runs: C1 and C2 from their series, C11 from rows; ``None`` while runs are missing."""
     table = rows if question.claim == "C11" else series
     if table is None:
@@ -273,15 +273,15 @@ def answer_of_runs(
     if any(null not in found for null in (question.exists, *question.specific)):
         return None
     by_null = {null: decide([found[null]], question.margin, protocol) for null in question.specific}
-    printed = Reproduction(None)
+    printed = RerunPlacement(None)
     if question.claim == "C1":
         printed = _printed_decline(question, table, protocol)
     specific = decide(of_common_seeds([found[null] for null in question.specific]), question.margin, protocol)
     exists = decide([found[question.exists]], question.margin, protocol)
-    return Answer(question, printed, exists, specific, by_null, None)
+    return QuestionAnswer(question, printed, exists, specific, by_null, None)
 
 
-def _printed_decline(question: Question, series: polars.DataFrame, protocol: Protocol) -> Reproduction:
+def _printed_decline(question: Question, series: polars.DataFrame, protocol: Protocol) -> RerunPlacement:
     """The published decline among copies of the paper's seed.
 
     40 is the arithmetic mean of ratios, so a member is the logarithm of the mean ratio of a copy's operations, and so
@@ -295,14 +295,14 @@ def _printed_decline(question: Question, series: polars.DataFrame, protocol: Pro
     whole = by_copy.filter(polars.col("len") == own["task"].n_unique())
     controls = table.filter((polars.col("arm") == "controls") & (polars.col("weight_decay") == 0))["ratio"]
     if len(whole) < 2 or question.published is None or controls.is_empty():
-        return Reproduction(None)
+        return RerunPlacement(None)
     members, null_mean = np.log(whole["ratio"].to_numpy()), float(np.log(controls.to_numpy().mean()))
     answer = reproduces(question.published, members, null_mean, protocol)
     low, high = prediction_interval(members, protocol.prediction)
-    return Reproduction(answer, low, high, float(members.mean()), null_mean, None, len(members), "no weight decay")
+    return RerunPlacement(answer, low, high, float(members.mean()), null_mean, None, len(members), "no weight decay")
 
 
-def claim_answers(questions: Sequence[Question], answers: Sequence[Answer]) -> dict[str, ThreeWay | None]:
+def claim_answers(questions: Sequence[Question], answers: Sequence[QuestionAnswer]) -> dict[str, ThreeWay | None]:
     """The three answers to a claim: yes if all of its tasks say yes, no if one says no.
 
     A task that is not measured yet, or whose published number has no reruns yet, is undecided; *reproduces* is ``None``
@@ -337,7 +337,7 @@ def replaced_in(kept: Path, protocol: Protocol) -> dict[str, int]:
     return {f"{task} {seed}": own for task, seed, own in pairs if seed != own}
 
 
-def answers_of(kept: Path, protocol: Protocol) -> list[Answer]:
+def answers_of(kept: Path, protocol: Protocol) -> list[QuestionAnswer]:
     """Answer every question that the gathered tables can answer, in the order of the protocol.
 
     Raises:

@@ -11,13 +11,13 @@ from spectral_edge.replication.decision.protocol import Protocol
 from spectral_edge.spectrum import SpectralEdge
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["TestedDirections"]
+__all__ = ["StepDirections"]
 
 _EDGE, _BULK = 3, 8
 
 
 @dataclass(frozen=True, eq=False)
-class TestedDirections:
+class StepDirections:
     """Unit rows by name, and the window that they come from.
 
     * ``v1`` … ``v8``: of the edge;
@@ -39,10 +39,8 @@ class TestedDirections:
     rows: Tensor
     cosines: dict[str, float]
 
-    __test__ = False  # pytest: not a test
-
     @classmethod
-    def of(cls, run: TrainedRun, step: int, protocol: Protocol, weights: Tensor | None = None) -> TestedDirections:
+    def of(cls, run: TrainedRun, step: int, protocol: Protocol, weights: Tensor | None = None) -> StepDirections:
         """The directions at a step.
 
         Args:

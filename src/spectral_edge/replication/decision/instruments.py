@@ -13,7 +13,7 @@ from spectral_edge.comparison.statistic import of_set
 from spectral_edge.modes import functional_modes
 from spectral_edge.replication.autoencoder.overlap import FeatureOverlap, most_affected, overlaps
 from spectral_edge.replication.autoencoder.stream import AutoencodedStream
-from spectral_edge.replication.decision.directions import TestedDirections
+from spectral_edge.replication.decision.directions import StepDirections
 from spectral_edge.replication.decision.measure import provenance, row_of, stop_of
 from spectral_edge.replication.decision.protocol import Protocol
 from spectral_edge.replication.decision.statistics import GAIN, Measured, cross_term_statistics
@@ -37,7 +37,7 @@ def measure_features(
     Cost: 20 s of training and 540 responses and 2500 encodings, about 4 min on one thread.
     """
     step, source = stop_of(run, protocol.window * protocol.stride), edges or run
-    directions = TestedDirections.of(
+    directions = StepDirections.of(
         source,
         stop_of(source, protocol.window * protocol.stride),
         protocol,
@@ -79,7 +79,7 @@ def measure_cross_terms(run: TrainedRun, arm: str, protocol: Protocol) -> list[d
     Cost: 360 responses and 500 regressions, about 2 min on one thread.
     """
     step = stop_of(run, protocol.window * protocol.stride)
-    directions = TestedDirections.of(run, step, protocol)
+    directions = StepDirections.of(run, step, protocol)
     model, parameters = run.model_at(step)
     pairs = run.held_out_pairs
     statistics = cross_term_statistics(run, pairs)

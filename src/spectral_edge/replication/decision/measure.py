@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from spectral_edge.comparison import NullRow, Span, compare
-from spectral_edge.replication.decision.directions import TestedDirections
+from spectral_edge.replication.decision.directions import StepDirections
 from spectral_edge.replication.decision.protocol import Protocol
 from spectral_edge.replication.decision.statistics import (
     HEAD_PURITY,
@@ -44,7 +44,7 @@ def measure_modes(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[st
     rows = []
     for checkpoint in _checkpoints(run):
         step = _step(run, checkpoint, protocol)
-        directions = TestedDirections.of(run, step, protocol)
+        directions = StepDirections.of(run, step, protocol)
         at = _Step(run, run, checkpoint, step, directions, protocol)
         rows += [row | {"arm": arm} for row in at.rows()]
     return rows
@@ -55,7 +55,7 @@ def measure_hybrid(edges: TrainedRun, weights: TrainedRun, protocol: Protocol) -
     rows = []
     for checkpoint in _checkpoints(weights):
         there, here = (_step(run, checkpoint, protocol) for run in (edges, weights))
-        directions = TestedDirections.of(edges, there, protocol, weights.weights_at(here))
+        directions = StepDirections.of(edges, there, protocol, weights.weights_at(here))
         at = _Step(weights, edges, checkpoint, here, directions, protocol)
         rows += [row | {"arm": "hybrid"} for row in at.rows()]
     return rows
@@ -154,7 +154,7 @@ class _Step:
     edges: TrainedRun
     checkpoint: Checkpoint
     step: int
-    directions: TestedDirections
+    directions: StepDirections
     protocol: Protocol
 
     def rows(self) -> Iterator[dict[str, Any]]:

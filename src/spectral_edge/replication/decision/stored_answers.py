@@ -8,8 +8,7 @@ from typing import Any
 
 from spectral_edge.replication.claims import STATEMENTS
 from spectral_edge.replication.claims.question import null_name
-from spectral_edge.replication.decision.answers import LOGARITHMIC, UPPER_BOUND_SLACK, claim_answers
-from spectral_edge.replication.decision.answers import Answer as QuestionAnswer
+from spectral_edge.replication.decision.answers import LOGARITHMIC, UPPER_BOUND_SLACK, QuestionAnswer, claim_answers
 from spectral_edge.replication.decision.arms import planned_seeds
 from spectral_edge.replication.decision.protocol import Protocol, Question
 from spectral_edge.replication.decision.rules import Decision, ThreeWay, most_have_it

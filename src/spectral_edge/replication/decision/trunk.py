@@ -14,7 +14,7 @@ from torch import Tensor
 from spectral_edge.bases import grouping
 from spectral_edge.comparison import Comparison, Concentration, NullRow, compare
 from spectral_edge.grokking import ModularTransformer
-from spectral_edge.replication.decision.directions import TestedDirections
+from spectral_edge.replication.decision.directions import StepDirections
 from spectral_edge.replication.decision.measure import provenance, row_of, stop_of
 from spectral_edge.replication.decision.protocol import Protocol
 from spectral_edge.replication.decision.statistics import Measured
@@ -47,7 +47,7 @@ def measure_trunk(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[st
     Cost: about 140 responses, 30 s on one thread.
     """
     step = stop_of(run, protocol.window * protocol.stride)
-    directions = TestedDirections.of(run, step, protocol)
+    directions = StepDirections.of(run, step, protocol)
     origin = provenance(run, run, "stop", step, directions.edge, directions.window, protocol)
     origin |= {"arm": arm, "task": run.training.operation}
     p, held_out = run.task.p, run.held_out_pairs
@@ -82,7 +82,7 @@ def script_pairs(p: int) -> NDArray[np.int64]:
 def _compared(
     run: TrainedRun,
     step: int,
-    directions: TestedDirections,
+    directions: StepDirections,
     pairs: NDArray[np.int64],
     statistics: dict[str, Any],
     protocol: Protocol,

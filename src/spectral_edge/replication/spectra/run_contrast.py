@@ -87,9 +87,9 @@ def contrast_row(
     """AUC of one number, runs that grokked against those that did not, beside a permutation of the labels.
 
     Seeds of one operation and weight decay nearly always share their label, so they are not independent witnesses:
-    the null exchanges the labels of whole conditions. With 12 conditions of
-    which 4 grok the least possible p-value is 1/495; within weight decay 1, where 4 of 6 do, it is 1/15, and no
-    number however good can reach 0.05 there. The interval takes runs as independent and is too narrow accordingly.
+    the null exchanges the labels of whole conditions. With 12 conditions of which 4 grok the least possible p-value is
+    1/495; within weight decay 1, where 4 of 6 do, it is 1/15, and no number however good can reach 0.05 there. The
+    interval takes runs as independent and is too narrow accordingly.
 
     Args:
         runs: in a fixed order.
