@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -182,6 +183,23 @@ def make_analysis(task: str, seed: int = 42) -> FakeAnalysis:
         finite_difference_error={"transition": [0.01, 0.02], "stop": [0.03, 0.04]},
     )
     return FakeAnalysis(rows, summary, arrays)
+
+
+def make_summary(
+    task: str, seed: int, weight_decay: float = 1.0, grok: int | None = None, protocol: dict[str, Any] | None = None
+) -> RunSummary:
+    """Of a run of 5000 steps that meets the stopping rule 200 steps after ``grok``, if it does at all."""
+    return RunSummary(
+        run_id=f"{task}-s{seed}-wd{weight_decay}",
+        task=task,
+        seed=seed,
+        weight_decay=weight_decay,
+        steps=5000,
+        grok_step=grok,
+        stop_step=None if grok is None else grok + 200,
+        test_accuracy=0.5,
+        protocol=protocol or {},
+    )
 
 
 def make_effect(null: str, effect: float, half: float = 0.03, answer: str = "no") -> Effect:

@@ -92,6 +92,7 @@ def test_the_published_number_in_the_reasons_is_that_of_the_task_that_decides(as
 def test_an_effect_is_the_mean_over_the_rows_behind_it(assembled):
     """C7, F of the edge of multiplication: the mean over the rows of a run, then over runs, of measured - null mean."""
     (task,) = next(answer for answer in assembled.answers if answer.claim == "C7").tasks
+    assert {effect.null for effect in task.effects} >= {"isotropic", "weights"}
     for effect in task.effects:
         runs = {}
         for row in assembled.rows:
@@ -106,6 +107,7 @@ def test_an_effect_is_the_mean_over_the_rows_behind_it(assembled):
 @pytest.mark.parametrize("claim", ["C1", "C2"])
 def test_an_excess_over_other_runs_is_the_mean_over_the_rows_behind_it(assembled, claim):
     (task,) = next(answer for answer in assembled.answers if answer.claim == claim).tasks
+    assert task.effects
     for effect in task.effects:
         runs = {}
         for row in assembled.rows:

@@ -2,21 +2,12 @@ import numpy as np
 import pytest
 
 from spectral_edge.replication.spectra.run_contrast import ContrastRun, contrast_row, matched_step, value_at
-from spectral_edge.store import Analysis, RunSummary
+from spectral_edge.store import Analysis
+from support.synthetic import make_summary
 
 
-def run(task, seed, weight_decay=1.0, grok=None):
-    summary = RunSummary(
-        run_id=f"{task}-s{seed}-wd{weight_decay}",
-        task=task,
-        seed=seed,
-        weight_decay=weight_decay,
-        steps=5000,
-        grok_step=grok,
-        stop_step=None if grok is None else grok + 200,
-        test_accuracy=0.5,
-    )
-    return ContrastRun(summary, {})
+def run(*key, **options):
+    return ContrastRun(make_summary(*key, **options), {})
 
 
 RUNS = [
@@ -74,5 +65,5 @@ def test_missing_values_and_a_missing_kind_of_run():
 
 
 def test_runs_are_chosen_by_their_arrays_and_ordered_by_id():
-    analyses = [Analysis([], run(task, 1).summary, {"needed": np.zeros(1)} if task != "b" else {}) for task in "cba"]
+    analyses = [Analysis([], make_summary(task, 1), {"needed": np.zeros(1)} if task != "b" else {}) for task in "cba"]
     assert [r.summary.task for r in ContrastRun.all_of(analyses, "needed")] == ["a", "c"]

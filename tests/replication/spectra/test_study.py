@@ -7,9 +7,10 @@ from spectral_edge.grokking import TrainingConfig
 from spectral_edge.replication import AnalysisConfig
 from spectral_edge.replication.spectra.history import Setting, settings_of
 from spectral_edge.replication.spectra.study import SPECTRA
-from spectral_edge.store import Analysis, RunSummary
+from spectral_edge.store import Analysis
 from spectral_edge.subjects import run_folder, train_run
 from spectral_edge.subjects.trained_run import TrainedRun
+from support.synthetic import make_summary
 from support.tiny_runs import tiny
 
 CONFIG = AnalysisConfig(window=9, stride=5, random_directions=20, permutations=20)
@@ -129,18 +130,7 @@ def planted(task, seed, weight_decay, grok, decline, split=1.0, protocol=None):
         sigma = np.ones((51, 4))
         sigma[10:, 0] = (1 + (split - 1) * (jump - 1)) * noise[n]
         arrays[f"spectra.weights.layer0.W_{letter}.singular_values"] = sigma
-    summary = RunSummary(
-        run_id=f"{task}-s{seed}-{weight_decay}",
-        task=task,
-        seed=seed,
-        weight_decay=weight_decay,
-        steps=5000,
-        grok_step=grok,
-        stop_step=None if grok is None else grok + 200,
-        test_accuracy=0.5,
-        protocol=protocol or {},
-    )
-    return Analysis([], summary, arrays)
+    return Analysis([], make_summary(task, seed, weight_decay, grok, protocol), arrays)
 
 
 def hash_of(task):
