@@ -18,7 +18,7 @@ __all__ = ["CharacterShare"]
 
 Floats = NDArray[np.float64]
 
-Line = Literal["main_a", "main_b", "sum", "difference", "other"]
+CharacterLine = Literal["main_a", "main_b", "sum", "difference", "other"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,7 +46,7 @@ class CharacterShare:
 
     pairs: ArrayLike
     p: int
-    line: Line
+    line: CharacterLine
     coordinates: CoordinateSystem = "additive"
     diagonal: Literal["kept", "averaged"] = "kept"
 
@@ -54,7 +54,7 @@ class CharacterShare:
 
     def __post_init__(self) -> None:
         for name, value, known in (
-            ("line", self.line, get_args(Line)),
+            ("line", self.line, get_args(CharacterLine)),
             ("diagonal", self.diagonal, ("kept", "averaged")),
         ):
             if value not in known:

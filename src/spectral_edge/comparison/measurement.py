@@ -47,7 +47,7 @@ _PERMUTATIONS_AT_ONCE = 50
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _BlockValues:
     """What one block of draws gave."""
 
     values: list[tuple[Key, float]] = field(default_factory=list)
@@ -197,9 +197,9 @@ class Measurement:
                         self.kept[plan.null.name, name].append(array)
                     self.progress.advance(len(block.rows))
 
-    def _read(self, plan: DrawPlan, block: Block) -> _Reading:
+    def _read(self, plan: DrawPlan, block: Block) -> _BlockValues:
         """All statistics of the rows of a block, and of the sets that they make."""
-        found = _Reading()
+        found = _BlockValues()
         directions = self.respond.checked(plan.draw(block, self.space, self.seed))
         mixed = bool(block.sets) and self.respond.method == "jvp" and hasattr(plan.null, "mixture")
         responses = self.respond(directions) if self.responses and (block.singles or mixed) else None
@@ -222,7 +222,9 @@ class Measurement:
                 found.values.append(((plan.null.name, statistic.name, None), value))
         return found
 
-    def _read_combined(self, plan: DrawPlan, row: int, noise: Tensor, response: Tensor | None, found: _Reading) -> None:
+    def _read_combined(
+        self, plan: DrawPlan, row: int, noise: Tensor, response: Tensor | None, found: _BlockValues
+    ) -> None:
         """The draws α·n + β·θ of all directions from one n: their responses are combined alike."""
         for j, combination in plan.combinations.items():
             alpha, beta = combination(noise.float())
@@ -240,7 +242,7 @@ class Measurement:
         return self.respond(self.respond.checked(theta[None]))[0]
 
     def _read_single(
-        self, plan: DrawPlan, row: int, j: int, direction: Tensor, response: Tensor | None, found: _Reading
+        self, plan: DrawPlan, row: int, j: int, direction: Tensor, response: Tensor | None, found: _BlockValues
     ) -> None:
         null, matched = plan.null.name, plan.null.per_direction
         number = row // self.k if matched else row

@@ -24,8 +24,8 @@ _CLOSURE_NULLS = 9
 _SWEEPS = 25
 _SNAPS = 15
 _STARTS = 3
-# Votes may turn any table into some group. Tables that were one kept 0.49 of their entries and more, one that was none
-# kept 0.19; the limit was set after seeing this.
+# Votes may turn any table into some group. Of our models, tables that were one kept 0.49 of their entries and more, one
+# that was none kept 0.19. docs/discovery.md says what was set after seeing numbers.
 _LEAST_KEPT = 1 / 3
 # Votes on a group double their accord each time; those on none stay near 1/n.
 _PATIENCE, _LEAST_ACCORD = 3, 0.25

@@ -31,7 +31,7 @@ _CAPTION = (
     "Framed: the setting that decides. Grey: no run holds such updates."
 )
 
-Setting = tuple[int, int, bool]
+WindowSetting = tuple[int, int, bool]
 
 
 def draw_sensitivity(effects: Sequence[SensitivityEffect], errors: Sequence[DerivativeError]) -> Drawing:
@@ -77,11 +77,11 @@ def _figure(claims: Sequence[tuple[str, str]], effects: Sequence[SensitivityEffe
         return settle(figure)
 
 
-def _setting(effect: SensitivityEffect) -> Setting:
+def _setting(effect: SensitivityEffect) -> WindowSetting:
     return effect.stride, effect.window, effect.centered
 
 
-def _label(setting: Setting) -> str:
+def _label(setting: WindowSetting) -> str:
     stride, window, centered = setting
     return f"stride {stride}, window {window}, {'centred' if centered else 'uncentred'}"
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 import spectral_edge as se
 from spectral_edge.comparison import compare
 from spectral_edge.replication.analysed_step import AnalysedStep
-from spectral_edge.replication.claims.line import Line, alone, best, mean, mixture
+from spectral_edge.replication.claims.line import ClaimLine, alone, best, mean, mixture
 from spectral_edge.replication.modes import MODES
 from spectral_edge.replication.modes import step as step_module
 from spectral_edge.replication.modes.quantities import Quantities, Quantity
@@ -78,7 +78,7 @@ def profile(run, values, basis="output:x2_y2"):
 def test_a_mixture_is_measured_along_its_own_direction(run, step, rows):
     v = step.edge.directions(3)
     mixed = profile(run, energies(run, (v.sum(0) / 3**0.5)[None]))
-    row = rows.row(Line("C13", "x2_y2", mixture(1, 2, 3), "concentration", "output:x2_y2"))
+    row = rows.row(ClaimLine("C13", "x2_y2", mixture(1, 2, 3), "concentration", "output:x2_y2"))
     assert row.measured == pytest.approx(mixed.concentration[0], rel=1e-4)
     assert row.top == mixed.strongest(3)[0].tolist()
     singles = profile(run, energies(run, random_directions(run))).concentration
@@ -91,14 +91,14 @@ def test_the_overlap_of_a_mixture_and_its_components_has_its_closed_form(run, st
     first, third = profile(run, energies(run, v)).strongest(3)[[0, 2]].tolist()
     ranked = [first[0], third[0], first[1], third[1], first[2], third[2]]
     union = list(dict.fromkeys(ranked))[:3]
-    row = rows.row(Line("C13", "x2_y2", mixture(1, 3), "jaccard", "output:x2_y2"))
+    row = rows.row(ClaimLine("C13", "x2_y2", mixture(1, 3), "jaccard", "output:x2_y2"))
     assert row.measured == len(set(union) & set(mixed)) / len(set(union) | set(mixed))
     assert row.null.n == 20 // 3
     assert row.permutation_null is None
 
 
 def test_a_peak_is_held_against_where_random_directions_peak(run, rows):
-    line = Line("C9", "x2_y2", alone(1), "concentration", "output:x2_y2")
+    line = ClaimLine("C9", "x2_y2", alone(1), "concentration", "output:x2_y2")
     row, peaks = rows.row(line), profile(run, energies(run, random_directions(run))).peak
     counts = np.bincount(np.append(peaks, row.peak), minlength=7)
     assert row.peak_null.same == (peaks == row.peak).sum()
@@ -107,14 +107,14 @@ def test_a_peak_is_held_against_where_random_directions_peak(run, rows):
 
 
 def test_aggregates_are_held_against_aggregates(step, rows):
-    line = Line("C9", "x2_y2", best((1, 2, 3)), "concentration", "output:x2_y2")
-    singles = [rows.row(Line("C9", "x2_y2", alone(i), "concentration", "output:x2_y2")) for i in (1, 2, 3)]
+    line = ClaimLine("C9", "x2_y2", best((1, 2, 3)), "concentration", "output:x2_y2")
+    singles = [rows.row(ClaimLine("C9", "x2_y2", alone(i), "concentration", "output:x2_y2")) for i in (1, 2, 3)]
     row = rows.row(line)
     assert row.measured == max(single.measured for single in singles)
     assert row.top == max(singles, key=lambda single: single.measured).top
     assert row.null.mean > singles[0].null.mean  # the best of three random directions, not one
     assert row.peak_null is row.permutation_peak_null is None
-    mean_of = rows.row(Line("C9", "x2_y2", mean((1, 2, 3)), "concentration", "output:x2_y2"))
+    mean_of = rows.row(ClaimLine("C9", "x2_y2", mean((1, 2, 3)), "concentration", "output:x2_y2"))
     assert mean_of.measured == pytest.approx(np.mean([single.measured for single in singles]))
     assert mean_of.null.std < singles[0].null.std
     assert mean_of.top is None
@@ -127,7 +127,7 @@ def test_pooled_aggregates_are_calibrated():
     for _ in range(150):
         values = rng.exponential(size=40)
         for combined in small:
-            line = Line("C3", "add", combined((1, 2, 3)), "head_purity")
+            line = ClaimLine("C3", "add", combined((1, 2, 3)), "head_purity")
             small[combined] += against(line, values[:3], values[3:], int(rng.integers(1e6)))[1].pvalue <= 0.1
     limit = 150 * 0.1 + 3 * np.sqrt(150 * 0.1 * 0.9)
     assert small[mean] <= limit

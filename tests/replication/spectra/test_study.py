@@ -5,7 +5,7 @@ import torch
 from oracles.displacement import displacement_sigma, window_sigma
 from spectral_edge.grokking import TrainingConfig
 from spectral_edge.replication import AnalysisConfig
-from spectral_edge.replication.spectra.history import Setting, settings_of
+from spectral_edge.replication.spectra.history import UpdateWindows, settings_of
 from spectral_edge.replication.spectra.study import SPECTRA
 from spectral_edge.store import Analysis
 from spectral_edge.subjects import run_folder, train_run
@@ -35,7 +35,12 @@ def row_of(rows, **wanted):
 def test_spectra_over_time_are_those_of_each_window_by_itself(measured):
     run, findings = measured
     theta = [run.weights_at(step) for step in range(0, 80, 5)]
-    assert settings_of(findings.arrays) == [Setting(9, 1), Setting(9, 5), Setting(10, 1), Setting(10, 5)]
+    assert settings_of(findings.arrays) == [
+        UpdateWindows(9, 1),
+        UpdateWindows(9, 5),
+        UpdateWindows(10, 1),
+        UpdateWindows(10, 5),
+    ]
     steps = findings.arrays["spectra.w10.stride5.steps"]
     assert steps.tolist() == list(range(50, 80, 5))
     for i, step in enumerate(steps):

@@ -18,7 +18,7 @@ from spectral_edge.replication.claims import (
     c13_mixtures,
     c14_summary,
 )
-from spectral_edge.replication.claims.line import Line
+from spectral_edge.replication.claims.line import ClaimLine
 from spectral_edge.replication.claims.question import Question
 
 __all__ = ["LINES", "QUESTIONS", "STATEMENTS"]
@@ -39,7 +39,7 @@ _CLAIMS = (
     c13_mixtures,
     c14_summary,
 )
-LINES: tuple[Line, ...] = tuple(line for claim in _CLAIMS for line in getattr(claim, "LINES", ()))
+LINES: tuple[ClaimLine, ...] = tuple(line for claim in _CLAIMS for line in getattr(claim, "LINES", ()))
 """Further numbers of directions."""
 STATEMENTS = {f"C{number}": claim.STATEMENT for number, claim in enumerate(_CLAIMS, start=1)}
 """The claims for people, C1 … C14."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spectral_edge.replication.claims.line import EDGE, Line, alone
+from spectral_edge.replication.claims.line import EDGE, ClaimLine, alone
 from spectral_edge.replication.claims.question import FOUR_TASKS, Question
 from spectral_edge.subjects import BASIS
 
@@ -10,7 +10,7 @@ __all__ = ["LINES", "QUESTIONS", "STATEMENT"]
 
 STATEMENT = "The edge is not localised in attention heads"
 
-LINES = tuple(Line("C3", task, v, "head_purity", published=0.14) for task in BASIS for v in map(alone, EDGE))
+LINES = tuple(ClaimLine("C3", task, v, "head_purity", published=0.14) for task in BASIS for v in map(alone, EDGE))
 
 QUESTIONS = tuple(
     Question(

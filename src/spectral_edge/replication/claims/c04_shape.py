@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spectral_edge.replication.claims.line import EDGE, Line, alone, component
+from spectral_edge.replication.claims.line import EDGE, ClaimLine, alone, component
 from spectral_edge.replication.claims.question import Question
 from spectral_edge.subjects import BASIS
 
@@ -13,17 +13,17 @@ STATEMENT = "The response of v1 is sharply peaked over the inputs although high-
 _PEAKED = (alone(1), component(1))
 
 
-def shape_lines(task: str) -> list[Line]:
+def shape_lines(task: str) -> list[ClaimLine]:
     """The shape of a response of any task, without published numbers."""
-    lines = [Line("C4", task, v, "peakedness", BASIS[task]) for v in _PEAKED]
-    return lines + [Line("C4", task, v, "effective_rank", inputs="all") for v in map(alone, EDGE)]
+    lines = [ClaimLine("C4", task, v, "peakedness", BASIS[task]) for v in _PEAKED]
+    return lines + [ClaimLine("C4", task, v, "effective_rank", inputs="all") for v in map(alone, EDGE)]
 
 
 LINES = (
-    Line("C4", "add", alone(1), "peakedness", "sum", 32.8, 25, checkpoint="transition"),
-    Line("C4", "add", component(1), "peakedness", "sum", checkpoint="transition"),
+    ClaimLine("C4", "add", alone(1), "peakedness", "sum", 32.8, 25, checkpoint="transition"),
+    ClaimLine("C4", "add", component(1), "peakedness", "sum", checkpoint="transition"),
     *(
-        Line("C4", "add", v, "effective_rank", published=40, inputs="all", checkpoint=checkpoint)
+        ClaimLine("C4", "add", v, "effective_rank", published=40, inputs="all", checkpoint=checkpoint)
         for checkpoint in ("transition", "stop")
         for v in map(alone, EDGE)
     ),

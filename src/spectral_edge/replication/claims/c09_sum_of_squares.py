@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spectral_edge.replication.claims.line import EDGE, Line, alone
+from spectral_edge.replication.claims.line import EDGE, ClaimLine, alone
 from spectral_edge.replication.claims.question import F_MARGIN, Question
 
 __all__ = ["BASES", "LINES", "QUESTIONS", "STATEMENT"]
@@ -15,9 +15,12 @@ _F = "concentration"
 
 LINES = (
     # The paper prints a range, .10 to .15, for all bases and directions: its upper end is the claim.
-    *(Line("C9", "x2_y2", v, _F, q, 0.15, upper_bound=True) for q in BASES for v in map(alone, EDGE)),
-    *(Line("C9", "x2_y2", alone(i), "share:other", "gaussian", 0.97 if i == 1 else None, inputs="all") for i in EDGE),
-    *(Line("C9", "x2_y2", v, "variance_share", "output:x2_y2") for v in map(alone, EDGE)),
+    *(ClaimLine("C9", "x2_y2", v, _F, q, 0.15, upper_bound=True) for q in BASES for v in map(alone, EDGE)),
+    *(
+        ClaimLine("C9", "x2_y2", alone(i), "share:other", "gaussian", 0.97 if i == 1 else None, inputs="all")
+        for i in EDGE
+    ),
+    *(ClaimLine("C9", "x2_y2", v, "variance_share", "output:x2_y2") for v in map(alone, EDGE)),
 )
 
 QUESTIONS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spectral_edge.replication.claims.line import Line, mixture
+from spectral_edge.replication.claims.line import ClaimLine, mixture
 from spectral_edge.subjects import BASIS
 
 __all__ = ["LINES", "MIXTURES", "STATEMENT"]
@@ -12,7 +12,7 @@ STATEMENT = "The spectrum of a mixture is the union of its components' peaks"
 MIXTURES = (mixture(1, 2), mixture(1, 3), mixture(2, 3), mixture(1, 2, 3))
 
 LINES = tuple(
-    Line("C13", task, direction, statistic, basis)
+    ClaimLine("C13", task, direction, statistic, basis)
     for task, basis in BASIS.items()
     for direction in MIXTURES
     for statistic in ("concentration", "jaccard")

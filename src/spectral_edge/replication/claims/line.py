@@ -7,7 +7,7 @@ from typing import Literal
 
 from spectral_edge.store import Checkpoint, Inputs
 
-__all__ = ["BULK", "EDGE", "Direction", "Line", "alone", "best", "component", "mean", "mixture"]
+__all__ = ["BULK", "EDGE", "ClaimLine", "Direction", "alone", "best", "component", "mean", "mixture"]
 
 EDGE, BULK = (1, 2, 3), (4, 5, 6, 7, 8)
 """Numbers of the directions that the paper calls edge and bulk."""
@@ -66,7 +66,7 @@ def best(members: tuple[int, ...]) -> Direction:
 
 
 @dataclass(frozen=True)
-class Line:
+class ClaimLine:
     """One number to measure.
 
     Attributes:

@@ -36,7 +36,7 @@ _CHECKPOINTS: tuple[Checkpoint, ...] = ("transition", "stop")
 _EDGE = 3
 _ASKED = ("C3", "C4", "C6", "C7", "C8", "C9")
 
-Setting = tuple[int, int, bool]  # stride, window, centred
+WindowSetting = tuple[int, int, bool]  # stride, window, centred
 
 
 def measure_sensitivity(run: TrainedRun, arm: str, protocol: Protocol) -> list[dict[str, Any]]:
@@ -69,7 +69,7 @@ def measure_sensitivity(run: TrainedRun, arm: str, protocol: Protocol) -> list[d
 class _Tested:
     """A direction of the edge of one setting, and where its rows come from."""
 
-    setting: Setting
+    setting: WindowSetting
     name: str
     row: Tensor
     cosine: float
@@ -97,7 +97,7 @@ def _at(run: TrainedRun, checkpoint: Checkpoint, step: int, protocol: Protocol) 
             yield row_of(one.origin, one.name, by_name[row.statistic], row, cosine=one.cosine) | {
                 "relative_epsilon": None
             }
-    own: Setting = (protocol.stride, protocol.window, protocol.centered)
+    own: WindowSetting = (protocol.stride, protocol.window, protocol.centered)
     at_own = [one for one in tested if one.setting == own]
     if at_own:  # x² + y² is at its transition before 20 updates of stride 100 have been made
         del named[str(HEAD_PURITY)]  # of a direction, whichever way the response is taken
@@ -107,7 +107,7 @@ def _at(run: TrainedRun, checkpoint: Checkpoint, step: int, protocol: Protocol) 
 
 def _tested(run: TrainedRun, checkpoint: Checkpoint, step: int, protocol: Protocol) -> list[_Tested]:
     """v_1 … v_k*, at most three, of every setting whose updates the run holds."""
-    own: Setting = (protocol.stride, protocol.window, protocol.centered)
+    own: WindowSetting = (protocol.stride, protocol.window, protocol.centered)
     settings = sorted({own, *itertools.product(_STRIDES, _WINDOWS, (True, False))})
     edges = {setting: edge for setting in settings if (edge := _edge(run, step, setting)) is not None}
     found = [
@@ -154,7 +154,7 @@ def _quotients(
                 }  # fmt: skip
 
 
-def _edge(run: TrainedRun, step: int, setting: Setting) -> SpectralEdge | None:
+def _edge(run: TrainedRun, step: int, setting: WindowSetting) -> SpectralEdge | None:
     """The edge of a setting; ``None`` where the run does not hold its updates."""
     stride, window, centered = setting
     try:
@@ -173,7 +173,7 @@ def _questions(protocol: Protocol) -> list[Question]:
 
 
 def _origin(
-    run: TrainedRun, edge: SpectralEdge, checkpoint: Checkpoint, step: int, setting: Setting, protocol: Protocol
+    run: TrainedRun, edge: SpectralEdge, checkpoint: Checkpoint, step: int, setting: WindowSetting, protocol: Protocol
 ) -> dict[str, Any]:
     stride, window, centered = setting
     origin = provenance(run, run, checkpoint, step, edge, window, protocol)

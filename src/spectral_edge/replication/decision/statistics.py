@@ -93,7 +93,7 @@ def cross_term_statistics(run: TrainedRun, pairs: NDArray[np.int64]) -> dict[Mea
 
 
 class ScriptPeakedness(Peakedness):
-    """Peakedness as the author's script computes it, and the frequency of its peak (paper.md, section 4.10)."""
+    """Peakedness as the author's script computes it, and the frequency of its peak."""
 
     name: ClassVar[str] = "peakedness:script"
 

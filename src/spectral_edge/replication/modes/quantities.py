@@ -19,7 +19,7 @@ from spectral_edge.comparison.statistic import of_direction, of_set
 from spectral_edge.grokking import ModularTask
 from spectral_edge.parameters import ParameterSubset
 from spectral_edge.replication.claims.c13_mixtures import MIXTURES
-from spectral_edge.replication.claims.line import Direction, Line
+from spectral_edge.replication.claims.line import ClaimLine, Direction
 from spectral_edge.representation import RidgeProbe, cross_term_features, head_purity
 from spectral_edge.statistics import FourierProfile
 from spectral_edge.store import Inputs
@@ -50,7 +50,7 @@ class Quantity:
     mixture: Direction | None = None
 
     @classmethod
-    def of(cls, line: Line) -> Quantity:
+    def of(cls, line: ClaimLine) -> Quantity:
         """What a line measures; where it looks at several bases, that of the first."""
         mixture = line.direction if line.statistic == "jaccard" else None
         inputs = "all" if line.statistic in ("head_purity", "effective_rank", "r2") else line.inputs
@@ -71,7 +71,7 @@ class Quantity:
         )
 
 
-def quantities_of(lines: Sequence[Line]) -> list[Quantity]:
+def quantities_of(lines: Sequence[ClaimLine]) -> list[Quantity]:
     """Everything that the lines ask for, each once, and the peaks of the spectra among them."""
     found: dict[Quantity, None] = {}
     for line in lines:

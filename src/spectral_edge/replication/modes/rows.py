@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spectral_edge.comparison import NullRow
 from spectral_edge.modes import FunctionalModes, functional_modes
-from spectral_edge.replication.claims.line import Direction, Line
+from spectral_edge.replication.claims.line import ClaimLine, Direction
 from spectral_edge.replication.modes.quantities import Quantity, strongest, strongest_on
 from spectral_edge.replication.modes.step import StepComparison
 from spectral_edge.replication.null_summary import subset_draws, summarise
@@ -40,7 +40,7 @@ class StepRows:
     step: StepComparison
     other_phase: dict[str, NDArray[np.float64]] | None
 
-    def row(self, line: Line) -> ClaimRow:
+    def row(self, line: ClaimLine) -> ClaimRow:
         """One line of numbers.json."""
         here, top, quantity = self.step.here, self._top(line), Quantity.of(line)
         members = _measured(self.step, line, quantity)
@@ -79,7 +79,7 @@ class StepRows:
         """The response (N, d) to Σ v_i/√m; the same object each time, so that spectra are computed once."""
         return cache(lambda members: self.modes.response[[i - 1 for i in members]].sum(0) / len(members) ** 0.5)
 
-    def _top(self, line: Line) -> Top | None:
+    def _top(self, line: ClaimLine) -> Top | None:
         """The strongest frequencies: those of the best member of several; none of a mean, or without a spectrum."""
         if line.direction.combined == "mean" or line.grouping in (None, "cross_terms"):
             return None
@@ -94,21 +94,21 @@ class StepRows:
             members = (members[int(np.argmax(_measured(self.step, line, Quantity.of(line))))],)
         return strongest(profile(self.response(members)))
 
-    def _permutation_null(self, line: Line, measured: float) -> NullSummary | None:
+    def _permutation_null(self, line: ClaimLine, measured: float) -> NullSummary | None:
         found = _rows(self.step, line, Quantity.of(line), _PERMUTED)
         if line.statistic == "jaccard" or not found:
             return None
         draws = np.stack([row.values for row in found])
         return summarise(_combined(line.direction, draws), measured, "input_permutation")
 
-    def _further_nulls(self, line: Line) -> list[NullSummary]:
+    def _further_nulls(self, line: ClaimLine) -> list[NullSummary]:
         if self.other_phase is None or line.direction.is_aggregate or line.statistic == "jaccard":
             return []
         quantity = Quantity.of(line)
         (measured,) = _measured(self.step, line, quantity)
         return [summarise(self.other_phase[str(quantity)], measured, "other_phase")]
 
-    def _peak_null(self, line: Line, kind: NullKind) -> PeakNull | None:
+    def _peak_null(self, line: ClaimLine, kind: NullKind) -> PeakNull | None:
         """How often null draws peak where the direction does."""
         peak = Quantity.of(line).peak
         if peak is None or line.direction.is_aggregate:
@@ -122,7 +122,7 @@ class StepRows:
 
 
 def against(
-    line: Line, measured: NDArray[np.float64], draws: NDArray[np.float64], seed: int
+    line: ClaimLine, measured: NDArray[np.float64], draws: NDArray[np.float64], seed: int
 ) -> tuple[float, NullSummary]:
     """The number of a line and its null of random directions, from the numbers of its members (m,) and of theirs (n,).
 
@@ -134,7 +134,7 @@ def against(
     return number, summarise(draws, number, "random_directions")
 
 
-def _rows(step: StepComparison, line: Line, quantity: Quantity, *null: str) -> list[NullRow]:
+def _rows(step: StepComparison, line: ClaimLine, quantity: Quantity, *null: str) -> list[NullRow]:
     """The comparison's rows of the members of a line's direction."""
     if line.statistic == "jaccard":
         wanted: Sequence[Direction | None] = [None]
@@ -146,7 +146,7 @@ def _rows(step: StepComparison, line: Line, quantity: Quantity, *null: str) -> l
     return [row for row in found if row is not None]
 
 
-def _measured(step: StepComparison, line: Line, quantity: Quantity) -> NDArray[np.float64]:
+def _measured(step: StepComparison, line: ClaimLine, quantity: Quantity) -> NDArray[np.float64]:
     return np.array([row.measured for row in _rows(step, line, quantity)])
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from spectral_edge.bases import grouping
 from spectral_edge.replication.claims import LINES
 from spectral_edge.replication.claims.c04_shape import shape_lines
-from spectral_edge.replication.claims.line import Line
+from spectral_edge.replication.claims.line import ClaimLine
 from spectral_edge.store import Checkpoint
 
 __all__ = ["has_basis", "lines_for"]
@@ -17,7 +17,7 @@ __all__ = ["has_basis", "lines_for"]
 _PHASES: tuple[Checkpoint, ...] = ("early", "memorisation", "transition", "stop")
 
 
-def lines_for(task: str, p: int, phases: Literal["published", "all"] = "published") -> list[Line]:
+def lines_for(task: str, p: int, phases: Literal["published", "all"] = "published") -> list[ClaimLine]:
     """Everything that is measured on runs of ``task`` modulo ``p``, in the order of the claims.
 
     With ``phases="all"`` every line stands at the transition and at the stop, and the shape of the responses (C4) also
@@ -38,7 +38,7 @@ def has_basis(grouping_name: str | None, p: int) -> bool:
     return True
 
 
-def _everywhere(task: str, published: Iterable[Line]) -> list[Line]:
+def _everywhere(task: str, published: Iterable[ClaimLine]) -> list[ClaimLine]:
     lines = [line for line in published if line.claim != "C4"]
     elsewhere = [replace(line, checkpoint="transition", published=None, upper_bound=False, peak=None) for line in lines]
     shape = [replace(line, checkpoint=phase) for phase in _PHASES for line in shape_lines(task)]
@@ -46,5 +46,5 @@ def _everywhere(task: str, published: Iterable[Line]) -> list[Line]:
     return [*known, *(line for line in shape if not any(_same(line, k) for k in known)), *lines, *elsewhere]
 
 
-def _same(left: Line, right: Line) -> bool:
+def _same(left: ClaimLine, right: ClaimLine) -> bool:
     return replace(left, published=None, peak=None) == replace(right, published=None, peak=None)

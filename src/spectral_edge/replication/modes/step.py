@@ -18,7 +18,7 @@ from spectral_edge.grokking import ModularTransformer
 from spectral_edge.parameters import ParameterSubset, attention_weights
 from spectral_edge.replication.analysed_step import AnalysedStep
 from spectral_edge.replication.claims.c13_mixtures import MIXTURES
-from spectral_edge.replication.claims.line import Direction, Line, alone
+from spectral_edge.replication.claims.line import ClaimLine, Direction, alone
 from spectral_edge.replication.modes.quantities import Quantities, Quantity, quantities_of
 from spectral_edge.replication.modes.selection import lines_for
 from spectral_edge.replication.study import AnalysisConfig
@@ -100,7 +100,7 @@ class StepComparison:
         return sum(direction.combined == "alone" for direction in self.directions)
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[ClaimLine]:
         """What the claims ask for here."""
         return _lines(self.here, self.k)
 
@@ -137,7 +137,7 @@ class StepComparison:
         )
 
 
-def _lines(here: AnalysedStep, k: int) -> list[Line]:
+def _lines(here: AnalysedStep, k: int) -> list[ClaimLine]:
     """What is asked for at this step, as far as the edge has directions for it; nothing of several tasks at once."""
     task, config = here.run.task, here.config
     if len(here.run.tasks) > 1:

@@ -12,7 +12,7 @@ from spectral_edge.grokking import ModularTask, ModularTransformer, Split, Train
 from spectral_edge.representation import RidgeProbe, fourier_features, mirror_folds
 from spectral_edge.subjects import BASIS
 
-__all__ = ["ActivationProbes", "Reading", "untrained_models"]
+__all__ = ["ActivationProbes", "FrequencyR2", "untrained_models"]
 
 _FOLDS = 5
 _TOP = 3
@@ -30,7 +30,7 @@ def untrained_models(training: TrainingConfig, n: int, seed: int) -> list[Modula
 
 
 @dataclass(frozen=True)
-class Reading:
+class FrequencyR2:
     """What linear probes find in one representation, h or a response.
 
     Attributes:
@@ -70,16 +70,16 @@ class ActivationProbes:
         self._folds = mirror_folds(task.pairs, _FOLDS, seed)
         self._targets = _by_frequency(fourier_features(self._labels, self.order))
 
-    def read(self, representation: np.ndarray) -> Reading:
+    def read(self, representation: np.ndarray) -> FrequencyR2:
         """Probe a representation (N, d) for every frequency."""
         probe = RidgeProbe(_unit_variance(representation), folds=self._folds)
-        return Reading(_held_out(probe, self._targets))
+        return FrequencyR2(_held_out(probe, self._targets))
 
-    def read_permuted(self, representation: np.ndarray, n: int, seed: int) -> list[Reading]:
+    def read_permuted(self, representation: np.ndarray, n: int, seed: int) -> list[FrequencyR2]:
         """The same after permuting which input has which label, ``n`` times."""
         probe = RidgeProbe(_unit_variance(representation), folds=self._folds)
         rng = np.random.default_rng(seed)
-        return [Reading(_held_out(probe, self._targets[:, rng.permutation(len(self._labels))])) for _ in range(n)]
+        return [FrequencyR2(_held_out(probe, self._targets[:, rng.permutation(len(self._labels))])) for _ in range(n)]
 
     def accuracy(self, representation: np.ndarray) -> float:
         """Share of the model's held-out pairs that a probe fitted on its training pairs puts into the right group.

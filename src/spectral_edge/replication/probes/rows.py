@@ -13,7 +13,7 @@ from spectral_edge.comparison.features import computed_once
 from spectral_edge.replication.analysed_step import AnalysedStep
 from spectral_edge.replication.modes import Peak
 from spectral_edge.replication.null_summary import subset_draws, summarise
-from spectral_edge.replication.probes.activations import ActivationProbes, Reading, untrained_models
+from spectral_edge.replication.probes.activations import ActivationProbes, FrequencyR2, untrained_models
 from spectral_edge.replication.probes.cross_terms import FEATURE_SETS, statistic_name, synergy
 from spectral_edge.store import ClaimRow
 from spectral_edge.subjects import BASIS
@@ -151,7 +151,7 @@ def _mean_ratio(here: AnalysedStep, found: Sequence[NullRow], wrong: np.ndarray)
 
 def activation_rows(
     here: AnalysedStep, probes: ActivationProbes, activations: np.ndarray
-) -> tuple[Reading, list[ClaimRow]]:
+) -> tuple[FrequencyR2, list[ClaimRow]]:
     """Read the activations, and rows of C4: probing them succeeds, beside untrained models and permuted labels.
 
     ``probe_r2``: mean held-out R^2 of the three frequencies read best; ``probe_accuracy``: of the answer.
@@ -186,7 +186,7 @@ def activation_rows(
 
 
 def response_statistics(
-    probes: ActivationProbes, readout: np.ndarray, peak: Peak, activation: Reading
+    probes: ActivationProbes, readout: np.ndarray, peak: Peak, activation: FrequencyR2
 ) -> dict[str, Callable[[Tensor], float]]:
     """What those probes say of a response to all pairs, for ``compare``.
 
@@ -202,7 +202,7 @@ def response_statistics(
     }
 
 
-def read_response(probes: ActivationProbes, response: Tensor) -> Reading:
+def read_response(probes: ActivationProbes, response: Tensor) -> FrequencyR2:
     """What linear probes find in a response (N, d)."""
     key = ("probes", id(probes))
     return computed_once(response, key, lambda: (probes.read(response.cpu().numpy()), probes))[0]
@@ -216,7 +216,7 @@ def _share_in(basis: np.ndarray, response: np.ndarray) -> float:
 
 def response_rows(here: AnalysedStep, found: Comparison) -> list[ClaimRow]:
     """Rows of C4: what those probes say of v_1 … v_3, beside random directions; see :func:`response_statistics`."""
-    tops = [Reading(r2).top for r2 in found.kept["response_r2"]["tested"][:EDGE]]
+    tops = [FrequencyR2(r2).top for r2 in found.kept["response_r2"]["tested"][:EDGE]]
     strongest: dict[str, list[list[int]] | None] = {
         "probe_subspace_share": None,
         "probe_r2_at_peak": [[int(row.measured)] for row in rows_of(found, "peak")],

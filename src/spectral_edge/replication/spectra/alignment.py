@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spectral_edge.replication.claims.c01_gap import GAP_WINDOW
 from spectral_edge.replication.null_summary import summarise
-from spectral_edge.replication.spectra.history import PREFIX, Setting, settings_of
+from spectral_edge.replication.spectra.history import PREFIX, UpdateWindows, settings_of
 from spectral_edge.replication.spectra.run_contrast import ContrastRun, contrast_row, matched_step, value_at
 from spectral_edge.replication.study import AnalysisConfig
 from spectral_edge.spectrum import random_gap_ratios, update_gram
@@ -56,7 +56,7 @@ def alignment_rows(run: TrainedRun, arrays: Mapping[str, np.ndarray], config: An
         "run_id": run.config.run_id,
     }
     rows = []
-    setting = Setting(config.window, config.stride)
+    setting = UpdateWindows(config.window, config.stride)
     if setting in settings_of(arrays):
         series = _series(arrays, setting)
         shared = common | {"stride": setting.stride, "window": setting.window, "centered": False}
@@ -82,7 +82,7 @@ def alignment_rows(run: TrainedRun, arrays: Mapping[str, np.ndarray], config: An
     return rows
 
 
-def _series(arrays: Mapping[str, np.ndarray], setting: Setting) -> dict[str, Floats]:
+def _series(arrays: Mapping[str, np.ndarray], setting: UpdateWindows) -> dict[str, Floats]:
     """The compared series at the steps where windows of the setting end."""
     steps = arrays[f"{setting.key}steps"]
     displaced = arrays[f"{PREFIX}displacement.singular_values"]

@@ -24,7 +24,7 @@ from spectral_edge.replication.claims.c01_gap import (
     PUBLISHED_CONTROL_STRIDE,
     UNGROKKED,
 )
-from spectral_edge.replication.spectra.history import PREFIX, Setting, settings_of
+from spectral_edge.replication.spectra.history import PREFIX, UpdateWindows, settings_of
 from spectral_edge.replication.spectra.run_contrast import ContrastRun, contrast_row, matched_step, value_at
 from spectral_edge.statistics import mean_interval, proportion_interval
 from spectral_edge.store import Analysis, ClaimRow, Interval
@@ -68,12 +68,12 @@ _REBOUNDS = {"g23_rebound": "g23", "update_norm_rebound": "update_norm"}
 _AROUND, _AFTER = 5, 10
 
 
-def _main(arrays: dict[str, np.ndarray] | Any) -> Setting | None:
+def _main(arrays: dict[str, np.ndarray] | Any) -> UpdateWindows | None:
     """The published setting: W = 10 at the stride of the snapshots, here the smallest above 1."""
     return next((s for s in settings_of(arrays) if s.window == GAP_WINDOW and s.stride > 1), None)
 
 
-def _series(arrays: Any, setting: Setting, ratio: _Ratio) -> tuple[np.ndarray, np.ndarray]:
+def _series(arrays: Any, setting: UpdateWindows, ratio: _Ratio) -> tuple[np.ndarray, np.ndarray]:
     key = f"{PREFIX}weights." if ratio.of_weights else setting.key
     if ratio.series == "gap":  # geometric mean over W_Q and W_K of all layers
         names = [n for n in arrays if n.startswith(key) and n.endswith(("W_Q.singular_values", "W_K.singular_values"))]
@@ -83,7 +83,7 @@ def _series(arrays: Any, setting: Setting, ratio: _Ratio) -> tuple[np.ndarray, n
     return arrays[f"{key}steps"], arrays[f"{key}{ratio.series}"]
 
 
-def _measured(arrays: Any, setting: Setting, ratio: _Ratio, end: int | None) -> float | None:
+def _measured(arrays: Any, setting: UpdateWindows, ratio: _Ratio, end: int | None) -> float | None:
     """The ratio between the early window and the one that ends at ``end`` (``None``: the last); ``None`` if undefined.
 
     Early is the first full window of the setting. Per-step spectra are taken at the early step of the main setting,
@@ -101,7 +101,7 @@ def _measured(arrays: Any, setting: Setting, ratio: _Ratio, end: int | None) -> 
     return first / last if ratio.declines else last / first
 
 
-def _rebound(arrays: Any, setting: Setting, series: str, end: int | None) -> float | None:
+def _rebound(arrays: Any, setting: UpdateWindows, series: str, end: int | None) -> float | None:
     """Largest value within 1 000 steps after ``end`` over the smallest within 500 steps around it."""
     if end is None:
         return None
@@ -140,7 +140,7 @@ def gap_rows(run: TrainedRun, arrays: dict[str, np.ndarray]) -> list[ClaimRow]:
     return rows
 
 
-def _fields(setting: Setting, statistic: str) -> dict[str, Any]:
+def _fields(setting: UpdateWindows, statistic: str) -> dict[str, Any]:
     return {"statistic": statistic, "window": setting.window, "stride": setting.stride, "centered": False}
 
 

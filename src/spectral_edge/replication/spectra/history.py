@@ -18,7 +18,7 @@ from spectral_edge.spectrum import (
 )
 from spectral_edge.subjects.trained_run import TrainedRun
 
-__all__ = ["PREFIX", "Setting", "recorded_spectra", "settings_of", "spectral_history"]
+__all__ = ["PREFIX", "UpdateWindows", "recorded_spectra", "settings_of", "spectral_history"]
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ _WEIGHT_RANKS = 4  # singular values of a weight matrix that are kept
 
 
 @dataclass(frozen=True, order=True)
-class Setting:
+class UpdateWindows:
     """A window of W updates of ``stride`` optimizer steps each."""
 
     window: int
@@ -40,10 +40,10 @@ class Setting:
         return f"{PREFIX}w{self.window}.stride{self.stride}."
 
 
-def settings_of(arrays: Mapping[str, np.ndarray]) -> list[Setting]:
+def settings_of(arrays: Mapping[str, np.ndarray]) -> list[UpdateWindows]:
     """The settings whose spectra are among ``arrays``."""
     names = [name.removeprefix(PREFIX).split(".") for name in arrays if name.endswith(".g23")]
-    return sorted(Setting(int(window[1:]), int(stride.removeprefix("stride"))) for window, stride, _ in names)
+    return sorted(UpdateWindows(int(window[1:]), int(stride.removeprefix("stride"))) for window, stride, _ in names)
 
 
 def spectral_history(run: TrainedRun, stride: int, windows: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -84,11 +84,11 @@ def spectral_history(run: TrainedRun, stride: int, windows: tuple[int, ...]) -> 
         for window in windows:
             if window <= len(ends):
                 spectra = rolling_singular_values(update_gram(gram, factor), window)
-                arrays |= _windows(Setting(window, stride * factor), ends[window - 1 :], spectra)
+                arrays |= _windows(UpdateWindows(window, stride * factor), ends[window - 1 :], spectra)
     for window in windows:
         recorded = dict(recorded_spectra(run, window))
         if recorded:
-            arrays |= _windows(Setting(window, 1), list(recorded), np.stack(list(recorded.values())))
+            arrays |= _windows(UpdateWindows(window, 1), list(recorded), np.stack(list(recorded.values())))
     return arrays
 
 
@@ -113,7 +113,7 @@ def _displacements(gram: Floats, steps: list[int]) -> dict[str, np.ndarray]:
     }
 
 
-def _windows(setting: Setting, ends: list[int], sigma: Floats) -> dict[str, np.ndarray]:
+def _windows(setting: UpdateWindows, ends: list[int], sigma: Floats) -> dict[str, np.ndarray]:
     power = sigma**2
     total = power.sum(axis=1)
     g23 = power[:, 1] - power[:, 2]
