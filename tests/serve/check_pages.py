@@ -116,6 +116,32 @@ def test_runs_are_listed_filtered_and_compared(visitor):
     visitor.assert_nothing_wrong()
 
 
+def test_a_run_that_goes_on_changes_its_row_alone(visitor):
+    page, asked = visitor.page, []
+    page.route("**/api/events*", lambda route: route.abort())  # the page asks every 3 s
+    page.on("request", lambda request: asked.append(request.url) if "/api/curves" in request.url else None)
+    visitor.goto("/")
+    other = page.locator("tr[data-run='runs/add']")
+    expect(other.locator(".edge")).to_contain_text("k*")
+    page.get_by_label("Compare runs/add", exact=True).focus()
+    asked.clear()
+
+    def further(route):
+        answer = route.fetch().json()
+        for run in answer["runs"]:
+            run["step"] = 61 if run["name"] == "runs/mul" else run["step"]
+        answer["runs"][0]["operation"] = "div"
+        route.fulfill(json=answer)
+
+    page.route("**/api/runs", further)
+    expect(page.locator("tr[data-run='runs/mul'] td.n").nth(2)).to_contain_text("61", timeout=10_000)
+    expect(page.locator("#page select option[value='div']")).to_have_count(1)
+    assert page.evaluate("document.activeElement.ariaLabel") == "Compare runs/add"
+    expect(other.locator(".edge")).to_contain_text("k*")
+    assert not [url for url in asked if "add" in url]
+    expect(page.locator(".why:visible")).to_have_count(1)  # of the run that is broken
+
+
 def test_markup_in_a_name_is_text(visitor):
     page = visitor.goto("/")
     link = page.get_by_role("link", name=f"runs/{HOSTILE}", exact=True)
@@ -229,6 +255,44 @@ def test_modes_show_the_same_panel_for_a_random_direction_and_say_p(visitor):
     assert parse_qs(urlsplit(page.url).query)["weights"] == ["1,1"]
     settle(page)
     visitor.assert_nothing_wrong()
+
+
+def test_a_choice_that_fails_empties_the_page_and_keeps_the_focus(visitor):
+    page = visitor.goto(f"/modes?{ADD}&step=50")
+    settle(page)
+    sizes = page.get_by_label("Window", exact=True).locator("option").evaluate_all("all => all.map((x) => +x.value)")
+    assert max(sizes) * 5 <= 50
+    page.get_by_role("button", name="v2", exact=True).click()
+    settle(page)
+    focused = "document.activeElement.labels?.[0]?.textContent || document.activeElement.innerText"
+    assert page.evaluate(focused) == "v2"
+    pressed = page.locator("[aria-pressed=true]")
+    expect(pressed).to_have_text("v2")
+    page.route("**/api/mode?*", lambda route: route.fulfill(status=400, json={"error": "no such window"}))
+    page.get_by_label("Window", exact=True).focus()
+    page.get_by_label("Window", exact=True).select_option("3")
+    expect(page.get_by_role("alert")).to_have_text("no such window")
+    assert page.locator(".verdict").inner_text() == ""
+    assert page.locator(".main-svg").count() == 0
+    assert page.evaluate(focused) == "Window"
+    page.unroute("**/api/mode?*")
+    page.get_by_label("Window", exact=True).select_option("5")
+    settle(page)
+    expect(page.locator(".verdict")).to_contain_text("40 draws")
+
+
+def test_a_film_that_fails_leaves_no_other_film(visitor):
+    page = visitor.goto(f"/film?{ADD}")
+    settle(page)
+    page.route("**/api/film?*", lambda route: route.fulfill(status=400, json={"error": "no such window"}))
+    page.get_by_label("Window", exact=True).select_option("3")
+    expect(page.get_by_role("alert")).to_have_text("no such window")
+    assert page.locator(".main-svg").count() == 0
+    assert page.get_by_role("button", name="Play").is_disabled()
+    page.unroute("**/api/film?*")
+    page.get_by_label("Window", exact=True).select_option("10")
+    settle(page)
+    expect(page.locator(".caption")).to_contain_text("Step 60")
 
 
 def test_a_frequency_is_drawn_on_the_domain_and_kept_in_the_address(visitor):

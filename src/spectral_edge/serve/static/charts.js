@@ -62,6 +62,12 @@ export async function draw(element, make) {
 
 dark.addEventListener("change", () => drawn.forEach((make, element) => element.isConnected && draw(element, make)));
 
+// Empties an element, whatever was drawn in it.
+export function clear(element) {
+  if (drawn.delete(element)) window.Plotly.purge(element);
+  element.replaceChildren();
+}
+
 export async function relayout(element, layout) {
   const Plotly = await library();
   if (drawn.has(element)) await Plotly.relayout(element, layout);

@@ -28,6 +28,15 @@ export function select(options, chosen, onchange) {
   return element;
 }
 
+// Replaces what a container holds; the control of the same name keeps the focus.
+export function refill(container, ...children) {
+  const at = container.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+  container.replaceChildren(...children);
+  if (at !== null) [...container.querySelectorAll("select, input, button")].find((one) => nameOf(one) === at)?.focus();
+}
+
+const nameOf = (control) => `${control.localName} ${control.ariaLabel || control.labels?.[0]?.textContent || control.textContent}`;
+
 export function show(...children) {
   const page = document.getElementById("page");
   page.replaceChildren(...children.filter(Boolean));
@@ -47,7 +56,24 @@ export const number = (value, digits = 3) =>
 
 export const percent = (value) => (value === null || value === undefined ? "–" : `${(100 * value).toFixed(1)} %`);
 
-// Calls again at most once every `milliseconds`, and always with the last arguments.
+// Calls at most once every `milliseconds`, not before the last call has ended, and once more after the last request.
+export function spaced(milliseconds, action) {
+  let asked = false;
+  let busy = false;
+  return async function again() {
+    asked = true;
+    if (busy) return;
+    busy = true;
+    while (asked) {
+      asked = false;
+      await action();
+      await new Promise((resume) => setTimeout(resume, milliseconds));
+    }
+    busy = false;
+  };
+}
+
+// Calls once nobody has asked for `milliseconds`, with the last arguments.
 export function settled(milliseconds, action) {
   let timer = null;
   return (...given) => {

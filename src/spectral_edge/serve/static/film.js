@@ -2,7 +2,7 @@
 
 import { address, asked, keep } from "./address.js";
 import { get } from "./api.js";
-import { axis, draw } from "./charts.js";
+import { axis, clear, draw } from "./charts.js";
 import { failed, field, h, percent, select, show, title } from "./dom.js";
 
 const run = asked("run");
@@ -32,7 +32,7 @@ export async function open() {
   const change = (name) => (value) => { state[name] = value; load(); };
   controls.replaceChildren(
     field("Direction", select([["1", "v1"], ["2", "v2"], ["3", "v3"]], state.k, change("k"))),
-    field("Window", select([...new Set([3, 5, 10, 20, Number(state.window)])].sort((a, b) => a - b), state.window, change("window"))),
+    field("Window", select([...new Set([...[3, 5, 10, 20].filter((size) => size <= most), Number(state.window)])].sort((a, b) => a - b), state.window, change("window"))),
     field("Window mean", select([["true", "subtracted"], ["false", "kept"]], state.centered, change("centered"))),
     field("Order of the tokens", select([["additive", "by residue"], ["discrete_log", "by discrete log"], ["gaussian", "Gaussian"]], state.coordinates, change("coordinates"))),
   );
@@ -51,6 +51,7 @@ async function load() {
     if (mine !== turn) return;
     film = found;
     if (film.steps.length === 0) throw new Error("No step keeps such a window; choose a smaller one.");
+    play.disabled = time.disabled = false;
     time.max = film.steps.length - 1;
     const known = film.steps.indexOf(Number(state.step));
     time.value = known >= 0 ? known : film.steps.length - 1;
@@ -58,15 +59,22 @@ async function load() {
     await look(Number(time.value));
     fetchAll(mine);
   } catch (problem) {
-    if (mine === turn) notes.replaceChildren(failed(problem));
+    if (mine !== turn) return;
+    // What was drawn of another choice does not stay beside this one.
+    play.disabled = time.disabled = true;
+    caption.textContent = "";
+    clear(canvas);
+    files.replaceChildren();
+    notes.replaceChildren(failed(problem));
   }
 }
 
 async function fetchAll(mine) {
-  for (let i = 0; i < film.steps.length; i++) {
+  const { steps } = film;
+  for (const [i, step] of steps.entries()) {
     if (mine !== turn) return;
-    await frame(film.steps[i]).catch(() => null);
-    if (mine === turn) notes.textContent = i + 1 < film.steps.length ? `${i + 1} of ${film.steps.length} frames computed` : "";
+    await frame(step).catch(() => null);
+    if (mine === turn) notes.textContent = i + 1 < steps.length ? `${i + 1} of ${steps.length} frames computed` : "";
   }
 }
 
@@ -95,7 +103,9 @@ async function look(i) {
       layout: { height: 560, xaxis: axis({ title: { text: names[1] }, constrain: "domain" }), yaxis: axis({ title: { text: names[0] }, scaleanchor: "x", constrain: "domain" }) },
     }));
   } catch (problem) {
-    notes.replaceChildren(failed(problem));
+    if (mine !== turn || Number(time.value) !== i) return;
+    clear(canvas);
+    caption.textContent = `Step ${step}: ${problem.message}`;
   }
 }
 

@@ -2,8 +2,8 @@
 
 import { asked, keep } from "./address.js";
 import { get } from "./api.js";
-import { axis, colour, draw, line } from "./charts.js";
-import { failed, field, h, number, select, settled, show, title } from "./dom.js";
+import { axis, clear, colour, draw, line } from "./charts.js";
+import { failed, field, h, number, refill, select, settled, show, title } from "./dom.js";
 import { links } from "./runs.js";
 
 const run = asked("run");
@@ -55,13 +55,26 @@ function begin() {
   state.basis ??= about.bases[0];
   const wanted = about.checkpoints.stop ?? about.checkpoints.final;
   state.step ??= String(wanted);
-  state.window ??= String(Math.max(2, Math.min(20, Math.floor(state.step / state.stride))));
+  state.window ??= largestWindow(20);
 }
+
+const largestWindow = (most) => String(Math.max(2, Math.min(most, Math.floor(state.step / state.stride))));
 
 function possible() {
   const known = new Set(about.steps);
   const reach = state.window * state.stride;
   return about.steps.filter((step) => step >= reach && known.has(step - reach));
+}
+
+// Whether the run keeps this window of the chosen step.
+function fits(window, stride) {
+  const first = state.step - window * stride;
+  return first >= 0 && about.steps.includes(first);
+}
+
+function fitWindow() {
+  if (!fits(state.window, state.stride)) state.window = largestWindow(Number(state.window));
+  drawControls();
 }
 
 function drawControls() {
@@ -70,13 +83,14 @@ function drawControls() {
   for (const [name, step] of Object.entries(about.checkpoints)) words[step] = words[step] ? `${words[step]}, ${name}` : name;
   const steps = possible();
   if (!steps.includes(Number(state.step))) steps.push(Number(state.step));
-  const strides = Object.keys(about.choices.strides).map(Number).sort((a, b) => a - b).filter((stride) => stride % (about.steps[1] - about.steps[0]) === 0);
-  const windows = [...new Set([3, 5, 10, 15, 20, 30, 40, Number(state.window)])].sort((a, b) => a - b);
+  const strides = Object.keys(about.choices.strides).map(Number).sort((a, b) => a - b).filter((stride) => stride % (about.steps[1] - about.steps[0]) === 0 && (fits(2, stride) || stride === Number(state.stride)));
+  const windows = [...new Set([...[3, 5, 10, 15, 20, 30, 40].filter((size) => fits(size, state.stride)), Number(state.window)])].sort((a, b) => a - b);
   const forget = () => { state.frequency = state.omega_a = state.omega_b = null; };
-  controls.replaceChildren(
-    field("Step", select(steps.map((step) => [step, words[step] ? `${step}, ${words[step]}` : step]), state.step, change("step"))),
+  refill(
+    controls,
+    field("Step", select(steps.map((step) => [step, words[step] ? `${step}, ${words[step]}` : step]), state.step, change("step", drawControls))),
     field("Window", select(windows, state.window, change("window", drawControls))),
-    field("Stride", select(strides, state.stride, change("stride", drawControls))),
+    field("Stride", select(strides, state.stride, change("stride", fitWindow))),
     field("Window mean", select([["true", "subtracted"], ["false", "kept"]], state.centered, change("centered"))),
     field("Basis of the spectrum", select(about.bases, state.basis, change("basis", forget))),
     field("Order of the tokens", select([["additive", "by residue"], ["discrete_log", "by discrete log"], ["gaussian", "Gaussian"]], state.coordinates, change("coordinates", forget))),
@@ -114,12 +128,21 @@ function drawSliders(k) {
   const mixed = settled(120, () => {
     const values = inputs.map(({ input }) => Number(input.value));
     while (values.length > 1 && values[values.length - 1] === 0) values.pop();
-    if (values.every((value) => value === 0)) return void (notes.textContent = "All weights are zero: move one slider.");
+    if (values.every((value) => value === 0)) {
+      ++latest;
+      empty();
+      return void (notes.textContent = "All weights are zero: move one slider.");
+    }
     state.weights = values.join(",");
+    alone.forEach((button, i) => button.setAttribute("aria-pressed", String(isAlone(i))));
     load();
   });
-  const alone = inputs.map((_, i) => h("button", { type: "button", onclick: () => { state.weights = [...Array(i).fill(0), 1].join(","); drawSliders(k); load(); } }, `v${i + 1}`));
-  sliders.replaceChildren(h("legend", {}, "Direction: a mixture of the edge, scaled to length 1"), h("div", { class: "alone" }, "Alone: ", ...alone), ...inputs.map(({ element }) => element));
+  const isAlone = (i) => { // the sign is no other direction
+    const given = state.weights.split(",").map(Number);
+    return i < given.length && given.every((weight, j) => (weight !== 0) === (i === j));
+  };
+  const alone = inputs.map((_, i) => h("button", { type: "button", "aria-pressed": String(isAlone(i)), onclick: () => { state.weights = [...Array(i).fill(0), 1].join(","); drawSliders(k); load(); } }, `v${i + 1}`));
+  refill(sliders, h("legend", {}, "Direction: a mixture of the edge, scaled to length 1"), h("div", { class: "alone" }, "Alone: ", ...alone), ...inputs.map(({ element }) => element));
 }
 
 const common = () => ({ run, step: state.step, window: state.window, stride: state.stride, centered: state.centered, basis: state.basis, inputs: state.inputs });
@@ -150,7 +173,19 @@ async function load() {
     sides.random.heading.textContent = `Random direction ${state.random} of ${about.random}`;
     files.replaceChildren(h("h2", {}, "Data"), links("mode", asks, "f of the edge at every input"), links("mode", random, `f of random direction ${state.random}`));
   } catch (problem) {
-    if (turn === latest) notes.replaceChildren(failed(problem));
+    if (turn !== latest) return;
+    empty();
+    notes.replaceChildren(failed(problem));
+  }
+}
+
+// What was found for another choice does not stay beside this one.
+function empty() {
+  verdict.textContent = "";
+  files.replaceChildren();
+  for (const parts of Object.values(sides)) {
+    parts.facts.textContent = "";
+    for (const plot of [parts.grid, parts.spectrum, parts.characters]) clear(plot);
   }
 }
 
@@ -179,7 +214,7 @@ async function drawSide(parts, mode, null_, part, scales) {
   await draw(parts.grid, () => ({ traces: [heat(grid, range)], layout: square(part ? `Share of ${shareName()}, over mean f` : "f / mean f") }));
   await draw(parts.spectrum, () => spectrumFigure(mode, null_, scales.power));
   if (mode.characters) await draw(parts.characters, () => charactersFigure(mode));
-  else parts.characters.replaceChildren(h("p", { class: "quiet" }, "No 2-D spectrum: the task leaves cells of this grid empty."));
+  else clear(parts.characters), parts.characters.append(h("p", { class: "quiet" }, "No 2-D spectrum: the task leaves cells of this grid empty."));
 }
 
 function shareName() {

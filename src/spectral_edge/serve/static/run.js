@@ -3,7 +3,7 @@
 import { address, asked, keep } from "./address.js";
 import { follow, get } from "./api.js";
 import { axis, colour, draw, label, line, relayout } from "./charts.js";
-import { failed, field, h, number, percent, select, settled, show, title } from "./dom.js";
+import { failed, field, h, number, percent, refill, select, settled, show, title } from "./dom.js";
 import { links } from "./runs.js";
 
 const run = asked("run");
@@ -82,13 +82,14 @@ function drawHead() {
   head.replaceChildren(h("p", { class: "about" }, connection, " ", facts.join(" · ")), at.why ? failed({ message: at.why }) : "");
 }
 
-function drawControls() {
-  if (controls.contains(document.activeElement)) return; // not from under the reader's hands
+function drawControls(chosen = false) {
+  if (!chosen && controls.contains(document.activeElement)) return; // not from under the reader's hands
   const strides = Object.keys(about.choices.strides).map(Number).sort((a, b) => a - b);
   const windows = [3, 5, 10, 15, 20, 30, 40, 80].filter((size) => size <= about.choices.strides[state.stride]);
   if (!windows.includes(Number(state.window))) windows.push(Number(state.window));
   const choose = (name) => (value) => { state[name] = value; if (name === "stride") fitWindow(); loadSpectrum(); };
-  controls.replaceChildren(
+  refill(
+    controls,
     field("Window (updates)", select(windows, state.window, choose("window"))),
     field("Stride (steps an update)", select(strides, state.stride, choose("stride"))),
     field("Window mean", select([["true", "subtracted"], ["false", "kept"]], state.centered, choose("centered"))),
@@ -98,8 +99,7 @@ function drawControls() {
 function fitWindow() {
   const most = about.choices.strides[state.stride];
   if (Number(state.window) > most) state.window = String(most);
-  document.activeElement?.blur();
-  drawControls();
+  drawControls(true);
 }
 
 async function loadSpectrum() {

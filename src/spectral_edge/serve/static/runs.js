@@ -3,18 +3,21 @@
 import { address, asked, askedAll, keep } from "./address.js";
 import { downloads, follow, get } from "./api.js";
 import { axis, draw, line } from "./charts.js";
-import { failed, field, h, number, percent, select, settled, show, title } from "./dom.js";
+import { failed, field, h, number, percent, settled, show, spaced, title } from "./dom.js";
 
 const MOST = 12;
 const FILTERS = { operation: "Operation", seed: "Seed", weight_decay: "Weight decay", state: "Status" };
 
 let runs = [];
 const curves = new Map();
+const old = new Set(); // runs that have gone on since their curve was read
 const ticked = new Set(askedAll("run").slice(0, MOST));
 const chosen = Object.fromEntries(Object.keys(FILTERS).map((name) => [name, asked(name, "")]));
 let words = asked("find", "");
 
 const body = h("tbody");
+const rows = new Map();
+const about = h("p", { class: "about" });
 const compared = h("section", { class: "compared", "aria-label": "Comparison", hidden: true });
 const count = h("output", { class: "quiet" });
 const filters = h("form", { class: "controls", "aria-label": "Filters", onsubmit: (event) => event.preventDefault() });
@@ -23,31 +26,41 @@ export async function open() {
   show(title("Runs"), h("p", { class: "quiet" }, "Reading…"));
   const found = await get("runs");
   runs = found.runs;
-  if (runs.length === 0) {
-    show(title("Runs"), h("p", {}, "No run lies in this directory yet. One is made by"), command("spectral-edge train --out DIR"));
-  } else {
-    drawPage(found);
-  }
-  follow(null, settled(300, refresh));
+  drawPage(found);
+  follow(null, spaced(2500, refresh));
 }
 
 async function refresh() {
   const found = await get("runs").catch(() => null);
   if (found === null) return;
-  const wasEmpty = runs.length === 0;
+  const before = new Map(runs.map((run) => [run.name, run]));
+  const gone = runs.filter((run) => !found.runs.some(({ name }) => name === run.name));
   runs = found.runs;
-  curves.clear();
-  if (wasEmpty && runs.length) drawPage(found);
-  else drawRows();
+  const changed = runs.filter((run) => before.get(run.name)?.step !== run.step);
+  for (const { name } of changed) old.add(name);
+  if (before.size === 0 || runs.length === 0) return void drawPage(found);
+  drawAbout(found);
+  drawFilters();
+  drawRows();
+  if ([...changed, ...gone].some(({ name }) => ticked.has(name))) compare();
+}
+
+function drawAbout(found) {
+  const text = `${found.root}: ${runs.length} ${runs.length === 1 ? "run" : "runs"}. Edge: σₖ*/σₖ*₊₁ of the last window in the log, its mean subtracted, and k*. Tick up to ${MOST} to compare.`;
+  if (about.textContent !== text) about.textContent = text;
 }
 
 function drawPage(found) {
+  if (runs.length === 0) {
+    return show(title("Runs"), h("p", {}, "No run lies in this directory yet. One is made by"), command("spectral-edge train --out DIR"));
+  }
+  drawAbout(found);
   drawFilters();
   const head = ["", "Run", "Operation", "Seed", "Decay", "Status", "Step", "Test accuracy", "", "Edge", "Open"];
   const heads = ["Compare", ...head.slice(1, 8), "Accuracy over training", ...head.slice(9)];
   show(
     title("Runs"),
-    h("p", { class: "about" }, `${found.root}: ${runs.length} ${runs.length === 1 ? "run" : "runs"}. Edge: σₖ*/σₖ*₊₁ of the last window in the log, its mean subtracted, and k*. Tick up to ${MOST} to compare.`),
+    about,
     filters,
     compared,
     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Runs" },
@@ -57,17 +70,25 @@ function drawPage(found) {
     links("runs", {}, "this list"),
   );
   drawRows();
+  compare();
 }
 
+// A control stays as it is unless there is more or less to choose from: somebody may be at it.
 function drawFilters() {
-  const find = h("input", { type: "search", value: words, placeholder: "part of a name", oninput: settled(150, () => { words = find.value; drawRows(); }) });
-  const selects = Object.entries(FILTERS).map(([name, text]) => {
-    const values = [...new Set(runs.map((run) => run[name]).filter((value) => value !== null))].sort();
-    const options = [["", "all"], ...values.map((value) => [String(value), String(value)])];
-    return field(text, select(options, chosen[name], (value) => { chosen[name] = value; drawRows(); }));
-  });
-  filters.replaceChildren(field("Find", find), ...selects, count);
+  if (filters.children.length === 0) {
+    const find = h("input", { type: "search", value: words, placeholder: "part of a name", oninput: settled(150, () => { words = find.value; drawRows(); }) });
+    const selects = Object.entries(FILTERS).map(([name, text]) => field(text, h("select", { name, onchange: ({ target }) => { chosen[name] = target.value; drawRows(); } })));
+    filters.replaceChildren(field("Find", find), ...selects, count);
+  }
+  for (const one of filters.querySelectorAll("select")) {
+    const values = runs.map((run) => run[one.name]).filter((value) => value !== null).map(String);
+    const known = [...new Set([...values, chosen[one.name]])].filter((value) => value !== "").sort(inOrder);
+    if ([...one.options].slice(1).map(({ value }) => value).join("\n") === known.join("\n") && one.options.length) continue;
+    one.replaceChildren(...["", ...known].map((value) => h("option", { value, selected: value === chosen[one.name] }, value || "all")));
+  }
 }
+
+const inOrder = (a, b) => Number(a) - Number(b) || a.localeCompare(b);
 
 function shown() {
   const fits = (run) => Object.entries(chosen).every(([name, value]) => value === "" || String(run[name]) === value);
@@ -80,22 +101,29 @@ const seen = new IntersectionObserver((entries) => {
 }, { rootMargin: "200px" });
 
 async function loadCurves(names) {
-  const wanted = names.filter((name) => !curves.has(name));
-  if (wanted.length) {
-    const found = await get("curves", { run: wanted }).catch(() => ({}));
-    for (const [name, curve] of Object.entries(found)) curves.set(name, curve);
-  }
-  for (const row of body.children) if (names.includes(row.dataset.run)) fill(row);
+  for (const name of names) old.delete(name);
+  const found = await get("curves", { run: names }).catch(() => ({}));
+  for (const [name, curve] of Object.entries(found)) curves.set(name, curve);
+  for (const name of names) if (rows.has(name)) fill(rows.get(name));
 }
 
 function drawRows() {
   const visible = shown();
   keep({ ...chosen, find: words, run: [...ticked] });
   count.textContent = visible.length === runs.length ? "" : `${visible.length} of ${runs.length}`;
-  seen.disconnect();
-  body.replaceChildren(...visible.map(row));
-  for (const one of body.children) curves.has(one.dataset.run) ? fill(one) : seen.observe(one);
-  compare();
+  const names = new Set(visible.map((run) => run.name));
+  for (const one of [...body.children]) if (!names.has(one.dataset.run)) one.remove();
+  // Rows that stay are neither made nor moved again, so that the focus stays in them.
+  for (const [i, run] of visible.entries()) {
+    const one = rows.get(run.name) ?? row(run);
+    rows.set(run.name, one);
+    write(one, run);
+    if (body.children[i] !== one) body.insertBefore(one, body.children[i] ?? null);
+    if (!curves.has(run.name) || old.has(run.name)) {
+      seen.unobserve(one);
+      seen.observe(one);
+    }
+  }
 }
 
 function row(run) {
@@ -105,20 +133,27 @@ function row(run) {
     keep({ ...chosen, find: words, run: [...ticked] });
     compare();
   } });
-  const steps = run.step === null ? "–" : run.max_steps && run.state !== "finished" ? `${run.step} / ${run.max_steps}` : String(run.step);
-  const open = run.kind === "training" ? [link("/modes", run, "modes", `modes of ${run.name}`), link("/film", run, "film", `film of ${run.name}`)] : [];
+  const n = () => h("td", { class: "n" });
   return h("tr", { "data-run": run.name },
     h("td", {}, tick),
-    h("th", { scope: "row" }, link("/run", run, run.name), run.why && h("p", { class: "why" }, run.why)),
-    h("td", {}, run.operation ?? run.model ?? "–"),
-    h("td", { class: "n" }, run.seed === null ? "–" : String(run.seed)),
-    h("td", { class: "n" }, number(run.weight_decay)),
-    h("td", {}, h("span", { class: `state ${run.state}` }, run.state)),
-    h("td", { class: "n" }, steps),
-    h("td", { class: "n" }, percent(run.test_accuracy)),
+    h("th", { scope: "row" }, link("/run", run, run.name), h("p", { class: "why", hidden: true })),
+    h("td"), n(), n(), h("td", {}, h("span")), n(), n(),
     h("td", { class: "curve" }),
     h("td", { class: "n edge" }, "–"),
-    h("td", { class: "open" }, ...open));
+    h("td", { class: "open", "data-kind": "" }));
+}
+
+function write(row, run) {
+  const steps = run.step === null ? "–" : run.max_steps && run.state !== "finished" ? `${run.step} / ${run.max_steps}` : String(run.step);
+  const [, name, of, seed, decay, state, step, accuracy, , , open] = row.children;
+  for (const [cell, text] of [[of, run.operation ?? run.model ?? "–"], [seed, run.seed === null ? "–" : String(run.seed)], [decay, number(run.weight_decay)], [state.firstChild, run.state], [step, steps], [accuracy, percent(run.test_accuracy)], [name.lastChild, run.why ?? ""]]) {
+    if (cell.textContent !== text) cell.textContent = text;
+  }
+  state.firstChild.className = `state ${run.state}`;
+  name.lastChild.hidden = !run.why;
+  if (open.dataset.kind === run.kind) return;
+  open.dataset.kind = run.kind;
+  open.replaceChildren(...(run.kind === "training" ? [link("/modes", run, "modes", `modes of ${run.name}`), link("/film", run, "film", `film of ${run.name}`)] : []));
 }
 
 const link = (path, run, text, spoken = null) => h("a", { href: address(path, { run: run.name }), "aria-label": spoken }, text);
