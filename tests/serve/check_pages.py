@@ -173,7 +173,7 @@ def test_the_cursor_moves_all_panels_the_readings_and_the_address(visitor):
 def test_another_window_gives_another_spectrum(visitor):
     page = visitor.goto(f"/run?{ADD}")
     settle(page)
-    sigma1 = f"{PLOT}.find((t) => t.name === 'σ1')"
+    sigma1 = f"{PLOT}.find((t) => t.name === 'σ₁')"
     assert page.evaluate(f"{sigma1}.x[0]") == 25
     page.get_by_label("Window (updates)").select_option("3")
     wait_for(page, f"{sigma1}.x[0] === 15")
@@ -189,7 +189,7 @@ def test_a_late_answer_does_not_replace_a_later_choice(visitor):
     page.route("**/api/spectrum?*window=10&*", lambda route: held.append(route))
     page.get_by_label("Window (updates)").select_option("10")
     page.get_by_label("Window (updates)").select_option("3")
-    first = f"{PLOT}.find((t) => t.name === 'σ1').x[0]"
+    first = f"{PLOT}.find((t) => t.name === 'σ₁').x[0]"
     wait_for(page, f"{first} === 15")
     for route in held:
         route.continue_()
@@ -240,6 +240,36 @@ def test_a_damaged_run_says_what_is_wrong(visitor):
     page = visitor.goto("/run?run=runs/broken")
     expect(page.get_by_role("alert")).to_contain_text("config.json")
     visitor.assert_nothing_wrong()
+
+
+def test_a_recording_without_a_window_says_what_it_needs_and_shows_no_axes(visitor):
+    def short(route):
+        answer = route.fetch().json()
+        answer |= {"choices": None, "recording": {"window": 10, "every": 2}}
+        answer["line"]["step"] = 14
+        route.fulfill(json=answer)
+
+    visitor.page.route("**/api/run?*", short)
+    visitor.page.route("**/api/metrics?*", lambda route: route.fulfill(json={"step": [], "found": 0}))
+    page = visitor.goto("/run?run=runs/recorded")
+    note = page.locator("p.quiet[role=status]")
+    expect(note).to_contain_text("7 updates")
+    expect(note).to_contain_text("needs 10")
+    assert page.get_by_role("slider").count() == 0
+    assert page.locator(".main-svg").count() == 0
+    assert page.locator("#pages a").filter(visible=True).all_inner_texts() == ["Runs", "Training", "Comparisons", "Claims"]
+
+
+def test_panels_are_those_that_have_lines(visitor):
+    visitor.page.route("**/api/spectrum?*", lambda route: route.fulfill(status=400, json={"error": "none"}))
+    page = visitor.goto(f"/run?{ADD}")
+    settle(page)
+    assert page.evaluate("Object.keys(document.querySelector('.plot').layout).filter((k) => k.startsWith('yaxis'))") == [
+        "yaxis",
+        "yaxis2",
+    ]
+    assert page.evaluate("document.querySelector('.plot').layout.xaxis.anchor") == "y2"
+    assert page.evaluate("document.querySelector('.plot').layout.yaxis2.domain[0]") == pytest.approx(0, abs=1e-9)
 
 
 def test_modes_show_the_same_panel_for_a_random_direction_and_say_p(visitor):

@@ -251,3 +251,15 @@ def test_only_comparisons_are_listed_and_only_those_listed_are_read(served):
     assert client.get("/api/comparison?name=damaged.json").status_code == 409
     for name in ("../secret.json", "outside.json", "claims.json", "runs/../runs/norm.json"):
         assert client.get("/api/comparison", params={"name": name}).status_code == 404
+
+
+def test_a_damaged_log_leaves_the_state_and_says_why(served):
+    (served / "runs" / "add" / "metrics.jsonl").write_bytes(b"\x95\n")
+    answer = opened(served).get("/api/run", params={"run": "runs/add"}).json()
+    assert answer["line"]["state"] == "finished"
+    assert "metrics.jsonl" in answer["line"]["why"]
+    assert answer["choices"] is None
+
+
+def test_a_recording_says_what_a_window_takes(client):
+    assert client.get("/api/run", params={"run": "runs/recorded"}).json()["recording"] == {"window": 5, "every": 2}

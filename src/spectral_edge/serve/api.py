@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, get_args
 
 import numpy as np
@@ -30,7 +31,7 @@ from spectral_edge.serve.queries import (
     Step,
 )
 from spectral_edge.serve.reading import character_share, frequency_share, profile, read_function
-from spectral_edge.serve.recordings import MONITORED, monitor, page_of
+from spectral_edge.serve.recordings import MONITORED, monitor, page_of, window_of
 from spectral_edge.serve.spectra import Spectra
 from spectral_edge.statistics import NullDistribution
 from spectral_edge.store import Checkpoint, StoreError
@@ -86,8 +87,13 @@ def _add_run(routes: APIRouter, library: Library, spectra: Spectra, explorer: Ex
     def run(run: RunName) -> Any:
         library.path(run)
         line = library.line(run)
-        found = {"line": line.to_dict(), "choices": spectra.choices(run) if line.kind != "unreadable" else None}
-        return plain(found | (_about_training(explorer, run) if line.kind == "training" and line.step else {}))
+        found = {"line": line.to_dict(), "choices": None}
+        try:
+            found |= {"choices": spectra.choices(run)} if line.kind != "unreadable" else {}
+            found |= {"recording": window_of(library, run)} if line.kind == "recording" else {}
+            return plain(found | (_about_training(explorer, run) if line.kind == "training" and line.step else {}))
+        except StoreError as problem:  # of a damaged log the state is still known
+            return plain({"line": replace(line, why=str(problem)).to_dict(), "choices": None})
 
     @routes.get("/metrics")
     def metrics(run: RunName, kind: FileFormat = "json") -> Any:

@@ -12,7 +12,7 @@ from spectral_edge.report import recording_page, thinned
 from spectral_edge.serve.library import Library, number
 from spectral_edge.store import RunCorruptError, RunDirectory, RunMissingError
 
-__all__ = ["MONITORED", "monitor", "page_of"]
+__all__ = ["MONITORED", "monitor", "page_of", "window_of"]
 
 MONITORED = ("update_norm", "weight_norm", "learning_rate", "decay_share")
 
@@ -50,6 +50,13 @@ def monitor(library: Library, name: str, most: int) -> dict[str, Any]:
         "shares": [[number(share.get(layer)) for layer in null] for share in shares] if any(shares) else [],
         "modes": len(RunDirectory.open(library.path(name)).mode_steps()),
     }
+
+
+def window_of(library: Library, name: str) -> dict[str, int]:
+    """Updates that a recording puts into a window, and optimizer steps an update."""
+    config = _config(library, name)
+    known = {key: config.get(key) for key in ("window", "every")}
+    return {key: value if isinstance(value, int) and value > 0 else 1 for key, value in known.items()}
 
 
 def page_of(library: Library, name: str) -> str:

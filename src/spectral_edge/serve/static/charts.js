@@ -38,6 +38,21 @@ export function axis(more = {}) {
   return { gridcolor: colour("rule"), zeroline: false, linecolor: colour("quiet"), automargin: true, ...more };
 }
 
+// Marks of a logarithmic axis that do not run into each other in a low panel, however few decades it has.
+export function logAxis(values) {
+  const known = values.filter((value) => value > 0 && Number.isFinite(value));
+  const [low, high] = [known.reduce((a, b) => Math.min(a, b), Infinity), known.reduce((a, b) => Math.max(a, b), 0)];
+  const decades = known.length ? Math.log10(high / low) : 0;
+  const dtick = decades > 2 ? Math.ceil(decades / 4) : decades >= 1 ? "D2" : decades > 0 ? `L${round((high - low) / 3)}` : 1;
+  return { type: "log", exponentformat: "power", dtick };
+}
+
+// 1, 2 or 5 times a power of ten, not below a number.
+function round(step) {
+  const ten = 10 ** Math.floor(Math.log10(step));
+  return Number(([1, 2, 5, 10].find((digit) => digit * ten >= step * 0.999) * ten).toPrecision(1));
+}
+
 const drawn = new Map();
 
 // Draws, or draws again; `make` gives traces and layout, and is called again when the theme changes.

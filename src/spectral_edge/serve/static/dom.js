@@ -42,6 +42,11 @@ export function show(...children) {
   page.replaceChildren(...children.filter(Boolean));
 }
 
+// Of a recording only its own program knows the model, so that there are no modes and no film.
+export function offer(kind) {
+  for (const link of document.querySelectorAll("#pages [data-needs]")) link.hidden = link.dataset.needs !== kind;
+}
+
 export function failed(problem) {
   return h("p", { class: "problem", role: "alert" }, problem.message || String(problem));
 }

@@ -3,7 +3,7 @@
 import { address, asked, keep } from "./address.js";
 import { get } from "./api.js";
 import { axis, clear, draw } from "./charts.js";
-import { failed, field, h, percent, select, show, title } from "./dom.js";
+import { failed, field, h, offer, percent, select, show, title } from "./dom.js";
 
 const run = asked("run");
 const state = { window: asked("window", "20"), stride: asked("stride"), centered: asked("centered", "true"), k: asked("k", "1"), coordinates: asked("coordinates", "additive"), step: asked("step") };
@@ -24,6 +24,7 @@ const files = h("div");
 export async function open() {
   show(title(`Film of ${run}`), h("p", { class: "quiet" }, "Reading…"));
   const about = await get("run", { run });
+  offer(about.line.kind);
   if (about.line.kind !== "training" || !about.steps) await get("film", { run }); // says why there is none
   const spacing = about.steps[1] - about.steps[0];
   state.stride ??= String(spacing);

@@ -14,7 +14,7 @@ for (const [path, page] of Object.entries(PAGES)) {
   if (ofOneRun && (run === null || here === "runs")) continue;
   const current = page === here ? "page" : null;
   const target = ofOneRun ? address(path, { run }) : path;
-  document.getElementById("pages").append(h("a", { href: target, "aria-current": current }, TITLES[page]));
+  document.getElementById("pages").append(h("a", { href: target, "aria-current": current, "data-needs": ["modes", "film"].includes(page) ? "training" : null }, TITLES[page]));
 }
 
 if (["run", "modes", "film"].includes(here) && run === null) location.replace("/"); // there, one is chosen

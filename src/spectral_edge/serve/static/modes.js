@@ -3,7 +3,7 @@
 import { asked, keep } from "./address.js";
 import { get } from "./api.js";
 import { axis, clear, colour, draw, line } from "./charts.js";
-import { failed, field, h, number, refill, select, settled, show, title } from "./dom.js";
+import { failed, field, h, number, offer, refill, select, settled, show, title } from "./dom.js";
 import { links } from "./runs.js";
 
 const run = asked("run");
@@ -33,6 +33,7 @@ function side(name) {
 export async function open() {
   show(title(`Modes of ${run}`), h("p", { class: "quiet" }, "Reading…"));
   about = await get("run", { run });
+  offer(about.line.kind);
   if (about.line.kind !== "training" || !about.steps) {
     await get("mode", { run, step: 0, basis: "sum" }); // says why there are none
   }

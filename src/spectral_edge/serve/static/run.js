@@ -2,8 +2,8 @@
 
 import { address, asked, keep } from "./address.js";
 import { follow, get } from "./api.js";
-import { axis, colour, draw, label, line, relayout } from "./charts.js";
-import { failed, field, h, number, percent, refill, select, settled, show, title } from "./dom.js";
+import { axis, clear, colour, draw, label, line, logAxis, relayout } from "./charts.js";
+import { failed, field, h, number, offer, percent, refill, select, settled, show, title } from "./dom.js";
 import { links } from "./runs.js";
 
 const run = asked("run");
@@ -21,13 +21,14 @@ const controls = h("form", { class: "controls", "aria-label": "Spectrum", onsubm
 const notes = h("p", { class: "quiet", role: "status" });
 const readings = h("dl", { class: "readings", "aria-live": "polite" });
 const cursor = h("input", { type: "range", class: "cursor", min: 0, step: 1, oninput: () => moveTo(steps()[cursor.value]) });
+const slider = field("Step", cursor);
 const connection = h("span", { class: "state" });
 const files = h("div");
 const layers = h("div", { class: "plot", hidden: true });
 const recorded = h("p", {});
 
 export async function open() {
-  show(title(run), head, controls, notes, field("Step", cursor), readings, plot, layers, recorded, files);
+  show(title(run), head, controls, notes, slider, readings, plot, layers, recorded, files);
   await refresh();
   follow(run, settled(200, refresh), (word) => { connection.dataset.connection = word; });
 }
@@ -35,21 +36,33 @@ export async function open() {
 async function refresh() {
   try {
     about = await get("run", { run });
-    metrics = await get("metrics", { run });
-    if (about.line.kind === "recording") await readMonitor();
     drawHead();
+    offer(about.line.kind);
+    metrics = await get("metrics", { run }).catch((problem) => {
+      if (!about.line.why) throw problem;
+      return { step: [] }; // what is wrong is said already
+    });
+    if (about.line.kind === "recording" && metrics.step.length) await readMonitor();
     if (about.choices?.begin) {
       const { begin } = about.choices;
       for (const name of ["window", "stride", "centered"]) state[name] ??= String(begin[name]);
       drawControls();
       await loadSpectrum();
     } else {
-      notes.textContent = about.line.why ? "" : "No window of updates is complete yet.";
+      notes.textContent = about.line.why ? "" : unfinished();
       await drawPlot();
     }
   } catch (problem) {
     notes.replaceChildren(failed(problem));
   }
+}
+
+// Why there is no spectrum, and what helps.
+function unfinished() {
+  const { line: at, recording } = about;
+  if (at.state === "running" || !recording) return at.state === "running" ? "No window of updates is complete yet." : "The run ended before a window of updates was complete.";
+  const updates = Math.floor((at.step ?? 0) / recording.every);
+  return `The recording ended after ${updates} ${updates === 1 ? "update" : "updates"}; a window needs ${recording.window}. Record with a smaller window=.`;
 }
 
 async function readMonitor() {
@@ -65,7 +78,7 @@ function whereItLies() {
   const z = monitor.layers.map((_, i) => monitor.shares.map((row) => (row[i] > 0 ? Math.log2(row[i] / monitor.expected[i]) : null)));
   return {
     traces: [{ type: "heatmap", x: monitor.step, y: monitor.layers.map(label), z, zmin: -3, zmax: 3, colorscale: "RdBu", colorbar: { title: { text: "log₂" } }, hovertemplate: "%{y}, step %{x}: log₂ %{z:.2f}<extra></extra>" }],
-    layout: { height: 140 + 22 * Math.min(monitor.layers.length, 24), title: { text: "where v₁ lies: log₂ of its share over the entries' share", x: 0, font: { size: 13 } }, xaxis: axis({ title: { text: "optimizer step" } }), yaxis: axis({ autorange: "reversed", type: "category" }) },
+    layout: { height: 140 + 22 * Math.min(monitor.layers.length, 24), title: { text: "where v₁ lies: log₂ of its share over the entries' share", x: 0, font: { size: 13 } }, xaxis: axis({ title: { text: "optimizer step" } }), yaxis: axis({ title: { text: "layer" }, autorange: "reversed", type: "category" }) },
   };
 }
 
@@ -127,8 +140,11 @@ async function loadSpectrum() {
 const steps = () => (spectrum?.steps.length ? spectrum.steps : metrics.step);
 
 async function drawPlot() {
-  await draw(plot, figure);
   const known = steps();
+  const shown = panels();
+  slider.hidden = plot.hidden = shown.length === 0 || known.length === 0;
+  if (plot.hidden) return void (clear(plot), readings.replaceChildren());
+  await draw(plot, () => figure(shown));
   cursor.max = Math.max(0, known.length - 1);
   const wanted = state.step === null ? known.length - 1 : nearest(known, Number(state.step));
   cursor.value = wanted;
@@ -177,42 +193,63 @@ function marks(step) {
   return [...grok, upright(step, { color: colour("link"), width: 1.5 })];
 }
 
-const panels = () => [...(monitor ? [["|update|/|θ|", 0.86, 1], [noted().length === 1 ? label(noted()[0][0]) : "noted", 0.7, 0.83]] : [["accuracy", 0.86, 1], ["loss", 0.7, 0.83]]), ...OF_SPECTRUM];
 const noted = () => (Object.keys(monitor.noted).length ? Object.entries(monitor.noted) : monitor.learning_rate ? [["learning rate", monitor.learning_rate]] : []);
-const OF_SPECTRUM = [["σ₁ … σ₁₀", 0.44, 0.67], ["σₖ/σₖ₊₁", 0.26, 0.41], ["k*", 0.15, 0.22], ["g₂₃", 0, 0.11]];
 
-// Above its panel, the names of its lines in their colours, and how they are dashed.
-function key([, , top], traces) {
-  const shown = traces.length > 1 ? traces.slice(0, 4) : [];
-  const names = shown.map(({ name, line: { color, dash } }) => `<span style="color:${color}">${MARKS[dash]} ${name}</span>`);
-  return { xref: "paper", yref: "paper", x: 0, y: top, xanchor: "left", yanchor: "bottom", showarrow: false, text: names.join("   "), font: { size: 11 } };
+const trace = (x, y, name, index, more = {}) => ({ x, y, name, line: line(index), mode: "lines", hovertemplate: `${name} %{y:.4g}<extra></extra>`, ...more });
+
+// What there is to draw, from the top: panels without a line are left out.
+function panels() {
+  const found = [];
+  const add = (name, height, traces, more = {}) => { if (traces.some(({ y }) => y.some((value) => value !== null))) found.push({ name, height, traces, ...more }); };
+  if (monitor) {
+    const lines = noted();
+    add("|update|/|θ|", 150, [trace(monitor.step, monitor.step.map((_, i) => ratio(i)), "update over weights", 0)], { log: true });
+    add(lines.length === 1 ? label(lines[0][0]) : "noted", 140, lines.map(([name, values], i) => trace(monitor.step, values, label(name), i)), { log: lines.every(([, values]) => values.every((value) => value === null || value > 0)) });
+  } else for (const of of ["accuracy", "loss"]) {
+    const sides = ["test", "train"].map((side, i) => [side, i]).filter(([side]) => metrics[`${side}_${of}`]); // as in the report
+    add(of, of === "loss" ? 140 : 150, sides.map(([side, i]) => trace(metrics.step, metrics[`${side}_${of}`], `${side} ${of}`, i)), { log: of === "loss" });
+  }
+  if (!spectrum?.steps.length) return found;
+  const { steps: at, singular_values: sigma, gap_ratios: ratios, position } = spectrum;
+  add(`σ₁ … σ${subscript(sigma[0].length)}`, 250, sigma[0].map((_, k) => trace(at, sigma.map((row) => row[k] || null), `σ${subscript(k + 1)}`, k, { line: line(k, k < 3 ? 2 : 1) })), { log: true });
+  add("σₖ/σₖ₊₁", 160, [0, 1, 2].filter((k) => k < ratios[0].length).map((k) => trace(at, ratios.map((row) => row[k]), `σ${subscript(k + 1)}/σ${subscript(k + 2)}`, k)), { log: true });
+  add("k*", 80, [trace(at, position, "k*", 6, { line: { ...line(6), shape: "hv" } })], { axis: { rangemode: "tozero", dtick: Math.ceil(position.reduce((a, b) => Math.max(a, b), 1) / 3) } });
+  add("g₂₃", 120, [trace(at, spectrum.eigengap, "g₂₃", 6)], { log: true });
+  return found;
 }
 
-const MARKS = { solid: "━", dash: "╍", dot: "┅", dashdot: "╍·" };
+const subscript = (n) => String(n).replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
 
-function figure() {
-  const traces = [];
-  const add = (panel, x, y, name, index, more = {}) => traces.push({ x, y, name, line: line(index), mode: "lines", yaxis: panel ? `y${panel + 1}` : "y", hovertemplate: `${name} %{y:.4g}<extra></extra>`, ...more });
-  if (monitor) {
-    add(0, monitor.step, monitor.step.map((_, i) => ratio(i)), "update over weights", 0);
-    noted().forEach(([name, values], i) => add(1, monitor.step, values, label(name), i));
-  } else for (const [panel, of] of [[0, "accuracy"], [1, "loss"]]) {
-    for (const [index, side] of ["train", "test"].entries()) {
-      const values = metrics[`${side}_${of}`];
-      if (values) add(panel, metrics.step, values, `${side} ${of}`, index);
-    }
+const MARKS = { solid: "━", dash: "╍", dot: "┅", dashdot: "╍·", longdash: "━ ━", longdashdot: "━·" };
+const LINE_OF_KEY = 15;
+
+// Above its panel, the names of its lines in their colours, and how they are dashed; in as many lines as it takes.
+function key(traces) {
+  const most = Math.max(24, (plot.clientWidth - 84) / 7);
+  const lines = [[]];
+  let used = 0;
+  for (const { name, line: { color, dash } } of traces.length > 1 ? traces : []) {
+    const short = name.length > 40 ? `${name.slice(0, 39)}…` : name;
+    if (used + short.length + 5 > most && used) [used] = [0, lines.push([])];
+    used += short.length + 5;
+    lines[lines.length - 1].push(`<span style="color:${color}">${MARKS[dash]} ${short}</span>`);
   }
-  if (spectrum?.steps.length) {
-    const { steps: at, singular_values: sigma, gap_ratios: ratios } = spectrum;
-    sigma[0].forEach((_, k) => add(2, at, sigma.map((row) => row[k] || null), `σ${k + 1}`, k, { line: line(k, k < 3 ? 2 : 1) }));
-    for (const k of [0, 1, 2].filter((k) => k < ratios[0].length)) add(3, at, ratios.map((row) => row[k]), `σ${k + 1}/σ${k + 2}`, k);
-    add(4, at, spectrum.position, "k*", 6, { line: { ...line(6), shape: "hv" } });
-    add(5, at, spectrum.eigengap, "g23", 6);
-  }
-  const layout = { height: 1080, showlegend: false, hovermode: "x", margin: { l: 72, r: 12, t: 24, b: 42 }, annotations: panels().map((panel, i) => key(panel, traces.filter((trace) => trace.yaxis === (i ? `y${i + 1}` : "y")))), xaxis: axis({ title: { text: "optimizer step" }, anchor: `y${panels().length}` }) };
-  panels().forEach(([name, from, to], i) => {
-    const log = (monitor && i === 0) || (i === 1 && (!monitor || noted().every(([, values]) => values.every((value) => value === null || value > 0)))) || i === 2 || i === 3 || i === 5;
-    layout[i ? `yaxis${i + 1}` : "yaxis"] = axis({ title: { text: name }, domain: [from, to], anchor: "x", ...(log ? { type: "log", exponentformat: "power", nticks: 4 } : {}), ...(i === 4 ? { rangemode: "tozero", dtick: Math.ceil(Math.max(1, ...(spectrum?.position ?? [])) / 3) } : {}) });
+  return lines.filter((names) => names.length).map((names) => names.join("   "));
+}
+
+function figure(shown) {
+  const keys = shown.map(({ traces }) => key(traces));
+  const [top, bottom, gap] = [8, 42, 20];
+  const whole = shown.reduce((sum, { height }, i) => sum + height + LINE_OF_KEY * keys[i].length + (i ? gap : 0), 0);
+  const layout = { height: whole + top + bottom, showlegend: false, hovermode: "x", margin: { l: 72, r: 12, t: top, b: bottom }, annotations: [], xaxis: axis({ title: { text: "optimizer step" }, anchor: shown.length > 1 ? `y${shown.length}` : "y" }) };
+  let down = 0;
+  const traces = shown.flatMap(({ name, height, traces, log, axis: more = {} }, i) => {
+    down += (i ? gap : 0) + LINE_OF_KEY * keys[i].length;
+    const [from, to] = [1 - (down + height) / whole, 1 - down / whole];
+    down += height;
+    layout.annotations.push({ xref: "paper", yref: "paper", x: 0, y: to, xanchor: "left", yanchor: "bottom", align: "left", showarrow: false, text: keys[i].join("<br>"), font: { size: 11 } });
+    layout[i ? `yaxis${i + 1}` : "yaxis"] = axis({ title: { text: name.length > 18 ? `${name.slice(0, 17)}…` : name }, domain: [Math.max(0, from), to], anchor: "x", ...(log ? logAxis(traces.flatMap(({ y }) => y)) : {}), ...more });
+    return traces.map((one) => ({ ...one, yaxis: i ? `y${i + 1}` : "y" }));
   });
   return { traces, layout, on: { plotly_click: (event) => moveTo(steps()[nearest(steps(), event.points[0].x)]), plotly_hover: (event) => { cursor.value = nearest(steps(), event.points[0].x); moveTo(steps()[cursor.value]); } } };
 }

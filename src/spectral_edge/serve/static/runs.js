@@ -2,7 +2,7 @@
 
 import { address, asked, askedAll, keep } from "./address.js";
 import { downloads, follow, get } from "./api.js";
-import { axis, draw, line } from "./charts.js";
+import { axis, draw, label, line, logAxis } from "./charts.js";
 import { failed, field, h, number, percent, settled, show, spaced, title } from "./dom.js";
 
 const MOST = 12;
@@ -191,14 +191,14 @@ async function compare() {
     if (mine !== comparison) return; // others are ticked by now
     await draw(plot, () => ({
       traces: found.flatMap(([run, metrics, spectrum], i) => [
-        { x: metrics.step, y: metrics.test_accuracy ?? [], name: run, legendgroup: run, line: line(i), mode: "lines" },
-        spectrum && { x: spectrum.steps, y: spectrum.gap_ratios.map((row) => row[0]), name: run, legendgroup: run, showlegend: false, line: line(i), mode: "lines", yaxis: "y2" },
+        metrics.test_accuracy && { x: metrics.step, y: metrics.test_accuracy, name: label(run), legendgroup: label(run), line: line(i), mode: "lines" },
+        spectrum && { x: spectrum.steps, y: spectrum.gap_ratios.map((row) => row[0]), name: label(run), legendgroup: label(run), showlegend: !metrics.test_accuracy, line: line(i), mode: "lines", yaxis: "y2" },
       ].filter(Boolean)),
       layout: {
         height: 460, showlegend: true, legend: { orientation: "h", y: -0.18 },
         xaxis: axis({ title: { text: "optimizer step" }, anchor: "y2" }),
         yaxis: axis({ title: { text: "test accuracy" }, domain: [0.54, 1] }),
-        yaxis2: axis({ title: { text: "σ₁/σ₂" }, domain: [0, 0.46], anchor: "x", type: "log" }),
+        yaxis2: axis({ title: { text: "σ₁/σ₂" }, domain: [0, 0.46], anchor: "x", ...logAxis(found.flatMap(([, , spectrum]) => spectrum?.gap_ratios.map((row) => row[0]) ?? [])) }),
       },
     }));
   } catch (problem) {
