@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -341,6 +342,24 @@ def test_a_frequency_is_drawn_on_the_domain_and_kept_in_the_address(visitor):
     wait_for(page, "document.querySelector('.plot').layout.title.text.startsWith('Share of (2, −1)')")
     settle(page)
     visitor.assert_nothing_wrong()
+
+
+def test_a_pair_has_the_share_of_the_map_and_a_runs_across(visitor):
+    page = visitor.goto(f"/modes?{ADD}&step=50&inputs=all")
+    settle(page)
+    maps = "[...document.querySelectorAll('.plot')].filter((p) => p.data)"
+    a, b = page.evaluate(f"{maps}.slice(0, 3).flatMap((p) => p.data[0].type === 'heatmap' ? [p.layout] : [])")
+    assert (a["xaxis"]["title"]["text"], b["xaxis"]["title"]["text"]) == ("a", "ω_a")
+    title = b["title"]["text"].replace("−", "-")
+    share, wa, wb = re.search(r"([\d.]+) % at \((-?\d+), (-?\d+)\)", title).groups()
+    logarithm = page.evaluate(f"{maps}[2].data[0].z[{wa} + 6][{wb} + 6]")
+    assert 10**logarithm == pytest.approx(float(share) / 100, abs=6e-4)
+
+
+def test_an_unknown_address_leads_to_the_runs(visitor):
+    page = visitor.goto("/nowhere")
+    page.get_by_role("link", name="All runs").click()
+    expect(page.locator("h1")).to_have_text("Runs")
 
 
 def test_data_of_a_view_can_be_downloaded(visitor):

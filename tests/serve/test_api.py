@@ -263,3 +263,24 @@ def test_a_damaged_log_leaves_the_state_and_says_why(served):
 
 def test_a_recording_says_what_a_window_takes(client):
     assert client.get("/api/run", params={"run": "runs/recorded"}).json()["recording"] == {"window": 5, "every": 2}
+
+
+def test_the_first_token_runs_across_in_exported_films(client):
+    """As in the report: a to the right, b upwards, in the picture and in the frames of the page."""
+    asked = {"run": "runs/mul", "window": 5, "stride": 5}
+    frame = np.frombuffer(client.get("/api/frame", params=asked | {"step": 25}).content, "<f4").reshape(13, 13)
+    known = np.isfinite(frame.T)
+    assert not np.allclose(frame.T[known], frame[known], atol=0.05)
+    picture = Image.open(io.BytesIO(client.get("/api/film.png", params=asked).content)).convert("RGB")
+    size = picture.width // 13
+    drawn = np.asarray(picture, dtype=float)[picture.height - 13 * size + size // 2 :: size, size // 2 :: size]
+    brightness = drawn.sum(axis=2)[::-1]  # row 0 is b = 0
+    order = np.corrcoef(np.clip(frame.T, 0, 3)[known], brightness[known])[0, 1]
+    assert order > 0.95
+
+
+@pytest.mark.parametrize(("path", "page"), [("/nowhere", True), ("/api/nowhere", False), ("/static/nowhere", False)])
+def test_an_unknown_page_is_a_page(client, path, page):
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html" if page else "application/json")

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from spectral_edge.serve.answers import failure
@@ -69,6 +69,12 @@ def _add_pages(app: FastAPI) -> None:
 
 
 def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(404)
+    def nowhere(request: Request, problem: Exception) -> Response:
+        if request.url.path.startswith(("/api", "/static")):
+            return failure(404, "there is no such address")
+        return FileResponse(_STATIC / "shell.html", status_code=404)
+
     @app.exception_handler(UnknownRunError)
     @app.exception_handler(RunMissingError)
     def missing(request: Request, problem: Exception) -> JSONResponse:

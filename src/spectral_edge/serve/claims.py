@@ -38,7 +38,7 @@ def claims_view(library: Library) -> dict[str, Any]:
     path = claims_file(library)
     if path is None:
         raise RunMissingError(
-            f"{library.root.name} has no claims.json; answers come with: "
+            f"{library.root.name} holds no answers to the claims. This command writes them: "
             "spectral-edge reproduce --profile quick --out DIR"
         )
     claims = Claims.read(path)

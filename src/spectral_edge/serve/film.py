@@ -92,7 +92,7 @@ def animated_png(film: Film, explorer: Explorer) -> bytes:
     """The film as an animated PNG, six frames a second."""
     pages = []
     for step, accuracy, levels in film.frames(explorer):
-        picture = Image.fromarray(_palette()[levels[::-1]]).resize(
+        picture = Image.fromarray(_palette()[levels.T[::-1]]).resize(
             (levels.shape[1] * _PIXELS, levels.shape[0] * _PIXELS), Image.Resampling.NEAREST
         )
         page = Image.new("RGB", (picture.width, picture.height + _CAPTION), "white")

@@ -100,8 +100,8 @@ async function look(i) {
     time.setAttribute("aria-valuetext", caption.textContent);
     const names = { additive: ["a", "b"], discrete_log: ["dlog a", "dlog b"], gaussian: ["dlog(a + ib)", "dlog(a − ib)"] }[state.coordinates];
     await draw(canvas, () => ({
-      traces: [{ type: "heatmap", z: grid, zmin: 0, zmax: 3, colorscale: "Cividis", colorbar: { thickness: 10, title: { text: "f / mean" } }, hovertemplate: "%{y}, %{x}: %{z:.3g}<extra></extra>" }],
-      layout: { height: 560, xaxis: axis({ title: { text: names[1] }, constrain: "domain" }), yaxis: axis({ title: { text: names[0] }, scaleanchor: "x", constrain: "domain" }) },
+      traces: [{ type: "heatmap", z: grid, transpose: true, zmin: 0, zmax: 3, colorscale: "Cividis", colorbar: { thickness: 10, title: { text: "f / mean" } }, hovertemplate: "%{x}, %{y}: %{z:.3g}<extra></extra>" }],
+      layout: { height: 560, xaxis: axis({ title: { text: names[0] }, constrain: "domain" }), yaxis: axis({ title: { text: names[1] }, scaleanchor: "x", constrain: "domain" }) },
     }));
   } catch (problem) {
     if (mine !== turn || Number(time.value) !== i) return;

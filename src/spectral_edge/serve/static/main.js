@@ -1,7 +1,7 @@
 // Which page this address is.
 
 import { asked, address } from "./address.js";
-import { failed, h, show } from "./dom.js";
+import { failed, h, show, title } from "./dom.js";
 
 const PAGES = { "/": "runs", "/run": "run", "/modes": "modes", "/film": "film", "/comparisons": "comparisons", "/claims": "claims" };
 const TITLES = { runs: "Runs", run: "Training", modes: "Modes", film: "Film", comparisons: "Comparisons", claims: "Claims" };
@@ -18,6 +18,7 @@ for (const [path, page] of Object.entries(PAGES)) {
 }
 
 if (["run", "modes", "film"].includes(here) && run === null) location.replace("/"); // there, one is chosen
+else if (here === undefined) show(title("There is no such page"), h("p", {}, `${location.pathname} is no page of this server. `, h("a", { href: "/" }, "All runs"), "."));
 else import(`./${here}.js`)
   .then((page) => page.open())
   .catch((problem) => show(failed(problem)));

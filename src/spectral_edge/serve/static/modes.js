@@ -3,7 +3,7 @@
 import { asked, keep } from "./address.js";
 import { get } from "./api.js";
 import { axis, clear, colour, draw, line } from "./charts.js";
-import { failed, field, h, number, offer, refill, select, settled, show, title } from "./dom.js";
+import { failed, field, h, number, offer, percent, refill, select, settled, show, title } from "./dom.js";
 import { links } from "./runs.js";
 
 const run = asked("run");
@@ -229,14 +229,14 @@ function mean(grid) {
 
 const over = (grid, unit) => grid.map((row) => row.map((value) => (value === null ? null : value / unit)));
 
-// Row i is the first token: drawn upwards, as in the report.
+// Row i is the first token: drawn across, as in the report.
 function heat(grid, more) {
-  return { type: "heatmap", z: grid, colorscale: "Cividis", colorbar: { thickness: 10, outlinewidth: 0 }, hovertemplate: "%{y}, %{x}: %{z:.4g}<extra></extra>", ...more };
+  return { type: "heatmap", z: grid, transpose: true, colorscale: "Cividis", colorbar: { thickness: 10, outlinewidth: 0 }, hovertemplate: "%{x}, %{y}: %{z:.4g}<extra></extra>", ...more };
 }
 
 function square(text) {
   const names = { additive: ["a", "b"], discrete_log: ["dlog a", "dlog b"], gaussian: ["dlog(a + ib)", "dlog(a − ib)"] }[state.coordinates];
-  return { height: 400, title: { text, font: { size: 13 } }, xaxis: axis({ title: { text: names[1] }, constrain: "domain" }), yaxis: axis({ title: { text: names[0] }, scaleanchor: "x", constrain: "domain" }) };
+  return { height: 400, title: { text, font: { size: 13 } }, xaxis: axis({ title: { text: names[0] }, constrain: "domain" }), yaxis: axis({ title: { text: names[1] }, scaleanchor: "x", constrain: "domain" }) };
 }
 
 function spectrumFigure(mode, null_, top) {
@@ -256,9 +256,11 @@ function charactersFigure(mode) {
   const half = Math.floor(order / 2);
   const signed = Array.from({ length: order }, (_, i) => i - half + (order % 2 === 0 ? 1 : 0));
   const z = signed.map((wa) => signed.map((wb) => { const share = mode.characters[(wa + order) % order][(wb + order) % order]; return share > 0 ? Math.max(-5, Math.log10(share)) : -5; }));
-  const [top] = mode.strongest;
-  const ring = { x: [top[1]], y: [top[0]], mode: "markers", marker: { symbol: "circle-open", size: 14, color: "#E69F00", line: { width: 2 } }, hoverinfo: "skip", showlegend: false };
-  const heatmap = { ...heat(z, { zmin: -5, zmax: -1.5 }), x: signed, y: signed, hovertemplate: "(%{y}, %{x}): 10^%{z:.2f}<extra></extra>" };
-  const layout = { height: 400, title: { text: `log₁₀ of characters’ shares; (${top[0]}, ${top[1]}): ${number(top[2])}`.replaceAll("-", "−"), font: { size: 13 } }, xaxis: axis({ title: { text: "ω_b" }, constrain: "domain" }), yaxis: axis({ title: { text: "ω_a" }, scaleanchor: "x", constrain: "domain" }) };
-  return { traces: [heatmap, ring], layout, on: { plotly_click: ({ points }) => choose(null, [points[0].y, points[0].x]) } };
+  const [[wa, wb]] = mode.strongest;
+  const share = mode.characters[(wa + order) % order][(wb + order) % order];
+  const conjugate = [-wa, -wb].some((w, i) => (w + order) % order !== ([wa, wb][i] + order) % order); // f is real: it has as much there
+  const ring = { x: conjugate ? [wa, -wa] : [wa], y: conjugate ? [wb, -wb] : [wb], mode: "markers", marker: { symbol: "circle-open", size: 14, color: "#E69F00", line: { width: 2 } }, hoverinfo: "skip", showlegend: false };
+  const heatmap = { ...heat(z, { zmin: -5, zmax: -1.5 }), x: signed, y: signed, hovertemplate: "(%{x}, %{y}): 10^%{z:.2f}<extra></extra>" };
+  const layout = { height: 400, title: { text: `log₁₀ of the share at each pair; ${percent(share)} at (${wa}, ${wb})${conjugate ? `, and at (${-wa}, ${-wb})` : ""}`.replaceAll("-", "−"), font: { size: 13 } }, xaxis: axis({ title: { text: "ω_a" }, constrain: "domain" }), yaxis: axis({ title: { text: "ω_b" }, scaleanchor: "x", constrain: "domain" }) };
+  return { traces: [heatmap, ring], layout, on: { plotly_click: ({ points }) => choose(null, [points[0].x, points[0].y]) } };
 }
