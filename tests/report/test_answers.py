@@ -79,6 +79,18 @@ def test_one_line_a_claim_has_the_null_that_decides():
     assert [label.get_text().split(",")[0] for label in axes.get_yticklabels()] == ["C6", "C7"]
 
 
+def test_a_caption_explains_only_marks_that_are_drawn():
+    answer = make_answer("C6")
+    task = answer.tasks[0]
+    assert "Open marks" in draw_forest([answer]).caption
+    bare = task.model_copy(update={"beyond_weights": None, "margin": 0.5})
+    plain = draw_forest([answer.model_copy(update={"tasks": [bare]})])
+    assert "Open marks" not in plain.caption
+    assert "C9" not in plain.caption
+    assert "An arrow" in draw_forest([answer]).caption, "0.3 is more than five margins of 0.055"
+    assert "An arrow" not in plain.caption
+
+
 def test_no_answer_no_forest():
     assert draw_answers([ANSWERS[-1]]).figure is None
     assert draw_forest([ANSWERS[-1]]).figure is None

@@ -55,6 +55,16 @@ def test_a_line_has_its_seeds_mean_interval_null_and_published_value():
     assert any(np.allclose(segment[:, 0], (0.36 - half, 0.36 + half)) for segment in segments)
 
 
+def test_the_caption_explains_what_is_drawn_and_names_the_runs():
+    one = draw_dots("C6", lines_of([fake_row("add", "r42", measured=0.3)]))
+    several = draw_dots("C6", lines_of(rows()))
+    assert "over seeds" not in one.caption
+    assert "Cross" not in one.caption
+    assert "over seeds" in several.caption
+    assert "r42" in one.sources[0]
+    assert all(f"r{seed}" in several.sources[0] for seed in SEEDS)
+
+
 def test_upper_bounds_have_a_marker_of_their_own():
     found = fake_row("add", "r", published=0.15, published_is_upper_bound=True)
     (axes,) = axes_of(draw_dots("C6", lines_of([found])))

@@ -9,12 +9,15 @@ import re
 import zlib
 from html.parser import HTMLParser
 
+import numpy as np
 import polars as pl
 import pytest
 from plotly.offline import get_plotlyjs
 
 from spectral_edge.report import write_report
-from spectral_edge.report.interactive import interactive_training
+from spectral_edge.report.interactive import _log_marks, interactive_training
+from spectral_edge.report.maps import draw_characters, draw_modes
+from spectral_edge.report.tables import EVIDENCE_COLUMNS, ROW_COLUMNS
 from spectral_edge.store.results import ClaimRow, Interval, NullSummary, PeakNull, RunSummary
 from support.synthetic import ANSWERS, FakeAnalysis, fake_row, make_analysis, make_answer, make_claims, make_numbers
 
@@ -96,6 +99,58 @@ def test_every_plot_is_followed_by_its_data(report, analyses):
     data = re.findall(r'<div class="plot">.*?</div><script type="application/json">(.*?)</script>', read(report))
     # Two accuracies, and for each of two strides five singular values, the gap and the ratio.
     assert [len(json.loads(one)["data"]) for one in data] == [2 + 2 * 7] * len(analyses)
+
+
+def test_every_column_of_numbers_is_aligned_by_a_rule_that_css_can_read(report):
+    (selectors,) = re.findall(r"^(.*td:nth-child.*) \{ text-align: right; \}$", read(report), re.MULTILINE)
+    assert selectors.split(", ") == [
+        f"#{holder} td:nth-child({i})"
+        for holder, columns in (("evidence-table", EVIDENCE_COLUMNS), ("row-table", ROW_COLUMNS))
+        for i, column in enumerate(columns, 1)
+        if column.numeric
+    ]
+    assert 'id="evidence-table"' in read(report)
+
+
+@pytest.mark.parametrize("draw", [draw_modes, draw_characters])
+def test_maps_of_one_run_are_whole_and_have_marks(draw):
+    figure = draw({"mul": make_analysis("mul")}).figure
+    assert figure is not None
+    inside = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert (inside.x0 >= 0, inside.y0 >= 0, inside.x1 <= width, inside.y1 <= height) == (True,) * 4
+    for axes in (one for one in figure.axes if one.images):
+        low, high = sorted(axes.get_xlim())
+        assert sum(low <= mark <= high for mark in axes.get_xticks()) >= 3
+
+
+@pytest.mark.parametrize(("low", "high"), [(1e-4, 3e-1), (1.4, 9.0), (0.2, 0.6), (7.0, 8.0), (1e-9, 4.0), (3.0, 3.0)])
+def test_a_logarithmic_panel_has_a_few_marks(low, high):
+    """Counted as plotly places them: at each ``dtick`` decades, at multiples of ``L…``, or at the values given."""
+    marks = _log_marks(np.array([low, np.nan, high, 0.0]))
+    if marks["tickmode"] == "array":
+        found = [value for value in marks["tickvals"] if low <= value <= high]
+    elif isinstance(marks["dtick"], str):
+        step = float(marks["dtick"][1:])
+        found = [i * step for i in range(1, 100) if low <= i * step <= high * 1.02]
+    else:
+        found = [e for e in range(-20, 20, marks["dtick"]) if np.log10(low / 1.3) <= e <= np.log10(high * 1.3)]
+    assert (low == high) or 2 <= len(found) <= 7
+
+
+def test_a_caption_names_the_strides_that_are_there(tmp_path):
+    analysis = strip(make_analysis("add"), "spectrum.stride1.", "metrics")
+    write_report(None, make_numbers([analysis]), [analysis], tmp_path)
+    assert "updates 1 optimizer step apart, window" in Page(read(tmp_path)).words()
+    assert "stride 100" not in "".join(plot.json for plot in interactive_training({"add": analysis}))
+
+
+def test_reasons_with_full_stops_are_joined_into_one_sentence(tmp_path):
+    empty = make_answer("C13", because="It has no number.", tasks=[])
+    write_report(make_claims([make_answer("C6"), empty]), make_numbers([]), [], tmp_path)
+    notes = re.findall(r'<p class="missing">(.*?)</p>', read(tmp_path))
+    assert any("no number" in note for note in notes)
+    assert not [note for note in notes if ".;" in note or ".." in note]
 
 
 def test_every_link_within_the_page_has_its_target(report):

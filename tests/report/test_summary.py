@@ -18,7 +18,8 @@ def test_scope_names_runs_and_how_many_numbers_lie_inside():
 
 
 def test_scope_of_nothing():
-    assert "0 training runs (operation none; seeds none)" in scope(None, make_numbers([]))
+    assert "These are 0 training runs (operation none; seeds none)" in scope(None, make_numbers([]))
+    assert "This is 1 training run (" in scope(None, make_numbers([make_analysis("add")]))
     assert "No number" in scope(make_claims(placed=[]), make_numbers([]))
 
 

@@ -258,14 +258,21 @@ def test_a_recording_without_a_window_says_what_it_needs_and_shows_no_axes(visit
     expect(note).to_contain_text("needs 10")
     assert page.get_by_role("slider").count() == 0
     assert page.locator(".main-svg").count() == 0
-    assert page.locator("#pages a").filter(visible=True).all_inner_texts() == ["Runs", "Training", "Comparisons", "Claims"]
+    assert page.locator("#pages a").filter(visible=True).all_inner_texts() == [
+        "Runs",
+        "Training",
+        "Comparisons",
+        "Claims",
+    ]
 
 
 def test_panels_are_those_that_have_lines(visitor):
     visitor.page.route("**/api/spectrum?*", lambda route: route.fulfill(status=400, json={"error": "none"}))
     page = visitor.goto(f"/run?{ADD}")
     settle(page)
-    assert page.evaluate("Object.keys(document.querySelector('.plot').layout).filter((k) => k.startsWith('yaxis'))") == [
+    assert page.evaluate(
+        "Object.keys(document.querySelector('.plot').layout).filter((k) => k.startsWith('yaxis'))"
+    ) == [
         "yaxis",
         "yaxis2",
     ]

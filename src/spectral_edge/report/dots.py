@@ -14,13 +14,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from spectral_edge.report.drawing import GREY, INK, SERIES, Drawing, plain, settle, style
-from spectral_edge.report.formatting import operation, statistic_label
+from spectral_edge.report.formatting import enumeration, operation, statistic_label
 from spectral_edge.report.lines import Line, headline, setting, tasks_of
 from spectral_edge.store.results import NullSummary
 
 __all__ = ["draw_dots", "is_beyond"]
 
 _LEVEL = 0.05
+_MOST_NAMED = 6
 _BAND = "#dcdcdc"
 _BESIDE = "#6b6b6b"
 _BLUE = SERIES[0].colour
@@ -46,12 +47,6 @@ _PUBLISHED: dict[str, Any] = {
     "zorder": 8,
 }
 _BOUND: dict[str, Any] = _PUBLISHED | {"marker": 8, "markersize": 8}  # a caret that points left: "at most"
-_CAPTION = (
-    "Open circle: one run. Diamond with bar: mean over seeds and its 95 % interval, filled where the p of the "
-    "matched null is at most 0.05, open where it is not. Grey: from the mean "
-    "of the null (line) to its 95 % quantile. Cross: published value; arrowhead to the left: published as “at most”. "
-    "A bar that leaves the axis runs on."
-)
 
 
 @dataclass(frozen=True)
@@ -71,11 +66,46 @@ def draw_dots(claim: str, lines: Sequence[Line]) -> Drawing:
     return Drawing(
         f"claim_{claim}",
         f"{claim}: further numbers beside null and published value",
-        f"{_CAPTION} {shared}{rest}".strip(),
+        f"{_caption(chosen)} {shared}{rest}".strip(),
         _figure(chosen, varying) if chosen else None,
-        (),
+        _sources(chosen),
         () if chosen else (f"{claim}: no numbers in these results",),
     )
+
+
+def _caption(lines: Sequence[Line]) -> str:
+    """Explain the marks that are drawn, and no others."""
+    several = any(line.combined is not None for line in lines)
+    nulls = any(line.row.null is not None for line in lines)
+    value = "mean over seeds" if several else "the value of the run"
+    if any(line.row.interval is not None for line in lines):
+        value = f"with bar: {value} and its 95 % interval"
+    parts = [f"Diamond{' ' if value.startswith('with') else ': '}{value}"]
+    parts[0] += ", filled where the p of the matched null is at most 0.05, open where it is not." if nulls else "."
+    if any(line.combined is not None and line.runs for line in lines):
+        parts.append("Open circle: one run.")
+    if nulls:
+        parts.append("Grey: from the mean of the null (line) to its 95 % quantile.")
+    published = [line for line in lines if line.published is not None]
+    if any(not line.is_upper_bound for line in published):
+        parts.append("Cross: published value.")
+    if any(line.is_upper_bound for line in published):
+        parts.append("Arrowhead to the left: published as “at most”.")
+    if any(line.row.interval is not None for line in lines):
+        parts.append("A bar that leaves the axis runs on.")
+    return " ".join(parts)
+
+
+def _sources(lines: Sequence[Line]) -> tuple[str, ...]:
+    """The runs behind the marks, by task."""
+    rows = [row for line in lines for row in (line.runs or (line.row,)) if row.run_id]
+    found = {row.task: list(dict.fromkeys(one.run_id for one in rows if one.task == row.task)) for row in rows}
+    return tuple(f"{operation(task)}: {_named(runs)}" for task, runs in found.items())
+
+
+def _named(runs: list[str]) -> str:
+    more = [f"{len(runs) - _MOST_NAMED} more"] if len(runs) > _MOST_NAMED else []
+    return f"{'run' if len(runs) == 1 else 'runs'} {enumeration([*runs[:_MOST_NAMED], *more])}"
 
 
 def _figure(lines: list[Line], varying: tuple[str, ...]) -> Figure:

@@ -25,13 +25,9 @@ _LINE_HEIGHT, _WIDTH = 0.19, 9.2
 _ANSWER_HEIGHT, _ANSWER_WIDTH = 0.36, 7.0
 _CAPTION = (
     "Each mark is the mean excess over seeds of a claim’s primary number over one null, divided by the claim’s "
-    "margin, with its 90 % interval. At 0 the edge is like the null; from 1 on the excess is worth the name. Square: "
-    "yes. Cross: no. Circle: undecided. Bold: the strongest null, which decides. Open marks: v1 without its part along "
-    "the weights. The lowest line of a group asks whether the effect exists at all: against permuted inputs, a "
-    "bound, or other runs; for C9, whether there is nothing above permuted inputs. "
-    "An arrow marks a value or an interval that runs on."
+    "margin, with its 90 % interval. At 0 the edge is like the null; from 1 on the excess is worth the name."
 )
-
+_NAMES = {"yes": "Square: yes.", "no": "Cross: no.", "undecided": "Circle: undecided."}
 _ANSWERS_CAPTION = (
     "Mean excess over seeds of each claim’s primary number over its strongest null, divided by the claim’s margin, "
     "with its 90 % interval. At 0 the edge is like the null. Square: yes, it is special. Cross: no. Circle: undecided. "
@@ -53,15 +49,46 @@ def draw_forest(answers: Sequence[Answer]) -> Drawing:
     """Draw every measured claim, one line a null; claims of several tasks have a group a task."""
     measured = [answer for answer in answers if answer.tasks]
     missing = [f"{answer.claim}: {answer.because}" for answer in answers if not answer.tasks]
-    sources = [f"{answer.claim}: {answer.n} of {answer.planned} seeds" for answer in measured]
+    sources = [f"{answer.claim}: {answer.n} of {answer.planned} seeds of the decision" for answer in measured]
     return Drawing(
         "forest",
         "The answers: excess over each null",
-        _CAPTION,
+        _caption(_lines(measured)),
         _figure(_lines(measured)) if measured else None,
         tuple(sources),
         tuple(missing),
     )
+
+
+def _caption(lines: Sequence[_Line]) -> str:
+    """Explain the marks that are drawn, and no others."""
+    drawn = [line for line in lines if line.effect is not None]
+    answers = {line.effect.answer for line in drawn if line.effect is not None}
+    parts = [_CAPTION, *(text for answer, text in _NAMES.items() if answer in answers)]
+    if any(line.decides for line in drawn):
+        parts.append("Bold: the strongest null, which decides.")
+    if any(line.beyond for line in drawn):
+        parts.append("Open marks: v1 without its part along the weights.")
+    parts.append(
+        "The lowest line of a group asks whether the effect exists at all: against permuted inputs, a bound, or other "
+        "runs."
+    )
+    if any(line.label.startswith("C9") for line in lines):
+        parts.append("For C9 that line asks whether there is nothing above permuted inputs.")
+    if any(_runs_on(line) for line in drawn):
+        parts.append("An arrow marks a value or an interval that runs on.")
+    return " ".join(parts)
+
+
+def _ends(line: _Line) -> list[float]:
+    effect = line.effect
+    ends = () if effect is None else (effect.low, effect.effect, effect.high)
+    return [end / line.margin for end in ends if end is not None]
+
+
+def _runs_on(line: _Line) -> bool:
+    ends = _ends(line)
+    return bool(ends) and (min(ends) < _LOW or max(ends) > _HIGH)
 
 
 def draw_answers(answers: Sequence[Answer]) -> Drawing:
@@ -135,7 +162,7 @@ def _draw(axes: Axes, place: float, line: _Line, effect: Effect) -> None:
     colour = _COLOURS[effect.answer]
     middle, low, high = (None if end is None else end / line.margin for end in (effect.effect, effect.low, effect.high))
     assert middle is not None
-    ends = [end for end in (low, middle, high) if end is not None]
+    ends = _ends(line)
     if low is not None and high is not None:
         left, right = (min(max(end, _LOW), _HIGH) for end in (low, high))
         axes.hlines(place, left, right, color=colour, lw=1.8 if line.decides else 1.1, zorder=3)

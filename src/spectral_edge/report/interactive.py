@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -52,7 +52,7 @@ def _as_json(figure: go.Figure) -> str:
 
 def _figure(run: Analysis, spectra: Mapping[int, Spectrum]) -> go.Figure:
     figure = make_subplots(
-        rows=4, cols=1, shared_xaxes=True, vertical_spacing=0.035, row_heights=[0.2, 0.36, 0.22, 0.22]
+        rows=4, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.2, 0.36, 0.22, 0.22]
     )
     _add_accuracy(figure, run)
     shared = len(figure.data)
@@ -62,7 +62,7 @@ def _figure(run: Analysis, spectra: Mapping[int, Spectrum]) -> go.Figure:
         shown += [stride] * (len(figure.data) - len(shown))
     if run.summary.grok_step is not None:
         figure.add_vline(run.summary.grok_step, line={"color": "#777777", "width": 1, "dash": "dot"})
-    _lay_out(figure, shown, list(spectra))
+    _lay_out(figure, shown, spectra)
     return figure
 
 
@@ -72,7 +72,16 @@ def _add_accuracy(figure: go.Figure, run: Analysis) -> None:
         steps = run.arrays.get("metrics.step")
         if accuracy is not None and steps is not None:
             line = {"color": series.colour, "dash": series.dash, "width": 1.6}
-            figure.add_scatter(x=steps, y=accuracy.astype(np.float32), name=name, line=line, mode="lines", row=1, col=1)
+            figure.add_scatter(
+                x=steps,
+                y=accuracy.astype(np.float32),
+                name=name,
+                line=line,
+                mode="lines",
+                row=1,
+                col=1,
+                legend="legend",
+            )
 
 
 def _add_spectrum(figure: go.Figure, spectrum: Spectrum, *, visible: bool) -> None:
@@ -88,6 +97,7 @@ def _add_spectrum(figure: go.Figure, spectrum: Spectrum, *, visible: bool) -> No
             line={"width": 1.4, **line},
             mode="lines",
             showlegend=legend,
+            legend="legend2",
             visible=visible,
             row=row,
             col=1,
@@ -100,14 +110,37 @@ def _add_spectrum(figure: go.Figure, spectrum: Spectrum, *, visible: bool) -> No
     add(4, spectrum.gap_ratio[every].astype(np.float32), "σ₁/σ₂", {"color": INK}, legend=False)
 
 
-def _lay_out(figure: go.Figure, shown: list[int | None], strides: list[int]) -> None:
+def _log_marks(values: np.ndarray) -> dict[str, Any]:
+    """Marks of a logarithmic axis that a low panel has room for, however few decades it has."""
+    known = values[np.isfinite(values) & (values > 0)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (1.0, 1.0)
+    decades = np.log10(high / low)
+    if decades > 2 or decades == 0:
+        return {"tickmode": "linear", "dtick": max(1, int(np.ceil(decades / 4))), "tickvals": None, "ticktext": None}
+    if decades < 0.5:
+        step = (high - low) / 3
+        ten = 10.0 ** np.floor(np.log10(step))
+        digit = next(digit for digit in (1, 2, 5, 10) if digit * ten >= 0.999 * step)
+        return {"tickmode": "linear", "dtick": f"L{digit * ten:.3g}", "tickvals": None, "ticktext": None}
+    tens = range(int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 2)
+    marks = [(digit, ten) for ten in tens for digit in (1, 2, 5)]
+    texts = [f"{d * 10.0**n:g}" if -4 <= n <= 3 else f"{d}·10<sup>{n}</sup>" for d, n in marks]
+    return {"tickmode": "array", "dtick": None, "tickvals": [d * 10.0**n for d, n in marks], "ticktext": texts}
+
+
+def _lay_out(figure: go.Figure, shown: list[int | None], spectra: Mapping[int, Spectrum]) -> None:
+    marks = {s: (_log_marks(found.singular_values), _log_marks(found.eigengap)) for s, found in spectra.items()}
+    first = next(iter(marks.values()))
     buttons = [
         {
             "label": f"stride {stride}",
             "method": "update",
-            "args": [{"visible": [owner in (None, stride) for owner in shown]}],
+            "args": [
+                {"visible": [owner in (None, stride) for owner in shown]},
+                {f"yaxis{i}.{key}": mark for i, of in enumerate(marks[stride], 2) for key, mark in of.items()},
+            ],
         }
-        for stride in strides
+        for stride in spectra
     ]
     menu = {
         "type": "buttons",
@@ -123,14 +156,27 @@ def _lay_out(figure: go.Figure, shown: list[int | None], strides: list[int]) -> 
         template="simple_white",
         height=680,
         font={"family": _FONT, "size": 12, "color": INK},
-        margin={"l": 62, "r": 14, "t": 52, "b": 96},
-        legend={"orientation": "h", "y": -0.1, "yanchor": "top", "x": 0, "itemwidth": 36},
+        margin={"l": 62, "r": 14, "t": 52, "b": 48},
+        # Each legend stands above its own panel: a colour means another line in the next one.
+        legend=_legend_above(figure.layout.yaxis, x=1, xanchor="right"),
+        legend2=_legend_above(figure.layout.yaxis2, x=0, xanchor="left"),
         hovermode="x",
-        updatemenus=[menu],
+        updatemenus=[menu] if len(spectra) > 1 else [],
     )
     figure.update_yaxes(exponentformat="power", title_standoff=6)
     figure.update_yaxes(title_text="accuracy", range=[-0.03, 1.05], row=1, col=1)
-    figure.update_yaxes(title_text="σ", type="log", nticks=4, row=2, col=1)
-    figure.update_yaxes(title_text="g₂₃", type="log", nticks=3, row=3, col=1)
+    figure.update_yaxes(title_text="σ", type="log", **first[0], row=2, col=1)
+    figure.update_yaxes(title_text="g₂₃", type="log", **first[1], row=3, col=1)
     figure.update_yaxes(title_text="σ₁/σ₂", row=4, col=1)
     figure.update_xaxes(title_text="optimizer step", row=4, col=1)
+
+
+def _legend_above(axis: go.layout.YAxis, **place: Any) -> dict[str, Any]:
+    return {
+        "orientation": "h",
+        "y": axis.domain[1],
+        "yanchor": "bottom",
+        "itemwidth": 30,
+        "font": {"size": 11},
+        **place,
+    }

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from spectral_edge.report.drawing import CELL_COLOURS, Drawing, hide, plain, settle, style
 from spectral_edge.report.formatting import operation, subscript
@@ -56,7 +57,7 @@ def draw_modes(runs: Mapping[str, Analysis]) -> Drawing:
 
 def _modes_figure(runs: Mapping[str, Analysis], drawn: Mapping[str, str]) -> Figure:
     with style():
-        figure = Figure(figsize=(12, 2.85 * len(drawn)), layout="constrained")
+        figure = Figure(figsize=(12, 2.85 * len(drawn) + 0.4), layout="constrained")
         grid = figure.subplots(len(drawn), 4, squeeze=False)
         for cells, (task, checkpoint) in zip(grid, drawn.items(), strict=True):
             _draw_modes_row(figure, cells, task, _mode_images(runs[task], checkpoint))
@@ -106,7 +107,7 @@ def _characters_figure(runs: Mapping[str, Analysis], drawn: Mapping[str, str]) -
         for name in coordinate_names(runs[task], checkpoint)
     ]
     with style():
-        figure = Figure(figsize=(10.2, 2.6 * len(rows)), layout="constrained")
+        figure = Figure(figsize=(10.2, 2.6 * len(rows) + 0.5), layout="constrained")
         grid = figure.subplots(len(rows), 4, squeeze=False)
         for cells, (task, at, name) in zip(grid, rows, strict=True):
             arrays, key = runs[task].arrays, f"{at}.{name}"
@@ -143,8 +144,8 @@ def _draw_character(axes: Axes, shares: np.ndarray, task: str, title: str) -> Ax
     axes.set(xlim=(low, high), ylim=(low, high))
     axes.set_xlabel(r"$\omega_a$")
     axes.set_ylabel(r"$\omega_b$")
-    axes.set_xticks([-40, -20, 0, 20, 40] if high > 40 else [0])
-    axes.set_yticks([-40, -20, 0, 20, 40] if high > 40 else [0])
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(5, integer=True))
     return image
 
 

@@ -19,7 +19,7 @@ from spectral_edge.report.formatting import mark
 from spectral_edge.report.interactive import MOST_POINTS, Plot
 from spectral_edge.report.sections import ClaimSection
 from spectral_edge.report.summary import computing_time, decision_sentence, scope
-from spectral_edge.report.tables import EVIDENCE_COLUMNS, ROW_COLUMNS, RUN_COLUMNS, environment_items
+from spectral_edge.report.tables import EVIDENCE_COLUMNS, ROW_COLUMNS, RUN_COLUMNS, Column, environment_items
 from spectral_edge.store import ClaimRow, Claims, Numbers
 
 __all__ = ["MOST_ROWS", "Illustration", "environment", "illustrate", "render_page"]
@@ -95,12 +95,20 @@ def render_page(
             evidence=claims.rows[:MOST_ROWS] if claims else (),
             evidence_columns=EVIDENCE_COLUMNS,
             row_columns=ROW_COLUMNS,
+            numeric_cells=", ".join(
+                [*_numeric("evidence-table", EVIDENCE_COLUMNS), *_numeric("row-table", ROW_COLUMNS)]
+            ),
             run_columns=RUN_COLUMNS,
             environment=environment_items(numbers.environment),
             most_points=MOST_POINTS,
             plotly=_packed_plotly() if any(illustration.plots for illustration in figures) else None,
         )
     )
+
+
+def _numeric(holder: str, columns: Sequence[Column]) -> list[str]:
+    """CSS selectors of the cells of a long table that hold numbers."""
+    return [f"#{holder} td:nth-child({i})" for i, column in enumerate(columns, 1) if column.numeric]
 
 
 def _shown(rows: Sequence[ClaimRow]) -> list[ClaimRow]:

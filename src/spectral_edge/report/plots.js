@@ -12,4 +12,8 @@
     holder.replaceChildren();
     Plotly.newPlot(holder, figure.data, figure.layout, config);
   }
+  // A sheet of paper is narrower than the window that a plot was drawn for.
+  const resize = (size) => document.querySelectorAll(".plot").forEach((holder) => Plotly.relayout(holder, size));
+  addEventListener("beforeprint", () => resize({ autosize: false, width: 640 }));
+  addEventListener("afterprint", () => resize({ autosize: true, width: null }));
 })();

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,11 +52,13 @@ def stored_windows(spectra: Iterable[Spectrum | None]) -> str:
     return " or ".join(str(window) for window in sorted(windows)) or DASH
 
 
-def training_caption(strides: str, window: str) -> str:
-    """Return the caption shared by the static and the interactive figure."""
+def training_caption(strides: Sequence[int], window: str) -> str:
+    """Return the caption shared by the static and the interactive figure, whose buttons choose among strides."""
+    apart = " or ".join(map(str, strides)) + (" optimizer step" if list(strides) == [1] else " optimizer steps")
+    choice = " (choose above each plot)" if len(strides) > 1 else ""
     return (
         "Train and test accuracy, singular values σ₁…σ₅ of the window of updates, eigenvalue gap "
-        f"g₂₃ = σ₂² − σ₃² and ratio σ₁/σ₂ over training; updates {strides} apart, window of {window}, "
+        f"g₂₃ = σ₂² − σ₃² and ratio σ₁/σ₂ over training; updates {apart} apart{choice}, window of {window}, "
         "uncentred, plotted at the last step of each window. Logarithmic axes for σ and g₂₃. Vertical line: "
         "the step at which the run grokked, where it did."
     )
@@ -69,7 +71,7 @@ def draw_training(runs: Mapping[str, Analysis], stride: int) -> Drawing:
     return Drawing(
         f"training_stride{stride}",
         f"Spectrum over training, stride {stride}",
-        training_caption("1 step" if stride == 1 else f"{stride} steps", stored_windows(drawn.values())),
+        training_caption([stride], stored_windows(drawn.values())),
         _figure(runs, drawn) if drawn else None,
         tuple(run_source(runs[task]) for task in drawn),
         tuple(f"{task}: no stored spectrum at stride {stride}" for task in runs if task not in drawn),

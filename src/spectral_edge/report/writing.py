@@ -124,11 +124,12 @@ def _write_tables(claims: Claims | None, numbers: Numbers, folder: Path) -> None
 def _training(runs: dict[str, Analysis], static: list[Drawing]) -> Illustration:
     """Return the interactive figure that stands on the page for the static one of each stride."""
     plots = tuple(interactive_training(runs))
-    windows = stored_windows(stored_spectrum(run, stride) for run in runs.values() for stride in STRIDES)
+    spectra = {stride: [stored_spectrum(run, stride) for run in runs.values()] for stride in STRIDES}
+    strides = [stride for stride, found in spectra.items() if any(one is not None for one in found)]
     return Illustration(
         "training",
         "Spectrum over training",
-        training_caption("100 or 1 optimizer steps (choose above each plot)", windows),
+        training_caption(strides, stored_windows(one for found in spectra.values() for one in found)),
         None,
         0,
         plots,

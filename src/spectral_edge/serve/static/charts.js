@@ -43,8 +43,12 @@ export function logAxis(values) {
   const known = values.filter((value) => value > 0 && Number.isFinite(value));
   const [low, high] = [known.reduce((a, b) => Math.min(a, b), Infinity), known.reduce((a, b) => Math.max(a, b), 0)];
   const decades = known.length ? Math.log10(high / low) : 0;
-  const dtick = decades > 2 ? Math.ceil(decades / 4) : decades >= 1 ? "D2" : decades > 0 ? `L${round((high - low) / 3)}` : 1;
-  return { type: "log", exponentformat: "power", dtick };
+  const look = { type: "log", exponentformat: "power" };
+  if (decades > 2 || decades === 0) return { ...look, dtick: Math.max(1, Math.ceil(decades / 4)) };
+  if (decades < 0.5) return { ...look, dtick: `L${round((high - low) / 3)}` };
+  const marks = [];
+  for (let ten = Math.floor(Math.log10(low)) - 1; ten <= Math.ceil(Math.log10(high)) + 1; ten++) for (const digit of [1, 2, 5]) marks.push([digit, ten]);
+  return { ...look, tickvals: marks.map(([digit, ten]) => digit * 10 ** ten), ticktext: marks.map(([digit, ten]) => (ten >= -4 && ten <= 3 ? String(Number((digit * 10 ** ten).toPrecision(1))) : `${digit}·10<sup>${ten}</sup>`)) };
 }
 
 // 1, 2 or 5 times a power of ten, not below a number.
@@ -76,6 +80,12 @@ export async function draw(element, make) {
 }
 
 dark.addEventListener("change", () => drawn.forEach((make, element) => element.isConnected && draw(element, make)));
+
+// A sheet of paper is narrower than the window that a plot was drawn for.
+const PAPER = 660;
+const resize = (size) => drawn.forEach((_, element) => element.isConnected && !element.hidden && window.Plotly.relayout(element, size));
+addEventListener("beforeprint", () => resize({ autosize: false, width: PAPER }));
+addEventListener("afterprint", () => resize({ autosize: true, width: null }));
 
 // Empties an element, whatever was drawn in it.
 export function clear(element) {
