@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from support.pages import ROOT, blocks, fences, pages, run_python
@@ -114,8 +115,16 @@ def test_notebooks_are_small_and_hold_what_was_computed(notebook):
 
 def test_numbers_in_the_text_of_a_notebook_are_those_it_computed():
     cells = json.loads((ROOT / "docs" / "notebooks" / "is_it_special.ipynb").read_text())["cells"]
-    said = "".join(cells[-1]["source"])
+    said = "".join(cells[-1]["source"]).replace("−", "-")
     computed = "".join("".join(o.get("text", "")) for cell in cells for o in cell.get("outputs", []))
-    numbers = set(re.findall(r"-?\d\.\d\d+", said)) - {"0.27"}  # of noise: (1 + 1/2 + … + 1/11)/11
-    assert len(numbers) >= 7
-    assert [number for number in numbers if number not in computed] == []
+    rows = [tuple(map(float, row)) for row in re.findall(r"(-?[\d.]+) +┆ (-?[\d.]+) +┆ (-?[\d.]+) +┆ [a-z]", computed)]
+    number = r"(-?\d+(?:\.\d+)?)"
+    triples = re.findall(rf"{number}(?: null SDs)?\s+\((?:90 % interval )?{number} to {number}\)", said)
+    assert len(triples) == len(re.findall(r"\([^()]* to [^()]*\)", said)) >= 5
+    for triple in triples:
+        # Half a unit of the last digit, and of the digits of the table.
+        allowed = [0.5 * 10.0 ** -len(text.partition(".")[2]) + 5e-4 for text in triple]
+        off = [np.abs(np.subtract(row, [float(text) for text in triple])) for row in rows]
+        assert any((one <= allowed).all() for one in off), triple
+    cosines = re.search(r"cosine to θ is ([\d.]+) to ([\d.]+)", said).groups()
+    assert [cosine for cosine in cosines if cosine not in computed] == []

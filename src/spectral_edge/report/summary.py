@@ -21,8 +21,9 @@ def scope(claims: Claims | None, numbers: Numbers) -> str:
     ]
     if decays:
         details.append(f"weight decay {enumeration([number(decay) for decay in decays])}")
+    begin = "This is" if len(numbers.runs) == 1 else "These are"
     runs = (
-        f"{'This is' if len(numbers.runs) == 1 else 'These are'} {plural(len(numbers.runs), 'training run')} ({'; '.join(details)}), {numbers.profile} profile, "
+        f"{begin} {plural(len(numbers.runs), 'training run')} ({'; '.join(details)}), {numbers.profile} profile, "
         f"computed in {computing_time(numbers)}."
     )
     return f"{runs} {placed_sentence(claims.placed)}" if claims else runs
