@@ -134,7 +134,10 @@ def test_discover_prints_the_answer_and_draws_it(run_path, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["answer"] in ("no structure", "none of these") or found["candidates"][0]["grouping"] == found["answer"]
     assert 0 < found["pvalue"] <= 1
-    assert (tmp_path / "discovery.html").read_text().count("<figure") == 1
+    page = (tmp_path / "discovery.html").read_text()
+    assert page.count("<figure") == 1
+    assert page.count("<tbody>\n<tr>") == 1
+    assert f"Basis discovery: {Path(run_path).name}" in page
     assert (tmp_path / "figures" / "discovery_add-p13-s42-logits.png").stat().st_size > 10_000
     assert main(["discover", str(run_path), *ANALYZE, "--out", str(tmp_path)]) == 0
     assert "answer: " in capsys.readouterr().out

@@ -7,6 +7,7 @@ import torch
 import spectral_edge as se
 from spectral_edge.cli import main
 from spectral_edge.report import write_recording_report
+from spectral_edge.report.recording_page import draw_film
 from spectral_edge.report.recordings import draw_recording, is_recording
 from spectral_edge.store import StoreError
 
@@ -135,6 +136,21 @@ def test_the_page_lists_inputs_by_how_much_a_direction_moves_them(tmp_path):
     assert "<first>" not in page
     assert "<script" not in page
     assert (tmp_path / "out" / "figures" / "modes.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(("n", "named"), [(3, 3), (50, 20)])
+def test_rows_of_the_film_are_named_as_the_reader_named_them(tmp_path, n, named):
+    names = [f"input {chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(n)]
+    kept = recorded(tmp_path / "run", names, inputs=torch.randn(n, 3))
+    drawing = draw_film([kept, kept], "run x, window of 2 updates")
+    axes = drawing.figure.axes[0]
+    shares = kept.energy[0] / kept.energy[0].sum()
+    order = shares.argsort(descending=True).tolist()
+    texts = [label.get_text() for label in axes.get_yticklabels()]
+    assert len(texts) == named
+    for place, text in zip(axes.get_yticks(), texts, strict=True):
+        assert text == kept.labels[order[int(place)]]
+    assert drawing.sources == ("run x, window of 2 updates",)
 
 
 def test_tokens_have_the_colour_of_what_a_direction_does_to_them(tmp_path):

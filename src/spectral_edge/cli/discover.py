@@ -8,7 +8,9 @@ from pathlib import Path
 import tyro
 
 from spectral_edge.cli.output import Output
+from spectral_edge.discovery import DiscoveredBasis
 from spectral_edge.experiments.discovery import analysis_step, discover_at
+from spectral_edge.experiments.point import Point
 from spectral_edge.replication import AnalysisConfig
 from spectral_edge.report import write_discovery_report
 from spectral_edge.store import DiscoverySource
@@ -44,7 +46,8 @@ class Discover:
         self.output.say(f"responses at step {step}")
         found, picture = discover_at(run, step, self.source, self.config)
         self.output.say(picture.source)  # with its window, which is shorter where the run is
-        page = write_discovery_report([], [], [picture], self.out or self.run_path / "discovery")
+        heading = f"Basis discovery: {run.config.run_id}"
+        page = write_discovery_report([_ranked(found)], [], [picture], self.out or self.run_path / "discovery", heading)
         law = found.law
         values = {
             "answer": found.answer,
@@ -77,3 +80,17 @@ class Discover:
             for c in found.candidates[:5]
         ]
         self.output.result(values, "\n".join([*lines, str(page)]))
+
+
+def _ranked(found: DiscoveredBasis) -> Point:
+    """Known groupings by the share they explain, beside renamed tokens."""
+    note = (
+        "Share: of the interactions, what a function of the grouping explains. Renamed: the same with tokens renamed "
+        "at random. p: the chance that any of these groupings stands out as far."
+    )
+    columns = ("grouping", "share", "renamed, mean", "renamed, 95 % below", "p")
+    rows = tuple(
+        (c.grouping, f"{c.share:.3f}", f"{c.null_mean:.3f}", f"{c.null_quantile95:.3f}", f"{c.pvalue_adjusted:.3f}")
+        for c in found.candidates
+    )
+    return Point("Known groupings, ranked", note, columns, rows)

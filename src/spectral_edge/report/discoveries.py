@@ -127,7 +127,11 @@ def _emergence(panel: Axes, rows: Sequence[DiscoveryRow], run_id: str, legend: b
 
 
 def write_discovery_report(
-    points: Sequence[Point], rows: Sequence[DiscoveryRow], pictures: Sequence[Picture], out: Path
+    points: Sequence[Point],
+    rows: Sequence[DiscoveryRow],
+    pictures: Sequence[Picture],
+    out: Path,
+    heading: str = "Basis discovery",
 ) -> Path:
     """Write ``discovery.html``, ``figures/discovery_*.{png,pdf}`` and ``tables/*.csv``; returns the page."""
     figures, tables = out / "figures", out / "tables"
@@ -141,6 +145,8 @@ def write_discovery_report(
     write_points(points, tables, "point")
     page = out / "discovery.html"
     illustrations = [illustrate(drawing, figures) for drawing in drawings]
-    rendered = environment().get_template("discovery.html.j2").render(points=points, figures=illustrations)
+    rendered = (
+        environment().get_template("discovery.html.j2").render(heading=heading, points=points, figures=illustrations)
+    )
     write_atomically(page, rendered.encode())
     return page

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from spectral_edge.report.drawing import Drawing, save, settle, style
+from spectral_edge.report.drawing import Drawing, plain, save, settle, style
 from spectral_edge.report.formatting import number, plural, subscript
 from spectral_edge.report.page import environment, illustrate
 from spectral_edge.report.recordings import draw_recording
@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 
 # So many inputs, sequences and modes a page shows; the run directory has them all.
 _INPUTS, _TEXTS, _FILM = 12, 16, 60
+_NAMED, _LETTERS = 20, 24
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def recording_page(path: Path, folder: Path) -> str:
     make_folder(folder)
     drawings = [draw_recording(lines, run.config, str(path / "metrics.jsonl"))]
     if modes:
-        drawings.append(draw_film(modes))
+        drawings.append(draw_film(modes, _about(path.resolve().name, run.config, modes)))
     for drawing in drawings:
         save(drawing, folder)
     return (
@@ -91,13 +92,13 @@ def recording_page(path: Path, folder: Path) -> str:
     )
 
 
-def draw_film(modes: Sequence[KeptModes]) -> Drawing:
-    """Each input's share of f_k over training, one panel a direction."""
+def draw_film(modes: Sequence[KeptModes], about: str) -> Drawing:
+    """Each input's share of f_k over training, one panel a direction; ``about`` names run, window and steps."""
     k = min(len(kept.energy) for kept in modes)
     n = min(kept.energy.shape[1] for kept in modes)
     shares = np.stack([_shares(kept.energy[:k, :n].numpy()) for kept in modes])  # (steps, k, n)
     with style():
-        figure = Figure(figsize=(9.2, 3.2), layout="constrained")
+        figure = Figure(figsize=(9.2, 1.4 + 0.17 * max(10, min(n, _NAMED))), layout="constrained")
         panels = figure.subplots(1, k, sharey=True, squeeze=False)[0]
         order = np.argsort(shares[-1, 0])[::-1]
         edges = np.arange(len(modes) + 1) - 0.5
@@ -108,6 +109,8 @@ def draw_film(modes: Sequence[KeptModes]) -> Drawing:
             shown = np.unique(np.linspace(0, len(modes) - 1, 4).round().astype(int))
             axes.set_xticks(shown, [str(modes[i].step) for i in shown])
             axes.set_xlabel("training step")
+        named = np.unique(np.linspace(0, n - 1, min(n, _NAMED)).round().astype(int))
+        panels[0].set_yticks(named, [plain(_short(_label(modes[-1].labels, order[i]))) for i in named])
         panels[0].set_ylabel("input, by f₁ at the end")
         panels[0].invert_yaxis()
         figure.colorbar(image, ax=list(panels), label="f / its mean", extend="max", pad=0.01)
@@ -116,7 +119,18 @@ def draw_film(modes: Sequence[KeptModes]) -> Drawing:
         "How much each direction of a window moves each input, at the weights of the window's end, divided by its mean "
         "over the inputs. Rows keep their order, that of f₁ in the last window."
     )
-    return Drawing("modes", "Functions over training", caption, figure, (), ())
+    if n > _NAMED:
+        caption += f" {len(named)} of {n} inputs are named."
+    return Drawing("modes", "Functions over training", caption, figure, (about,), ())
+
+
+def _about(name: str, config: dict[str, Any], modes: Sequence[KeptModes]) -> str:
+    window = f"window of {config.get('window')} updates"
+    return f"run {name}, {window}, steps {modes[0].step} to {modes[-1].step}"
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= _LETTERS else f"{label[: _LETTERS - 1]}…"
 
 
 def _directions(kept: KeptModes) -> list[Direction]:
