@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from spectral_edge.comparison.result import Comparison, NullRow
 
-__all__ = ["COLOURS", "OTHER", "ShownFigure", "plot_comparison"]
+__all__ = ["BAND", "COLOURS", "OTHER", "ShownFigure", "panel_grid", "panel_title", "plot_comparison"]
 
 COLOURS = {
     "isotropic": "#4477aa",
@@ -24,6 +25,9 @@ COLOURS = {
 }
 OTHER = "#ccbb44"
 _SPREAD = 0.7
+BAND = "band: middle 90 % of the draws; line: their mean"
+_IN_A_ROW = 4
+_LETTERS = 9  # of a title in an inch
 
 
 class ShownFigure(Figure):
@@ -33,6 +37,26 @@ class ShownFigure(Figure):
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=110)
         return buffer.getvalue()
+
+
+def panel_grid(panels: int, width: float, height: float) -> tuple[ShownFigure, list[Axes]]:
+    """A figure of panels of this size in inches, at most four a row, narrower where that would pass 16 inches."""
+    columns = min(panels, _IN_A_ROW)
+    rows = -(-panels // columns)
+    figure = ShownFigure(figsize=(min(width * columns, 16), height * rows), layout="constrained")
+    cells = figure.subplots(rows, columns, squeeze=False).ravel()
+    for empty in cells[panels:]:
+        empty.remove()
+    return figure, list(cells[:panels])
+
+
+def panel_title(axes: Axes, name: str) -> None:
+    """Name a panel, in as many lines as its width needs."""
+    text = name.replace("_", " ")
+    figure = axes.figure.get_figure(root=True)
+    assert figure is not None
+    width = figure.get_figwidth() / axes.get_gridspec().ncols  # type: ignore[union-attr]
+    axes.set_title("\n".join(textwrap.wrap(text, max(12, int(_LETTERS * width)))))
 
 
 def plot_comparison(comparison: Comparison) -> Figure:
@@ -47,13 +71,16 @@ def plot_comparison(comparison: Comparison) -> Figure:
     nulls = list(dict.fromkeys(row.null for row in comparison.rows))
     directions = max(len({row.direction for row in comparison.rows}), 1)
     width = max(4.0, 1.4 + 0.36 * len(nulls) * directions)
-    figure = ShownFigure(figsize=(min(width * len(statistics), 16), 3.6), layout="constrained")
-    panels = figure.subplots(1, len(statistics), squeeze=False)[0]
+    figure, panels = panel_grid(len(statistics), width, 3.6)
     for axes, statistic in zip(panels, statistics, strict=True):
         _panel(axes, [row for row in comparison.rows if row.statistic == statistic], nulls)
-        axes.set_title(statistic.replace("_", " "))
+        panel_title(axes, statistic)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize="small")
+    most = max(1, int(figure.get_figwidth() / 1.3))
+    figure.legend(
+        handles, labels, title=BAND, loc="outside lower center", ncols=min(len(labels), most), frameon=False,
+        fontsize="small", title_fontsize="small",
+    )  # fmt: skip
     return figure
 
 

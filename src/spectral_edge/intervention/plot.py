@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from spectral_edge.comparison.plot import COLOURS, OTHER, ShownFigure
+from spectral_edge.comparison.plot import BAND, COLOURS, OTHER, panel_grid, panel_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,16 +20,17 @@ __all__ = ["plot_intervention"]
 def plot_intervention(intervention: Intervention) -> Figure:
     """One panel a quantity; a band is the middle 90 % of a control's draws, its line their mean, dots the edge."""
     quantities = list(intervention.baseline)
-    figure = ShownFigure(figsize=(min(4.6 * len(quantities), 16), 3.9), layout="constrained")
-    panels = figure.subplots(1, len(quantities), squeeze=False)[0]
+    figure, panels = panel_grid(len(quantities), 4.6, 3.9)
     for axes, quantity in zip(panels, quantities, strict=True):
         _panel(axes, intervention, quantity)
-        axes.set_title(quantity.replace("_", " "))
+        panel_title(axes, quantity)
         axes.set_xlabel("strength")
     handles, labels = panels[0].get_legend_handles_labels()
+    most = max(1, int(figure.get_figwidth() / 1.3))
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=3 * len(quantities), frameon=False, fontsize="small"
-    )
+        handles, labels, title=BAND, loc="outside lower center", ncols=min(len(labels), most), frameon=False,
+        fontsize="small", title_fontsize="small",
+    )  # fmt: skip
     return figure
 
 

@@ -98,12 +98,15 @@ def _caption(lines: Sequence[Line]) -> str:
 
 def _sources(lines: Sequence[Line]) -> tuple[str, ...]:
     """The runs behind the marks, by task."""
-    rows = [row for line in lines for row in (line.runs or (line.row,)) if row.run_id]
-    found = {row.task: list(dict.fromkeys(one.run_id for one in rows if one.task == row.task)) for row in rows}
-    return tuple(f"{operation(task)}: {_named(runs)}" for task, runs in found.items())
+    found: dict[str, list[str]] = {}
+    for row in (row for line in lines for row in (line.runs or (line.row,))):
+        names = found.setdefault(row.task, [])
+        if row.run_id and row.run_id not in names:
+            names.append(row.run_id)
+    return tuple(f"{operation(task)}: {_named(runs)}" for task, runs in found.items() if runs)
 
 
-def _named(runs: list[str]) -> str:
+def _named(runs: Sequence[str]) -> str:
     more = [f"{len(runs) - _MOST_NAMED} more"] if len(runs) > _MOST_NAMED else []
     return f"{'run' if len(runs) == 1 else 'runs'} {enumeration([*runs[:_MOST_NAMED], *more])}"
 
