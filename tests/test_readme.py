@@ -108,7 +108,7 @@ def test_the_excess_of_c4_follows_from_its_table_by_hand():
     half = 1.6991270 * excess.std(ddof=1) / 30**0.5  # Student's t of 29 degrees of freedom, 90 %
     found = (excess.mean(), excess.mean() - half, excess.mean() + half)
     (line,) = [line for line in README.read_text().splitlines() if line.startswith("| C4 ") and "null SD" in line]
-    assert "{:.1f} [{:.1f}, {:.1f}] null SD".format(*found) in line.replace("\\", "")
+    assert "{:.2f} [{:.2f}, {:.2f}] null SD".format(*found) in line.replace("\\", "")
     assert len(excess) == 30
 
 

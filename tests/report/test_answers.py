@@ -25,13 +25,28 @@ def test_every_answer_has_one_place():
 def test_a_claim_s_lines_are_its_nulls_then_beyond_the_weights_then_existence():
     lines = effect_lines(make_answer("C6"))
     assert [(line.effect, line.answer) for line in lines] == [
-        ("0.20 [0.17, 0.23]", "yes"),
+        ("0.200 [0.170, 0.230]", "yes"),
         ("0.040 [0.010, 0.070]", "undecided"),
-        ("0.10 [0.070, 0.13]", "yes"),
-        ("0.30 [0.27, 0.33]", "yes"),
+        ("0.100 [0.070, 0.130]", "yes"),
+        ("0.300 [0.270, 0.330]", "yes"),
     ]
     assert [("strongest" in line.null) for line in lines] == [False, True, False, False]
     assert effect_text(ANSWERS[-1]) == "—"
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ((47.476, 24.035, 70.918), "47 [24, 71]"),
+        ((-0.0046, -0.0501, 0.0409), "−0.005 [−0.050, 0.041]"),
+        ((1.82, 1.39, 2.25), "1.82 [1.39, 2.25]"),
+        ((1.5, 1.5, 1.5), "1.5"),
+    ],
+)
+def test_an_effect_has_the_decimals_of_its_interval(values, text):
+    effect, low, high = values
+    answer = make_answer("C6", effect=effect, low=low, high=high, unit="")
+    assert effect_text(answer) == text
 
 
 def test_the_table_says_how_many_of_the_planned_seeds_there_are():

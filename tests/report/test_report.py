@@ -180,7 +180,7 @@ def test_every_claim_s_section_has_its_effects_and_reasons(report):
     for answer in ANSWERS:
         assert answer.because in words
     assert "random directions at the same angle to the weights (strongest) 0.040 [0.010, 0.070] F 30 undecided" in words
-    assert "exists: permuted inputs 0.30 [0.27, 0.33] F 30 yes" in words
+    assert "exists: permuted inputs 0.300 [0.270, 0.330] F 30 yes" in words
 
 
 def test_page_shows_every_row_with_missing_values_as_dashes(report, numbers):

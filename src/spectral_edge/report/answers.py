@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -91,9 +92,12 @@ def effect_text(answer: Answer) -> str:
 
 
 def _interval(effect: float, low: float | None, high: float | None) -> str:
-    if low is None or high is None:
+    """Effect and ends to one decimal place, that of the second digit of half the interval's width."""
+    if low is None or high is None or not high > low:
         return measurement(effect, 2)
-    return f"{measurement(effect, 2)} [{measurement(low, 2)}, {measurement(high, 2)}]"
+    places = max(0, 1 - math.floor(math.log10((high - low) / 2)))
+    middle, *ends = (f"{value:.{places}f}".replace("-", "−") for value in (effect, low, high))
+    return f"{middle} [{', '.join(ends)}]"
 
 
 def answers_table(answers: Sequence[Answer], *, link: str | None = None) -> str:

@@ -3,7 +3,7 @@
 import { address, asked } from "./address.js";
 import { get } from "./api.js";
 import { axis, colour, draw, label, line } from "./charts.js";
-import { h, number, show, title } from "./dom.js";
+import { h, measured, number, show, title } from "./dom.js";
 import { links } from "./runs.js";
 
 const name = asked("name");
@@ -71,7 +71,7 @@ function spread(traces, nulls) {
   });
 }
 
-const COLUMNS = [["Direction", direction], ["Statistic", (row) => row.statistic], ["Null", (row) => row.null], ["Measured", (row) => number(row.measured)], ["Null mean", (row) => number(row.null_mean)], ["95 % of draws below", (row) => number(row.null_quantile95)], ["Effect", (row) => number(row.effect)], ["p", (row) => number(row.pvalue)], ["p adjusted", (row) => number(row.pvalue_adjusted)], ["Draws", (row) => String(row.draws)]];
+const COLUMNS = [["Direction", direction], ["Statistic", (row) => row.statistic], ["Null", (row) => row.null], ["Measured", (row) => measured(row.measured)], ["Null mean", (row) => measured(row.null_mean)], ["95 % of draws below", (row) => measured(row.null_quantile95)], ["Effect", (row) => measured(row.effect)], ["p", (row) => measured(row.pvalue)], ["p adjusted", (row) => measured(row.pvalue_adjusted)], ["Draws", (row) => String(row.draws)]];
 
 function table(rows) {
   const numeric = (i) => (i > 2 ? "n" : null);

@@ -59,6 +59,13 @@ export function title(text) {
 export const number = (value, digits = 3) =>
   value === null || value === undefined ? "–" : Number(value.toPrecision(digits)).toString().replace("-", "−");
 
+// A measured number: three digits, zeros at its end kept.
+export function measured(value) {
+  if (value === null || value === undefined) return "–";
+  const text = value.toPrecision(3);
+  return (text.includes("e") ? Number(text).toString() : text).replace("-", "−");
+}
+
 export const percent = (value) => (value === null || value === undefined ? "–" : `${(100 * value).toFixed(1)} %`);
 
 // Calls at most once every `milliseconds`, not before the last call has ended, and once more after the last request.

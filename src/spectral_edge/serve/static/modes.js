@@ -3,7 +3,7 @@
 import { asked, keep } from "./address.js";
 import { get } from "./api.js";
 import { axis, clear, colour, draw, line } from "./charts.js";
-import { failed, field, h, number, offer, percent, refill, select, settled, show, title } from "./dom.js";
+import { failed, field, h, measured, number, offer, percent, refill, select, settled, show, title } from "./dom.js";
 import { links } from "./runs.js";
 
 const run = asked("run");
@@ -203,13 +203,13 @@ function scalesOf(modes, parts, null_) {
 }
 
 function judged(edge, null_) {
-  const F = number(edge.concentration);
+  const F = measured(edge.concentration);
   const peaks = `${null_.same_peak} of ${null_.n} random directions peak at the same frequency`;
-  return `Edge: F = ${F} at ω = ${edge.peak}; random directions: mean ${number(null_.concentration_mean)}, 95 % below ${number(null_.concentration_quantile95)}; p = ${number(null_.pvalue)} (${null_.n} draws, one-sided; for a direction chosen beforehand). ${peaks}.`;
+  return `Edge: F = ${F} at ω = ${edge.peak}; random directions: mean ${measured(null_.concentration_mean)}, 95 % below ${measured(null_.concentration_quantile95)}; p = ${measured(null_.pvalue)} (${null_.n} draws, one-sided; for a direction chosen beforehand). ${peaks}.`;
 }
 
 async function drawSide(parts, mode, null_, part, scales) {
-  parts.facts.textContent = `F = ${number(mode.concentration)} at ω = ${mode.peak}; ${number(100 * mode.variance_share)} % of the variance lies between the groups.`;
+  parts.facts.textContent = `F = ${measured(mode.concentration)} at ω = ${mode.peak}; ${percent(mode.variance_share)} of the variance lies between the groups.`;
   const grid = over(part ?? mode.grid, mean(mode.grid));
   const range = part ? { zmin: -scales.share, zmax: scales.share } : { zmin: 0, zmax: 3 };
   await draw(parts.grid, () => ({ traces: [heat(grid, range)], layout: square(part ? `Share of ${shareName()}, over mean f` : "f / mean f") }));

@@ -3,7 +3,7 @@
 import { address, asked, keep } from "./address.js";
 import { follow, get } from "./api.js";
 import { axis, clear, colour, draw, label, line, logAxis, relayout } from "./charts.js";
-import { failed, field, h, number, offer, percent, refill, select, settled, show, title } from "./dom.js";
+import { failed, field, h, measured, number, offer, percent, refill, select, settled, show, title } from "./dom.js";
 import { links } from "./runs.js";
 
 const run = asked("run");
@@ -171,7 +171,7 @@ function moveTo(step, chosen = true) {
   const found = [["step", String(step)], ...(monitor ? watched(nearest(monitor.step, step)) : [["train accuracy", percent(metrics.train_accuracy?.[m])], ["test accuracy", percent(metrics.test_accuracy?.[m])]])];
   if (s !== null && spectrum.steps.length) {
     const sigma = spectrum.singular_values[s];
-    found.push(["σ₁ … σ₃", sigma.slice(0, 3).map((value) => number(value)).join(", ")], ["σ₁/σ₂", number(spectrum.gap_ratios[s][0])], ["k*", String(spectrum.position[s])], ["g₂₃", number(spectrum.eigengap[s])]);
+    found.push(["σ₁ … σ₃", sigma.slice(0, 3).map((value) => measured(value)).join(", ")], ["σ₁/σ₂", measured(spectrum.gap_ratios[s][0])], ["k*", String(spectrum.position[s])], ["g₂₃", measured(spectrum.eigengap[s])]);
   }
   const modes = about?.line.kind === "training" && s !== null && about.steps?.includes(step - state.window * state.stride) && about.steps.includes(step - state.stride);
   readings.replaceChildren(

@@ -3,7 +3,7 @@
 import { address, asked, askedAll, keep } from "./address.js";
 import { downloads, follow, get } from "./api.js";
 import { axis, draw, label, line, logAxis } from "./charts.js";
-import { failed, field, h, number, percent, settled, show, spaced, title } from "./dom.js";
+import { failed, field, h, measured, number, percent, settled, show, spaced, title } from "./dom.js";
 
 const MOST = 12;
 const FILTERS = { operation: "Operation", seed: "Seed", weight_decay: "Weight decay", state: "Status" };
@@ -162,7 +162,7 @@ function fill(row) {
   const curve = curves.get(row.dataset.run);
   if (!curve) return;
   row.querySelector(".curve").replaceChildren(curve.test_accuracy.length > 1 ? sparkline(curve) : "");
-  if (curve.edge) row.querySelector(".edge").textContent = `${number(curve.edge.gap_ratio)}, k* ${curve.edge.position}`;
+  if (curve.edge) row.querySelector(".edge").textContent = `${measured(curve.edge.gap_ratio)}, k* ${curve.edge.position}`;
 }
 
 function sparkline({ step, test_accuracy: accuracy }) {
