@@ -449,4 +449,5 @@ def test_pages_follow_a_training_in_another_process(chromium, tmp_path):
 
 
 def _with_tests_on_path():
-    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}

@@ -78,7 +78,7 @@ export function spaced(milliseconds, action) {
     busy = true;
     while (asked) {
       asked = false;
-      await action();
+      await Promise.resolve(action()).catch(console.error); // one failure does not end them all
       await new Promise((resume) => setTimeout(resume, milliseconds));
     }
     busy = false;
