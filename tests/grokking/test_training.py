@@ -129,6 +129,10 @@ def test_a_state_that_lacks_a_tensor_is_refused_and_changes_nothing(missing):
         fresh.load_state_dict({name: value for name, value in tensors.items() if name != missing}, scalars)
     with pytest.raises(ValueError, match=missing):
         fresh.load_state_dict(tensors | {missing: torch.zeros(1, 2, 3)}, scalars)
+    with pytest.raises(KeyError, match="above"):
+        fresh.load_state_dict(tensors, {name: value for name, value in scalars.items() if name != "above"})
+    with pytest.raises(ValueError, match="no 'further'"):
+        fresh.load_state_dict(tensors | {"model.further": torch.zeros(1)}, scalars)
     after, counts = fresh.state_dict()
     assert counts["steps"] == 0
     assert all(torch.equal(after[name], value) for name, value in before.items())

@@ -328,7 +328,7 @@ def narrow(remove, dtype=torch.bfloat16, **settings):
 
 def test_what_bfloat16_rounds_away_is_not_counted_as_taken_out_and_told():
     row = lambda parameters: torch.full((1, parameters.dim), 1.0)  # noqa: E731 - far below the spacing, each entry
-    with pytest.warns(UserWarning, match="bfloat16 rounds what is taken out"):
+    with pytest.warns(UserWarning, match="number format rounds what is taken out"):
         rounded = narrow(row)
     exact = narrow(row, torch.float32)
     assert exact.removed_share > 0

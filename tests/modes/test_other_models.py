@@ -93,6 +93,25 @@ def test_outputs_that_are_no_number_move_as_little_as_their_derivative():
     assert (exact.response[0, INPUTS[:, 0] > 0] == 0).all()
 
 
+def test_a_model_that_overflows_everywhere_is_not_called_unmoved():
+    class Overflowing(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * torch.nan
+
+    found = response(layer(Overflowing), torch.ones(1, 12), "central_difference").response
+    assert found.isnan().all()
+
+
+def test_outputs_masked_by_an_infinity_do_not_move():
+    class Masked(nn.Linear):
+        def forward(self, x):
+            return super().forward(x).masked_fill(x[:, :1] > 0, -torch.inf)
+
+    found = response(layer(Masked), torch.ones(1, 12), "central_difference").response[0]
+    assert (found[INPUTS[:, 0] > 0] == 0).all()
+    assert found.isfinite().all()
+
+
 def test_a_tensor_left_in_an_attribute_or_an_empty_buffer_is_put_back():
     class Leaving(nn.Linear):
         def __init__(self, *sizes, **settings):
@@ -113,6 +132,34 @@ def test_a_tensor_left_in_an_attribute_or_an_empty_buffer_is_put_back():
     copy.deepcopy(model)
 
 
+@pytest.mark.parametrize("method", ["jvp", "central_difference"])
+def test_what_a_forward_makes_once_goes_back_with_what_tells_of_it(method):
+    class Lazy(nn.Linear):
+        def __init__(self, *sizes, **settings):
+            super().__init__(*sizes, **settings)
+            self.length, self.table, self.names, self.calls = 0, torch.empty(0), None, 0
+
+        def forward(self, x):
+            self.calls += 1
+            if len(x) > self.length:
+                self.length, self.table = len(x), torch.arange(1.0, len(x) + 1)
+                self.register_buffer("cosines", self.table.cos())
+            if not getattr(self, "ready", False):
+                self.scale, self.ready = 2 * torch.ones(1), True
+            return super().forward(x) * self.scale * self.table[: len(x), None] + self.cosines[: len(x), None]
+
+    model = layer(Lazy)
+    before = {**vars(model)}
+    response(model, torch.ones(1, 12), method)
+    assert vars(model).keys() == before.keys()
+    assert (model.length, model.calls, len(model.table), list(model.buffers())) == (0, 0, 0, [])
+    model(INPUTS)
+    response(model, torch.ones(1, 12), method)
+    assert (model.length, len(model.table), len(model.cosines)) == (6, 6, 6)
+    model(INPUTS)
+    copy.deepcopy(model)
+
+
 def test_a_module_that_merges_in_eval_mode_is_taken_apart_again():
     class Merging(nn.Linear):
         merged = False
@@ -124,12 +171,15 @@ def test_a_module_that_merges_in_eval_mode_is_taken_apart_again():
                 self.merged = not mode
             return self
 
-    model = layer(Merging)
-    before = model.weight.detach().clone()
-    response(model, torch.ones(1, 12))
-    assert model.training
-    assert not model.merged
-    torch.testing.assert_close(model.weight, before)
+    model = nn.Sequential(layer(Merging))
+    before = model[0].weight.detach().clone()
+    for whole in (True, False):
+        for own in (True, False):
+            model.training = whole
+            model[0].train(own)
+            response(model, torch.ones(1, 12))
+            assert (model.training, model[0].training, model[0].merged) == (whole, own, not own)
+    torch.testing.assert_close(model[0].train().weight, before)
 
 
 def test_a_direction_keeps_the_precision_of_the_widest_parameter():

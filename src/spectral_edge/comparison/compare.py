@@ -263,7 +263,7 @@ def _permuted(several: list[str | DirectionNull] | None, measurement: Measuremen
     if asked and why is not None:
         raise ValueError(f"compare: null 'inputs' cannot be drawn: {why}")
     if why is not None:
-        left_out[PERMUTED] = why
+        left_out[PERMUTED] = f"only for {why}" if measurement.labelled else why
     return bool(measurement.labelled)
 
 

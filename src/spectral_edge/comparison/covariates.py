@@ -128,14 +128,24 @@ class Covariates:
         """As :meth:`_arranged`, of the outputs that count."""
         if len(self._table) != n * d:
             raise ValueError("Covariates: mask needs features with a row an output")
-        mask = np.asarray(self.mask.cpu() if isinstance(self.mask, Tensor) else self.mask, dtype=bool)
-        if mask.shape != (n, d):
-            raise ValueError(f"Covariates: mask is {mask.shape} for a response ({n}, {d})")
-        kept = mask.reshape(-1)
-        # Exchanged, padding lands on outputs that count. Features of its own would mark their positions there.
-        table = np.where(kept[:, None], self._table, self._table[kept].mean(0))
-        features = table.reshape(n, d, -1)[taken].reshape(n * d, -1)
+        if self._counts.shape != (n, d):
+            raise ValueError(f"Covariates: mask is {self._counts.shape} for a response ({n}, {d})")
+        kept = self._counts.reshape(-1)
+        features = self._filled.reshape(n, d, -1)[taken].reshape(n * d, -1)
         return values.reshape(-1, 1)[kept], features[kept], fold.repeat(d)[kept]
+
+    @cached_property
+    def _counts(self) -> NDArray[np.bool_]:
+        return np.asarray(self.mask.cpu() if isinstance(self.mask, Tensor) else self.mask, dtype=bool)
+
+    @cached_property
+    def _filled(self) -> Floats:
+        """Features whose rows that do not count have the means of those that do.
+
+        Exchanged, padding lands on outputs that count, where features of its own would mark their positions.
+        """
+        kept = self._counts.reshape(-1)
+        return np.where(kept[:, None], self._table, self._table[kept].mean(0))
 
     def _folds(self, n: int) -> NDArray[np.int64]:
         return self._partition(n).folds(self.folds)

@@ -236,8 +236,8 @@ class Training:
         """Restore :meth:`state_dict`; ``tensors`` stay as they are, so that several trainings may go on from them.
 
         Raises:
-            KeyError: a tensor is missing; the training is as it was.
-            ValueError: a tensor has another shape than this training's; the training is as it was.
+            KeyError: an entry is missing; the training is as it was.
+            ValueError: a tensor is not this training's, or has another shape; the training is as it was.
         """
         self._check_state(tensors, scalars)
         self.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
@@ -261,8 +261,16 @@ class Training:
             for index, parameter in enumerate(self.model.parameters()):
                 needed |= {f"optimizer.{index}.{name}": parameter.shape for name in ("exp_avg", "exp_avg_sq")}
                 needed[f"optimizer.{index}.step"] = torch.Size()
-        if missing := [name for name in needed if name not in tensors]:
-            raise KeyError(f"load_state_dict: {len(missing)} tensors are missing, the first is {missing[0]!r}")
+        missing = [name for name in needed if name not in tensors]
+        missing += [name for name in ("above", "stop_step", "batch_position") if name not in scalars]
+        if missing:
+            raise KeyError(f"load_state_dict: {len(missing)} entries are missing, the first is {missing[0]!r}")
+        further = [name for name in tensors if name.startswith("model.") and name not in needed]
+        if further:
+            raise ValueError(
+                f"load_state_dict: this training's model has no {further[0].removeprefix('model.')!r}; was it saved by "
+                "another configuration?"
+            )
         for name, shape in needed.items():
             if tensors[name].shape != shape:
                 raise ValueError(

@@ -57,7 +57,8 @@ def project_updates(
     Warns:
         UserWarning: the weights' number format rounds away part of what is to be taken out.
 
-    Cost of a step: a copy of θ, and (2 m + 3) D multiply-adds. Memory: (m + 2) D numbers.
+    Cost of a step: a copy of θ, and (2 m + 3) D multiply-adds. Memory: (m + 2) D numbers; for weights in a narrower
+    format than float32, one more copy of θ and 2 D numbers to see what rounding leaves.
 
     >>> w = torch.nn.Parameter(torch.zeros(2))
     >>> optimizer = torch.optim.SGD([w], lr=1.0)
@@ -191,15 +192,15 @@ class Projection:
     def _taken(self, before: Tensor, asked: Tensor, out: Tensor) -> float:
         """Squared length of what was taken out: in a narrow number format, what rounding has left of ``out``."""
         meant = _square(out)
-        if before.dtype == out.dtype:
+        if all(parameter.dtype == out.dtype for parameter in self._parameters.parameters.values()):
             return meant
         done = _square(asked - (self._parameters.flatten().to(out) - before.to(out)))
         if abs(done**0.5 - meant**0.5) > _ROUNDED * meant**0.5 and not self._said:
             self._said = True
             warnings.warn(
-                f"project_updates: {str(before.dtype).removeprefix('torch.')} rounds what is taken out of an update: "
-                f"of length {done**0.5:.3g} in place of {meant**0.5:.3g} at its step {self.steps}. removed_share "
-                "counts what was taken out; for all of it, train in float32",
+                "project_updates: the weights' number format rounds what is taken out of an update: of length "
+                f"{done**0.5:.3g} in place of {meant**0.5:.3g} at its step {self.steps}. removed_share counts what was "
+                "taken out; for all of it, train in float32",
                 stacklevel=2,
             )
         return done

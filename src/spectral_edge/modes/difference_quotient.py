@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from spectral_edge.modes.finishing import finish
 from spectral_edge.modes.inputs import Forward, Inputs, as_rows, input_batches
-from spectral_edge.modes.left_as_found import left_as_found
+from spectral_edge.modes.left_as_found import same_random_numbers
 from spectral_edge.parameters import ParameterSubset, reshard, spacing, to_local
 from spectral_edge.spectrum import InnerProducts
 
@@ -52,7 +52,7 @@ def difference_quotient(
     """[h(θ + eps v) - h(θ)]/eps or, ``central``, [h(θ + eps v) - h(θ - eps v)]/2 eps, along k directions: (k, N, d)."""
 
     def read() -> Tensor:
-        with left_as_found(model):  # a model that draws random numbers draws the same ones each time
+        with same_random_numbers(model):  # a model that draws them draws the same ones each time
             return torch.cat([as_rows(forward(model, batch), batch) for batch in input_batches(inputs, batch_size)])
 
     def moved_by(step: float, direction: Tensor) -> Tensor:
@@ -67,8 +67,10 @@ def difference_quotient(
 
 
 def _difference(ahead: Tensor, behind: Tensor) -> Tensor:
-    """Their difference; 0 where neither is a number, such as a masked output: its derivative is 0, too."""
-    return (ahead - behind).masked_fill_(ahead.isnan() & behind.isnan(), 0)
+    """Their difference; 0 where both are the same infinity, or no number, as masked outputs are (not if all are)."""
+    masked = ahead.isnan() & behind.isnan()
+    still = (ahead == behind) if masked.all() else (ahead == behind) | masked
+    return (ahead - behind).masked_fill_(still, 0)
 
 
 def warn_if_coarse(parameters: ParameterSubset, epsilon: float) -> None:

@@ -219,7 +219,6 @@ def reading(model: nn.Module) -> Iterator[None]:
     Afterwards mode, buffers and random states are as before.
     """
     was = [(module, module.training) for module in model.modules()]
-    training_as_whole = model.training
     try:
         model.eval()
         with left_as_found(model), _without_gradient_hooks(model), differentiable_attention(), torch.no_grad():
@@ -227,9 +226,13 @@ def reading(model: nn.Module) -> Iterator[None]:
     finally:
 
         def put_back() -> None:
-            model.train(training_as_whole)  # a module of which eval() merges an adapter takes it out again
-            for module, training in was:  # some may have been in eval mode by themselves, as a frozen batch norm
-                module.training = training
+            try:
+                for module, training in was:  # a module whose eval() merges an adapter takes it out again in train()
+                    if module.training != training and type(module).train is not nn.Module.train:
+                        module.train(training)
+            finally:
+                for module, training in was:  # each its own: some were in eval mode before, as a frozen batch norm
+                    module.training = training
 
         finish(put_back)
 

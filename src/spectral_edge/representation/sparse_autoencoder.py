@@ -205,7 +205,7 @@ def explained_variance(inputs: Tensor, reconstruction: Tensor) -> float:
     if inputs.shape != reconstruction.shape or not torch.isfinite(inputs).all():
         raise ValueError(
             f"explained_variance: inputs {tuple(inputs.shape)} must be finite, and the reconstruction "
-            f"{tuple(reconstruction.shape)} of their shape"
+            f"{tuple(reconstruction.shape)} of their shape; of one row for all, pass row.expand_as(inputs)"
         )
     if (inputs == inputs[:1]).all():
         raise ValueError("explained_variance: all inputs are equal, their variance is 0")

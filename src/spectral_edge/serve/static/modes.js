@@ -161,6 +161,7 @@ async function load() {
     const part = await shareOf(asks, share);
     if (turn !== latest) return;
     await drawSide(sides.edge, edge, null, part, scalesOf([edge], [part], null));
+    if (turn !== latest) return;
     notes.textContent = `Computing ${about.random} random directions…`;
     const random = { ...asks, weights: "1", random: state.random };
     const [beside, null_] = [await get("mode", random), await get("null", { ...common(), weights: state.weights })];
@@ -170,6 +171,7 @@ async function load() {
     verdict.textContent = judged(edge, null_);
     const scales = scalesOf([edge, beside], [part, besidePart], null_);
     await drawSide(sides.edge, edge, null_, part, scales);
+    if (turn !== latest) return;
     await drawSide(sides.random, beside, null_, besidePart, scales);
     sides.random.heading.textContent = `Random direction ${state.random} of ${about.random}`;
     files.replaceChildren(h("h2", {}, "Data"), links("mode", asks, "f of the edge at every input"), links("mode", random, `f of random direction ${state.random}`));

@@ -144,7 +144,7 @@ async function drawPlot() {
   const shown = panels();
   slider.hidden = plot.hidden = shown.length === 0 || known.length === 0;
   if (plot.hidden) return void (clear(plot), readings.replaceChildren());
-  await draw(plot, () => figure(shown));
+  await draw(plot, () => figure(panels())); // made anew where the colours change
   cursor.max = Math.max(0, known.length - 1);
   const wanted = state.step === null ? known.length - 1 : nearest(known, Number(state.step));
   cursor.value = wanted;
