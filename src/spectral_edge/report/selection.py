@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,8 +28,6 @@ __all__ = [
     "task_rank",
     "thinned",
 ]
-
-T = TypeVar("T")
 
 _TASK_ORDER = ("add", "sub", "mul", "x2_y2")
 _PAPER_PANELS = (
@@ -148,7 +146,7 @@ def source(analysis: Analysis, checkpoint: str) -> str:
     return ", ".join(parts)
 
 
-def thinned(values: Sequence[T], most: int) -> list[T]:
+def thinned(values: Sequence[Any], most: int) -> list[Any]:
     """At most so many of the values, evenly chosen; the last one is always there.
 
     >>> thinned(range(7), 3)
