@@ -1,6 +1,5 @@
 """The contract of compare: a test for each line of it."""
 
-import itertools
 import random
 from dataclasses import replace
 
@@ -305,17 +304,6 @@ def test_the_result_has_a_line_a_page_a_plot_and_a_file(layer, edge, tmp_path):
     pandas = pytest.importorskip("pandas")
     assert isinstance(found.to_pandas(), pandas.DataFrame)
     assert list(found.to_pandas().columns) == COLUMNS
-
-
-def test_many_statistics_of_long_names_stay_on_the_picture(layer, edge):
-    names = [f"a_statistic_with_a_name_of_many_words_on_held_out_inputs_{i}" for i in range(6)]
-    figure = compare(layer, edge, dict.fromkeys(names, energy), k=2).plot()
-    figure.draw_without_rendering()
-    assert len({round(axes.get_position().x0, 3) for axes in figure.axes}) == 4
-    titles = [axes.title.get_window_extent() for axes in figure.axes]
-    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in titles)
-    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(titles[:4]))
-    assert "90 %" in figure.legends[0].get_title().get_text()
 
 
 def test_rows_beyond_a_level(layer):

@@ -1,25 +1,21 @@
 """Every page in a real browser: data, links between panels, keyboard, themes, and no word from anywhere else."""
 
-import io
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import polars as pl
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-from support.serve_browser import CHROMIUM, Visitor, running_server, wait_for
+from support.serve_browser import ADD, CHROMIUM, PLOT, Visitor, running_server, settle, wait_for
 from support.serve_requests import HOSTILE
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="needs Debian's chromium: apt-get install chromium; CI installs it"
 )
 
-ADD = "run=runs/add&window=5&stride=5"
 PAGES = {
     "/": "Runs",
     f"/run?{ADD}": "runs/add",
@@ -30,35 +26,6 @@ PAGES = {
     "/comparisons?name=runs/norm.json": "runs/norm.json",
     "/claims": "Claims",
 }
-PLOT = "document.querySelector('.plot').data"
-
-
-@pytest.fixture(scope="module")
-def server(trained):
-    with running_server(trained) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visitor(chromium, server):
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    yield Visitor(context, server)
-    context.close()
-
-
-def settle(page):
-    """Until what was asked for is drawn."""
-    if page.url.split("?")[0].endswith(("/run", "/modes", "/film")):
-        wait_for(page, "document.querySelector('.plot')?.data")
-    wait_for(page, "!/Reading…|Computing…|Computing \\d+|Loading…|frames computed/.test(document.body.innerText)")
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -280,126 +247,10 @@ def test_panels_are_those_that_have_lines(visitor):
     assert page.evaluate("document.querySelector('.plot').layout.yaxis2.domain[0]") == pytest.approx(0, abs=1e-9)
 
 
-def test_modes_show_the_same_panel_for_a_random_direction_and_say_p(visitor):
-    page = visitor.goto(f"/modes?{ADD}&step=50")
-    settle(page)
-    expect(page.locator(".verdict")).to_contain_text("40 draws")
-    grids = page.evaluate("[...document.querySelectorAll('.sides .plot')].map((p) => p.data[0].type)")
-    assert grids.count("heatmap") == 4
-    before = page.evaluate(f"{PLOT}[0].z[3][4]")
-    page.get_by_label("v2", exact=True).focus()
-    page.keyboard.press("End")
-    wait_for(page, f"{PLOT}[0].z[3][4] !== {before}")
-    assert parse_qs(urlsplit(page.url).query)["weights"] == ["1,1"]
-    settle(page)
-    visitor.assert_nothing_wrong()
-
-
-def test_a_choice_that_fails_empties_the_page_and_keeps_the_focus(visitor):
-    page = visitor.goto(f"/modes?{ADD}&step=50")
-    settle(page)
-    sizes = page.get_by_label("Window", exact=True).locator("option").evaluate_all("all => all.map((x) => +x.value)")
-    assert max(sizes) * 5 <= 50
-    page.get_by_role("button", name="v2", exact=True).click()
-    settle(page)
-    focused = "document.activeElement.labels?.[0]?.textContent || document.activeElement.innerText"
-    assert page.evaluate(focused) == "v2"
-    pressed = page.locator("[aria-pressed=true]")
-    expect(pressed).to_have_text("v2")
-    page.route("**/api/mode?*", lambda route: route.fulfill(status=400, json={"error": "no such window"}))
-    page.get_by_label("Window", exact=True).focus()
-    page.get_by_label("Window", exact=True).select_option("3")
-    expect(page.get_by_role("alert")).to_have_text("no such window")
-    assert page.locator(".verdict").inner_text() == ""
-    assert page.locator(".main-svg").count() == 0
-    assert page.evaluate(focused) == "Window"
-    page.unroute("**/api/mode?*")
-    page.get_by_label("Window", exact=True).select_option("5")
-    settle(page)
-    expect(page.locator(".verdict")).to_contain_text("40 draws")
-
-
-def test_a_film_that_fails_leaves_no_other_film(visitor):
-    page = visitor.goto(f"/film?{ADD}")
-    settle(page)
-    page.route("**/api/film?*", lambda route: route.fulfill(status=400, json={"error": "no such window"}))
-    page.get_by_label("Window", exact=True).select_option("3")
-    expect(page.get_by_role("alert")).to_have_text("no such window")
-    assert page.locator(".main-svg").count() == 0
-    assert page.get_by_role("button", name="Play").is_disabled()
-    page.unroute("**/api/film?*")
-    page.get_by_label("Window", exact=True).select_option("10")
-    settle(page)
-    expect(page.locator(".caption")).to_contain_text("Step 60")
-
-
-def test_a_frequency_is_drawn_on_the_domain_and_kept_in_the_address(visitor):
-    page = visitor.goto(f"/modes?{ADD}&step=50&inputs=all")
-    settle(page)
-    page.get_by_label("Draw only frequency").fill("4")
-    page.keyboard.press("Enter")
-    wait_for(page, "document.querySelector('.plot').layout.title.text.startsWith('Share of ω = 4')")
-    settle(page)
-    z = page.evaluate(f"{PLOT}[0].z")
-    assert z[0][5] == pytest.approx(z[2][3])  # of the sum only
-    page.reload()
-    wait_for(page, "document.querySelector('.plot')?.layout?.title.text.startsWith('Share of ω = 4')")
-    page.get_by_label("Draw only frequency").fill("2,-1")
-    page.keyboard.press("Enter")
-    wait_for(page, "document.querySelector('.plot').layout.title.text.startsWith('Share of (2, −1)')")
-    settle(page)
-    visitor.assert_nothing_wrong()
-
-
-def test_a_pair_has_the_share_of_the_map_and_a_runs_across(visitor):
-    page = visitor.goto(f"/modes?{ADD}&step=50&inputs=all")
-    settle(page)
-    maps = "[...document.querySelectorAll('.plot')].filter((p) => p.data)"
-    a, b = page.evaluate(f"{maps}.slice(0, 3).flatMap((p) => p.data[0].type === 'heatmap' ? [p.layout] : [])")
-    assert (a["xaxis"]["title"]["text"], b["xaxis"]["title"]["text"]) == ("a", "ω_a")
-    title = b["title"]["text"].replace("−", "-")
-    share, wa, wb = re.search(r"([\d.]+) % at \((-?\d+), (-?\d+)\)", title).groups()
-    logarithm = page.evaluate(f"{maps}[2].data[0].z[{wa} + 6][{wb} + 6]")
-    assert 10**logarithm == pytest.approx(float(share) / 100, abs=6e-4)
-
-
 def test_an_unknown_address_leads_to_the_runs(visitor):
     page = visitor.goto("/nowhere")
     page.get_by_role("link", name="All runs").click()
     expect(page.locator("h1")).to_have_text("Runs")
-
-
-def test_data_of_a_view_can_be_downloaded(visitor):
-    page = visitor.goto(f"/modes?{ADD}&step=50")
-    settle(page)
-    with page.expect_download() as download:
-        page.get_by_role("link", name="Parquet").first.click()
-    table = pl.read_parquet(io.BytesIO(download.value.path().read_bytes()))
-    assert table.columns == ["a", "b", "f", "held_out"]
-    assert len(table) == 169
-
-
-def test_a_film_is_scrubbed_played_and_exported(visitor, tmp_path):
-    page = visitor.goto(f"/film?{ADD}&step=30")
-    settle(page)
-    caption = page.locator(".caption")
-    expect(caption).to_contain_text("Step 30")
-    page.get_by_role("slider", name="Step").focus()
-    page.keyboard.press("ArrowRight")
-    expect(caption).to_contain_text("Step 35")
-    page.get_by_role("button", name="Play").click()
-    expect(caption).to_contain_text("Step 60")
-    expect(page.get_by_role("button", name="Play")).to_be_visible()
-    with page.expect_download() as download:
-        page.get_by_role("link", name="one HTML page").click()
-    exported = tmp_path / "film.html"
-    download.value.save_as(exported)
-    visitor.assert_nothing_wrong()
-    page.goto(exported.as_uri())
-    expect(page.locator("#caption")).to_contain_text("Step 60")
-    page.locator("#time").focus()
-    page.keyboard.press("Home")
-    expect(page.locator("#caption")).to_contain_text("Step 25")
 
 
 def test_a_claim_opens_to_its_effects(visitor):

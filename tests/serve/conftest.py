@@ -41,6 +41,35 @@ def client(trained):
     return opened(trained)
 
 
+@pytest.fixture(scope="module")
+def server(trained):
+    from support.serve_browser import running_server  # needs a browser's packages, which most tests here do without
+
+    with running_server(trained) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    from support.serve_browser import CHROMIUM
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visitor(chromium, server):
+    from support.serve_browser import Visitor
+
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    yield Visitor(context, server)
+    context.close()
+
+
 def _record(path):
     torch.manual_seed(0)
     model = type(HOSTILE, (torch.nn.Linear,), {})(8, 4)  # its name is in the configuration

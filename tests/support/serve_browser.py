@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from axe_playwright_python.sync_playwright import Axe
 
 CHROMIUM = shutil.which("chromium")
+ADD = "run=runs/add&window=5&stride=5"
+PLOT = "document.querySelector('.plot').data"
 
 
 @contextmanager
@@ -65,3 +67,10 @@ def wait_for(page, condition, seconds=90):
             return
         page.wait_for_timeout(100)
     raise AssertionError(f"after {seconds} s still not true: {condition}\n{page.inner_text('main')[:2000]}")
+
+
+def settle(page):
+    """Until what was asked for is drawn."""
+    if page.url.split("?")[0].endswith(("/run", "/modes", "/film")):
+        wait_for(page, "document.querySelector('.plot')?.data")
+    wait_for(page, "!/Reading…|Computing…|Computing \\d+|Loading…|frames computed/.test(document.body.innerText)")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from spectral_edge.comparison.result import Comparison, NullRow
 
-__all__ = ["BAND", "COLOURS", "OTHER", "ShownFigure", "panel_grid", "panel_title", "plot_comparison"]
+__all__ = ["COLOURS", "OTHER", "ShownFigure", "legend_below", "panel_grid", "panel_title", "plot_comparison"]
 
 COLOURS = {
     "isotropic": "#4477aa",
@@ -25,7 +25,7 @@ COLOURS = {
 }
 OTHER = "#ccbb44"
 _SPREAD = 0.7
-BAND = "band: middle 90 % of the draws; line: their mean"
+_BAND = "band: middle 90 % of the draws; line: their mean"
 _IN_A_ROW = 4
 _LETTERS = 9  # of a title in an inch
 
@@ -59,6 +59,16 @@ def panel_title(axes: Axes, name: str) -> None:
     axes.set_title("\n".join(textwrap.wrap(text, max(12, int(_LETTERS * width)))))
 
 
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """What the marks of a panel mean, below all panels, in as many columns as there is room for."""
+    handles, labels = axes.get_legend_handles_labels()
+    most = max(1, int(figure.get_figwidth() / 1.3))
+    figure.legend(
+        handles, labels, title=_BAND, loc="outside lower center", ncols=min(len(labels), most), frameon=False,
+        fontsize="small", title_fontsize="small",
+    )  # fmt: skip
+
+
 def plot_comparison(comparison: Comparison) -> Figure:
     """One panel a statistic; a band is the middle 90 % of a null's draws, its line their mean, the dot the direction.
 
@@ -75,12 +85,7 @@ def plot_comparison(comparison: Comparison) -> Figure:
     for axes, statistic in zip(panels, statistics, strict=True):
         _panel(axes, [row for row in comparison.rows if row.statistic == statistic], nulls)
         panel_title(axes, statistic)
-    handles, labels = panels[0].get_legend_handles_labels()
-    most = max(1, int(figure.get_figwidth() / 1.3))
-    figure.legend(
-        handles, labels, title=BAND, loc="outside lower center", ncols=min(len(labels), most), frameon=False,
-        fontsize="small", title_fontsize="small",
-    )  # fmt: skip
+    legend_below(figure, panels[0])
     return figure
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from spectral_edge.comparison.plot import BAND, COLOURS, OTHER, panel_grid, panel_title
+from spectral_edge.comparison.plot import COLOURS, OTHER, legend_below, panel_grid, panel_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,12 +25,7 @@ def plot_intervention(intervention: Intervention) -> Figure:
         _panel(axes, intervention, quantity)
         panel_title(axes, quantity)
         axes.set_xlabel("strength")
-    handles, labels = panels[0].get_legend_handles_labels()
-    most = max(1, int(figure.get_figwidth() / 1.3))
-    figure.legend(
-        handles, labels, title=BAND, loc="outside lower center", ncols=min(len(labels), most), frameon=False,
-        fontsize="small", title_fontsize="small",
-    )  # fmt: skip
+    legend_below(figure, panels[0])
     return figure
 
 
